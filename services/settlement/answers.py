@@ -1,0 +1,97 @@
+"""From a verdict to the answer on the wire. Source: contract.md, the answers of each operation."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from services.settlement.model import Decision, Incoming, Rejection, Replay, StoredDecision, Verdict
+from shared.domain.ids import public_id
+from shared.domain.reasons import TEXTS, Reason
+from shared.messages.catalogue import CATALOGUE, Malformed
+from shared.messages.credit import CreditAnswer
+from shared.messages.envelope import Answer, Operation, Outcome
+from shared.messages.lookup import LookupAnswer
+from shared.messages.settle import SettleAnswer, SettleRequest
+
+
+def answer(incoming: Incoming, verdict: Verdict, movement_id: UUID | None, now: datetime) -> Answer:
+    """The answer that a verdict deserves."""
+    match verdict:
+        case Replay(stored):
+            return _answer_type(stored.operation).model_validate_json(stored.answer).again()
+        case Rejection(reason):
+            return _answer_type(incoming.operation)(
+                operation=incoming.operation,
+                request_id=incoming.request.request_id,
+                institution_id=incoming.request.institution_id,
+                outcome=Outcome.REJECTED,
+                reason=reason,
+                reason_text=TEXTS[reason].chinese,
+                decided_at=now,
+            )
+        case Decision():
+            return _decided(incoming, verdict, movement_id, now)
+
+
+def malformed(found: Malformed, now: datetime) -> Answer:
+    """The answer to a body that is no acceptable request; it names fields, never values."""
+    return _answer_type(found.operation)(
+        operation=found.operation,
+        request_id=found.request_id,
+        institution_id=found.institution_id,
+        outcome=Outcome.REJECTED,
+        reason=Reason.MALFORMED,
+        reason_text=f"{TEXTS[Reason.MALFORMED].chinese}（{found.problems}）",
+        decided_at=now,
+    )
+
+
+def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, now: datetime) -> Answer:
+    request = incoming.request
+    common: dict[str, Any] = {
+        "operation": incoming.operation,
+        "request_id": request.request_id,
+        "institution_id": request.institution_id,
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "reason_text": TEXTS[decision.reason].chinese if decision.reason else None,
+        "decided_at": now,
+    }
+    match incoming.operation:
+        case Operation.SETTLE | Operation.QUOTE:
+            assert isinstance(request, SettleRequest)
+            paid_fen = decision.own_account_fen + decision.wallet_fen + decision.mutual_aid_fen
+            return SettleAnswer(
+                **common,
+                settlement_id=public_id(incoming.name.province, movement_id) if movement_id else None,
+                amount_fen=request.amount_fen,
+                own_account_fen=decision.own_account_fen,
+                wallet_fen=decision.wallet_fen,
+                mutual_aid_fen=decision.mutual_aid_fen,
+                cash_fen=request.amount_fen - paid_fen,
+                payer_id=decision.payer_id,
+                own_balance_fen=decision.own_balance_fen,
+            )
+        case Operation.CREDIT:
+            after = decision.account_after
+            return CreditAnswer(
+                **common,
+                current_year_fen=after.current_year_fen if after else None,
+                prior_years_fen=after.prior_years_fen if after else None,
+            )
+        case Operation.LOOKUP:
+            found = decision.original
+            return LookupAnswer(
+                **common, original=_as_sent(found) if found else None, cancelled=False, refunded_fen=0
+            )
+
+
+def _as_sent(stored: StoredDecision) -> dict[str, Any]:
+    content: dict[str, Any] = from_json(stored.answer)
+    return content
+
+
+def _answer_type(operation: str | None) -> type[SettleAnswer] | type[CreditAnswer] | type[LookupAnswer]:
+    return CATALOGUE[Operation(operation)].answer if operation in CATALOGUE else SettleAnswer

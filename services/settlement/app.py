@@ -1,0 +1,61 @@
+"""The composition root of the settlement worker: what is made, in which order, and how it ends."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+
+from services.settlement.consumer import Consumer
+from services.settlement.handler import Handler, ServersAway
+from services.settlement.settings import SettlementSettings
+from shared.domain.times import Clock, system_clock
+from shared.postgres.pool import create_pool
+from shared.rabbit.connection import hosts
+from shared.telemetry.probe import probe_app, serving
+
+log = structlog.get_logger()
+
+# One connection a lane, and one to ask whether the database is there.
+CONNECTIONS_MAX = 4
+
+
+async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
+    """Works until `stop`, then drains: no new deliveries, the batch in hand decided, answered, acknowledged."""
+    async with AsyncExitStack() as house:
+        pool = await create_pool(
+            settings.database_url, role=settings.database_role, name="gongji-settlement", size_max=CONNECTIONS_MAX
+        )
+        house.callback(pool.terminate)
+        handler = Handler(pool, clock, settings.authenticate_senders)
+        consumer = Consumer(hosts(settings.amqp_url), handler, clock, settings.batch_max, settings.prefetch)
+
+        async def readiness() -> str | None:
+            if not consumer.connected:
+                return "RabbitMQ cannot be reached"
+            try:
+                await handler.ready()
+            except ServersAway:
+                return "PostgreSQL cannot be reached"
+            return None
+
+        await house.enter_async_context(serving(probe_app(readiness), settings.http_host, settings.http_port))
+        log.info("started", http_port=settings.http_port)
+        await _until_drained(consumer, stop, settings.drain_timeout_s)
+        log.info("stopped")
+
+
+async def _until_drained(consumer: Consumer, stop: asyncio.Event, drain_timeout_s: float) -> None:
+    working = asyncio.create_task(consumer.run(stop))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        log.info("draining", deadline_s=drain_timeout_s)
+        await asyncio.wait({working}, timeout=drain_timeout_s)
+    if not working.done():
+        # What is still in hand was not acknowledged, so another worker will get it.
+        log.warning("drain_deadline_passed")
+        working.cancel()
+        await asyncio.wait({working})
+        return
+    await working

@@ -1,0 +1,121 @@
+"""A batch in memory: each request decided in the order of arrival, each seeing what the ones before it took. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.settlement import answers, rules
+from services.settlement.model import (
+    Account,
+    Binding,
+    Candidate,
+    Decision,
+    Facts,
+    Incoming,
+    PersonKey,
+    Position,
+    RequestName,
+    Resolution,
+    StoredDecision,
+)
+from shared.domain.ids import time_ordered_uuid
+from shared.domain.policy import PolicyBook
+from shared.domain.regions import connected
+from shared.domain.times import shanghai_date
+from shared.messages.credit import CreditRequest
+from shared.messages.envelope import Operation, Request
+from shared.messages.lookup import LookupRequest
+from shared.messages.settle import SettleRequest
+
+# An inquiry leaves no trace: it is answered anew each time.
+INQUIRIES = frozenset({Operation.QUOTE, Operation.LOOKUP})
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a transaction has read, moving on with each decision. `accounts` holds every account that was locked."""
+
+    now: datetime
+    book: PolicyBook
+    facts: Facts
+    accounts: dict[PersonKey, Account]
+    authenticate_senders: bool = False
+
+    def decide(self, incoming: Incoming) -> Resolution:
+        """One request: its verdict, the answer, and the accounts as they are after it."""
+        verdict = rules.decide(incoming.request, self.position(incoming))
+        movement_id = None
+        if isinstance(verdict, Decision) and verdict.moves_money:
+            movement_id = time_ordered_uuid(self.now, *map(str, incoming.name))
+            for entry in verdict.entries:
+                self.accounts[entry.person] = self.accounts[entry.person].plus(entry)
+                if entry.binding_id:
+                    used_fen = self.facts.used_fen.get(entry.binding_id, 0)
+                    self.facts.used_fen[entry.binding_id] = used_fen + entry.contra_fen
+        answer = answers.answer(incoming, verdict, movement_id, self.now)
+        if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
+            self.facts.stored[incoming.name] = StoredDecision(
+                incoming.operation, incoming.request.content(), answer.model_dump_json()
+            )
+        return Resolution(incoming, verdict, answer, movement_id)
+
+    def position(self, incoming: Incoming) -> Position:
+        """Everything that this one request is decided by."""
+        request, name = incoming.request, incoming.name
+        patient_key = subject_of(request)
+        patient = self.facts.enrolments.get(patient_key) if patient_key else None
+        settles = isinstance(request, SettleRequest)
+        policy = self.book.on(patient.region_code, shanghai_date(self.now)) if settles and patient else None
+        return Position(
+            now=self.now,
+            sender=incoming.sender,
+            authenticate_senders=self.authenticate_senders,
+            institution=self.facts.institutions.get(name.institution_id),
+            stored=None if incoming.operation in INQUIRIES else self.facts.stored.get(name),
+            patient=patient,
+            patient_key=patient_key or PersonKey(0, ""),
+            account=self.accounts.get(patient_key, Account()) if patient_key else Account(),
+            policy=policy,
+            candidates=self._candidates(patient_key) if settles and patient_key else (),
+            kinship_linked=patient_key in self.facts.kinship_linked,
+            original=self.facts.stored.get(original) if (original := original_of(incoming)) else None,
+        )
+
+    def _candidates(self, patient_key: PersonKey) -> tuple[Candidate, ...]:
+        return tuple(self._candidate(binding, patient_key) for binding in self.facts.bindings.get(patient_key, ()))
+
+    def _candidate(self, binding: Binding, patient_key: PersonKey) -> Candidate:
+        today = shanghai_date(self.now)
+        payer = self.facts.enrolments.get(binding.payer)
+        patient = self.facts.enrolments.get(patient_key)
+        # A payer who is insured nowhere any more shares under the policy of the province that the binding was made in.
+        region = payer.region_code if payer else f"{binding.payer.province:02d}0000"
+        policy = self.book.on(region, today)
+        theirs = self.book.on(patient.region_code, today) if patient else policy
+        within_reach = patient is not None and connected(
+            region, policy.policy.scope, patient.region_code, theirs.policy.scope
+        )
+        return Candidate(
+            binding=binding,
+            payer=payer,
+            account=self.accounts.get(binding.payer, Account()),
+            policy=policy,
+            # A payer who is gone is not out of reach: what is wrong is that they can no longer pay.
+            connected=within_reach or (payer is None and binding.payer.province == patient_key.province),
+            used_fen=self.facts.used_fen.get(binding.binding_id, 0),
+        )
+
+
+def subject_of(request: Request) -> PersonKey | None:
+    """Whose account a request is about."""
+    if isinstance(request, SettleRequest | CreditRequest):
+        return PersonKey(int(request.insured_region[:2]), request.person_id)
+    return None
+
+
+def original_of(incoming: Incoming) -> RequestName | None:
+    """The request that another request speaks of."""
+    if isinstance(incoming.request, LookupRequest):
+        return RequestName(
+            incoming.name.province, incoming.request.institution_id, incoming.request.original_request_id
+        )
+    return None

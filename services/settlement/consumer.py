@@ -1,0 +1,132 @@
+"""The AMQP edge: one broker session after the other, each with new connections, channels and consumer tags."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import stamina
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+
+from services.settlement import metrics
+from services.settlement.handler import Handler
+from services.settlement.lane import ConsumerLost, Lane
+from shared.domain.times import Clock
+from shared.rabbit.connection import BrokerError, connect, open_channel
+from shared.rabbit.publisher import PublishFailed
+from shared.rabbit.topology import QUEUES, declare
+
+log = structlog.get_logger()
+
+LAG_EVERY_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
+
+
+class SessionLost(Exception):
+    """The broker, or the way to it, is gone; what was not acknowledged will come again."""
+
+
+LOSSES = (*BrokerError, PublishFailed, ConsumerLost, SessionLost)
+
+
+@dataclass(slots=True)
+class Consumer:
+    """Consumes both queues until told to stop, whatever the broker does."""
+
+    brokers: Sequence[str]
+    handler: Handler
+    clock: Clock
+    batch_max: int
+    prefetch: int
+    connected: bool = field(default=False, init=False)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns once `stop` is set and the batches in hand are answered and acknowledged."""
+        while not stop.is_set():
+            async for attempt in stamina.retry_context(
+                on=SessionLost, attempts=None, timeout=None, wait_initial=0.1, wait_max=3.0
+            ):
+                with attempt:
+                    if not stop.is_set():
+                        await self._session(stop)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """One session, from connecting to stopping. Raises SessionLost."""
+        opened: list[AbstractConnection] = []
+        try:
+            # Apart, because an alarm blocks a connection that publishes, and acknowledgements must still flow.
+            consuming = await connect(self.brokers, name="gongji-settlement consuming")
+            opened.append(consuming)
+            publishing = await connect(self.brokers, name="gongji-settlement publishing")
+            opened.append(publishing)
+            watched = await open_channel(consuming, confirms=False)
+            await declare(watched)
+            channels = [watched]
+            lanes = []
+            for queue in QUEUES:
+                channels += [await open_channel(consuming, confirms=False), await open_channel(publishing, confirms=True)]
+                lanes.append(
+                    Lane(
+                        queue,
+                        *channels[-2:],
+                        self.handler,
+                        self.clock,
+                        batch_max=self.batch_max,
+                        prefetch=self.prefetch,
+                    )
+                )
+            metrics.SESSIONS.inc()
+            self.connected = True
+            log.info("broker_session_begun", queues=list(QUEUES))
+            await self._work(lanes, channels, stop)
+        except (*LOSSES, ExceptionGroup) as lost:
+            causes = _leaves(lost)
+            if not all(isinstance(cause, LOSSES) for cause in causes):
+                raise
+            names = ", ".join(sorted({type(cause).__name__ for cause in causes}))
+            log.warning("broker_session_lost", causes=names)
+            raise SessionLost(names) from lost
+        finally:
+            self.connected = False
+            for connection in opened:
+                await _close(connection)
+
+    async def _work(self, lanes: Sequence[Lane], channels: Sequence[AbstractChannel], stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as session:
+            watches = [session.create_task(_watch(channel)) for channel in channels]
+            watches.append(session.create_task(_measure_lag(channels[0])))
+            async with asyncio.TaskGroup() as working:
+                for lane in lanes:
+                    working.create_task(lane.run(stop))
+            for watch in watches:
+                watch.cancel()
+
+
+async def _watch(channel: AbstractChannel) -> None:
+    """Ends the session as soon as a channel closes, even while nobody is using it."""
+    await asyncio.wait([channel.closing])
+    raise SessionLost("a channel was closed")
+
+
+async def _measure_lag(channel: AbstractChannel) -> None:
+    while True:
+        for queue in QUEUES:
+            declared = await channel.queue_declare(queue=queue, passive=True)
+            metrics.WAITING.labels(queue).set(declared.message_count or 0)
+        await asyncio.sleep(LAG_EVERY_S)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()
+    except BrokerError as error:
+        log.info("broker_close_failed", error=type(error).__name__)
+
+
+def _leaves(error: Exception) -> list[Exception]:
+    """The errors that a group of errors is made of."""
+    if isinstance(error, ExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]

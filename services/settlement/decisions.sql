@@ -1,0 +1,21 @@
+-- Decisions: what has been said, by the name of the request.
+
+-- name: requests
+-- For each request of a batch, in its order: the decision stored under its name, if any, and who sends it.
+SELECT
+    decision.operation,
+    decision.request,
+    decision.answer,
+    institution.kind,
+    institution.status,
+    institution.amqp_user,
+    (SELECT coalesce(sum(epoch), 0)::bigint FROM registry.settlement_policy_epochs) AS policy_epoch
+FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY
+    AS asked (province, institution_id, request_id, place)
+LEFT JOIN ledger.decisions AS decision
+    ON decision.province = asked.province
+    AND decision.institution_id = asked.institution_id
+    AND decision.request_id = asked.request_id
+LEFT JOIN registry.settlement_institutions AS institution
+    ON institution.institution_id = asked.institution_id
+ORDER BY asked.place;

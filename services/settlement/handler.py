@@ -1,0 +1,172 @@
+"""The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from services.settlement import decisions, ledger, registry
+from services.settlement.batch import INQUIRIES, Batch, original_of, subject_of
+from services.settlement.model import Account, Decision, Facts, Incoming, PersonKey, Replay, Resolution
+from shared.domain.policy import PolicyBook
+from shared.domain.times import Clock, shanghai_date
+from shared.messages.credit import CreditRequest
+from shared.messages.settle import SettleRequest
+from shared.postgres.authority import deciding
+from shared.postgres.trouble import Trouble, trouble_of
+
+log = structlog.get_logger()
+
+AGAIN_MAX = 10
+
+
+class ServersAway(Exception):
+    """PostgreSQL cannot be used now; what was asked is still to be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """A request that makes PostgreSQL fail whatever else is in the batch."""
+
+    incoming: Incoming
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A request that has to wait: somebody outside holds a row that it needs."""
+
+    incoming: Incoming
+
+
+Result = Resolution | Poisoned | Busy
+
+
+@dataclass(slots=True)
+class Handler:
+    """Decides batches of requests against one cell's database."""
+
+    pool: Any
+    clock: Clock
+    authenticate_senders: bool = False
+    _book: PolicyBook = field(default_factory=PolicyBook.of)
+    _book_epoch: int = 0
+
+    async def handle(self, batch: Sequence[Incoming]) -> list[Result]:
+        """A result for each request of the batch, in its order.
+
+        A batch that fails is halved until the culprit is alone. Raises ServersAway.
+        """
+        for _ in range(AGAIN_MAX):
+            try:
+                return list(await self._attempt(batch))
+            except Exception as error:
+                trouble = trouble_of(error)
+                if trouble is Trouble.AGAIN:
+                    log.info("batch_again", requests=len(batch), error=type(error).__name__)
+                    continue
+                if trouble is Trouble.AWAY:
+                    raise ServersAway(f"{type(error).__name__}: {error}") from error
+                if len(batch) > 1:
+                    middle = len(batch) // 2
+                    return await self.handle(batch[:middle]) + await self.handle(batch[middle:])
+                if trouble is Trouble.BUSY:
+                    return [Busy(batch[0])]
+                log.exception("request_poisoned", request_id=batch[0].request.request_id)
+                return [Poisoned(batch[0], type(error).__name__)]
+        return [Busy(incoming) for incoming in batch]
+
+    async def ready(self) -> None:
+        """Returns if the database answers; raises ServersAway if not."""
+        try:
+            async with self.pool.acquire(timeout=5) as connection:
+                await connection.fetchval("SELECT 1", timeout=5)
+        except Exception as error:
+            raise ServersAway(f"{type(error).__name__}: {error}") from error
+
+    async def _attempt(self, batch: Sequence[Incoming]) -> list[Resolution]:
+        provinces = {incoming.name.province for incoming in batch}
+        async with self.pool.acquire() as connection, deciding(connection, provinces):
+            now = self.clock()
+            work = await self._load(connection, batch, now)
+            resolutions = [work.decide(incoming) for incoming in batch]
+            decided = [
+                resolution
+                for resolution in resolutions
+                if isinstance(resolution.verdict, Decision) and resolution.incoming.operation not in INQUIRIES
+            ]
+            if decided:
+                await ledger.record(connection, decided, now)
+            elif any(_tells_of_the_past(resolution) for resolution in resolutions):
+                await ledger.remember_replay(connection)
+        return resolutions
+
+    async def _load(self, connection: Any, batch: Sequence[Incoming], now: datetime) -> Batch:
+        """Everything the batch is decided by; whatever it may debit is locked."""
+        facts = Facts()
+        names = {incoming.name for incoming in batch}
+        names.update(original for incoming in batch if (original := original_of(incoming)))
+        epoch = await decisions.requests(connection, sorted(names), facts)
+        if epoch != self._book_epoch:
+            self._book, self._book_epoch = await registry.policies(connection), epoch
+
+        fresh = [
+            incoming
+            for incoming in batch
+            if incoming.operation in INQUIRIES or incoming.name not in facts.stored
+        ]
+        await registry.people(connection, _patients(fresh), shanghai_date(now), facts)
+        accounts = await self._accounts(connection, fresh, facts)
+        facts.used_fen.update(await self._used(connection, facts, now))
+        return Batch(now, self._book, facts, accounts, self.authenticate_senders)
+
+    async def _accounts(
+        self, connection: Any, fresh: Sequence[Incoming], facts: Facts
+    ) -> dict[PersonKey, Account]:
+        moving = any(incoming.operation not in INQUIRIES for incoming in fresh)
+        credited = {
+            key
+            for incoming in fresh
+            if isinstance(incoming.request, CreditRequest)
+            and (key := subject_of(incoming.request)) in facts.enrolments
+        }
+        await ledger.open_accounts(connection, (key for key in credited if key))
+        wanted = {key for incoming in fresh if (key := subject_of(incoming.request))}
+        wanted.update(
+            binding.payer
+            for patient, bindings in facts.bindings.items()
+            for binding in bindings
+            # A payer in another province can never pay here, so no cell ever locks a row of another.
+            if binding.payer.province == patient.province
+        )
+        return await ledger.accounts(connection, wanted, lock=moving)
+
+    async def _used(self, connection: Any, facts: Facts, now: datetime) -> dict[Any, int]:
+        today = shanghai_date(now)
+        limited = [
+            binding
+            for bindings in facts.bindings.values()
+            for binding in bindings
+            if binding.annual_limit_fen is not None
+            or (
+                (payer := facts.enrolments.get(binding.payer))
+                and self._book.on(payer.region_code, today).policy.annual_limit_fen is not None
+            )
+        ]
+        return await ledger.used_this_year(connection, limited, now)
+
+
+def _patients(batch: Sequence[Incoming]) -> set[PersonKey]:
+    return {
+        key
+        for incoming in batch
+        if isinstance(incoming.request, SettleRequest | CreditRequest) and (key := subject_of(incoming.request))
+    }
+
+
+def _tells_of_the_past(resolution: Resolution) -> bool:
+    """Whether an answer repeats an earlier decision."""
+    verdict = resolution.verdict
+    return isinstance(verdict, Replay) or (isinstance(verdict, Decision) and verdict.original is not None)

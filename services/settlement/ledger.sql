@@ -1,0 +1,91 @@
+-- Accounts and the entries that make their balances.
+
+-- name: open_accounts
+-- Empty accounts for those who have none yet, in the order in which accounts are locked.
+INSERT INTO ledger.accounts (province, person_id)
+SELECT wanted.province, wanted.person_id
+FROM unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
+ORDER BY wanted.province, wanted.person_id
+ON CONFLICT DO NOTHING;
+
+-- name: lock_accounts
+-- The accounts of everybody a batch is about, locked in one order whoever asks, so that no two batches wait in a circle.
+SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen
+FROM ledger.accounts AS account
+INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
+    ON account.province = wanted.province AND account.person_id = wanted.person_id
+ORDER BY account.province, account.person_id
+FOR NO KEY UPDATE OF account;
+
+-- name: read_accounts
+-- The same accounts for somebody who only asks.
+SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen
+FROM ledger.accounts AS account
+INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
+    ON account.province = wanted.province AND account.person_id = wanted.person_id;
+
+-- name: used_this_year
+-- What bindings with a yearly limit have used: their payers' entries since a movement id made of the year's first instant.
+SELECT entry.binding_id, sum(entry.contra_fen)::bigint AS used_fen
+FROM unnest($1::smallint[], $2::text[], $3::uuid[]) AS asked (province, payer_id, binding_id)
+INNER JOIN ledger.entries AS entry
+    ON entry.province = asked.province
+    AND entry.person_id = asked.payer_id
+    AND entry.binding_id = asked.binding_id
+    AND entry.movement_id >= $4::uuid
+GROUP BY entry.binding_id;
+
+-- name: record
+-- All that a batch has decided, in one statement: balances, entries, decisions.
+WITH moved AS (
+    UPDATE ledger.accounts AS account
+    SET
+        current_year_fen = account.current_year_fen + change.current_year_fen,
+        prior_years_fen = account.prior_years_fen + change.prior_years_fen,
+        wallet_fen = account.wallet_fen + change.wallet_fen
+    FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+        AS change (province, person_id, current_year_fen, prior_years_fen, wallet_fen)
+    WHERE account.province = change.province AND account.person_id = change.person_id
+    RETURNING 1
+),
+
+entered AS (
+    INSERT INTO ledger.entries (
+        province, movement_id, person_id, kind, institution_id, request_id, binding_id,
+        current_year_fen, prior_years_fen, wallet_fen, contra, contra_fen, moved_at
+    )
+    SELECT entry.*, $28::timestamptz
+    FROM unnest(
+        $6::smallint[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[],
+        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[]
+    ) AS entry
+    RETURNING 1
+),
+
+decided AS (
+    INSERT INTO ledger.decisions (
+        province, institution_id, request_id, operation, outcome, reason, movement_id,
+        request, record, answer, decided_at
+    )
+    SELECT
+        decision.province, decision.institution_id, decision.request_id, decision.operation,
+        decision.outcome, decision.reason, decision.movement_id,
+        decision.request::jsonb, decision.record::jsonb, decision.answer::jsonb, $28::timestamptz
+    FROM unnest(
+        $18::smallint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::uuid[],
+        $25::text[], $26::text[], $27::text[]
+    ) AS decision (
+        province, institution_id, request_id, operation, outcome, reason, movement_id, request, record, answer
+    )
+    ORDER BY decision.province, decision.institution_id, decision.request_id
+    RETURNING 1
+)
+
+SELECT
+    (SELECT count(*) FROM moved) AS accounts,
+    (SELECT count(*) FROM entered) AS entries,
+    (SELECT count(*) FROM decided) AS decisions;
+
+-- name: remember_replay
+-- A small durable write: with a synchronous standby, a stored decision is not answered again before the standby has it.
+SELECT pg_logical_emit_message(true, 'gongji.replay', '');

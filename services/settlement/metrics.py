@@ -1,0 +1,21 @@
+"""What a worker counts. Labels are outcomes and reasons, never people."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("gongji_requests_total", "Requests answered.", ["operation", "outcome", "reason"])
+REPLAYS = Counter("gongji_replays_total", "Requests answered from their stored decision.", ["operation"])
+DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
+UNROUTABLE = Counter("gongji_answers_unroutable_total", "Answers that no queue took.")
+BATCH_SIZE = Histogram(
+    "gongji_batch_requests", "Requests decided in one transaction.", buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+)
+STAGE_SECONDS = Histogram(
+    "gongji_stage_seconds",
+    "Time a batch spends in a stage.",
+    ["stage"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+WAITING = Gauge("gongji_queue_messages", "Requests waiting in a queue.", ["queue"])
+SESSIONS = Counter("gongji_broker_sessions_total", "Broker sessions begun; all but the first are reconnects.")
+PAUSES = Counter("gongji_pauses_total", "Times that consuming stopped because the database was away.", ["queue"])
+CONSUMING = Gauge("gongji_consuming", "1 while the queue is being consumed.", ["queue"])

@@ -1,0 +1,260 @@
+"""What the rule sees and what it says: plain, frozen data. Money is fen."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.domain.policy import PolicyVersion
+from shared.domain.reasons import Reason
+from shared.domain.regions import province_of
+from shared.messages.envelope import Answer, Operation, Outcome, Request
+
+
+class Insurance(StrEnum):
+    EMPLOYEE = "employee"
+    RESIDENT = "resident"
+
+
+class EnrolmentStatus(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+
+
+class InstitutionKind(StrEnum):
+    HOSPITAL = "hospital"
+    PHARMACY = "pharmacy"
+    GATEWAY = "gateway"
+    TAX_OFFICE = "tax_office"
+    AGENCY = "agency"
+
+
+class PersonKey(NamedTuple):
+    """A person within the province that insures them. Accounts are locked in the order of these keys."""
+
+    province: int
+    person_id: str
+
+
+class RequestName(NamedTuple):
+    """What names a request for good."""
+
+    province: int
+    institution_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a message, as far as the broker vouches for it."""
+
+    user_id: str | None = None
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Institution:
+    kind: InstitutionKind
+    suspended: bool
+    amqp_user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A person as the registry knows them: no name, no ID number."""
+
+    region_code: str
+    insurance: Insurance
+    status: EnrolmentStatus
+    account_frozen: bool
+
+    @property
+    def is_active_employee(self) -> bool:
+        return self.insurance is Insurance.EMPLOYEE and self.status is EnrolmentStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person's money: the personal account's two parts, and the wallet."""
+
+    current_year_fen: int = 0
+    prior_years_fen: int = 0
+    wallet_fen: int = 0
+
+    @property
+    def personal_fen(self) -> int:
+        return self.current_year_fen + self.prior_years_fen
+
+    def plus(self, entry: "Entry") -> "Account":
+        return Account(
+            self.current_year_fen + entry.current_year_fen,
+            self.prior_years_fen + entry.prior_years_fen,
+            self.wallet_fen + entry.wallet_fen,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A binding of the patient that is valid today."""
+
+    binding_id: UUID
+    payer: PersonKey
+    bound_at: datetime
+    annual_limit_fen: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A binding with all that decides whether and how much its payer can pay."""
+
+    binding: Binding
+    payer: Enrolment | None
+    account: Account
+    policy: PolicyVersion
+    connected: bool
+    used_fen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A request decided earlier: its canonical content and the answer that was sent, both as JSON text."""
+
+    operation: str
+    content: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Everything one request is decided by, as of `now`."""
+
+    now: datetime
+    sender: Sender
+    authenticate_senders: bool
+    institution: Institution | None
+    stored: StoredDecision | None = None
+    patient: Enrolment | None = None
+    patient_key: PersonKey = PersonKey(0, "")
+    account: Account = Account()
+    policy: PolicyVersion | None = None
+    candidates: tuple[Candidate, ...] = ()
+    kinship_linked: bool = False
+    original: StoredDecision | None = None
+
+
+class Contra(StrEnum):
+    """The other side of an entry: what the institution is owed, or what the agency has paid in."""
+
+    PAYABLE = "payable"
+    CONTRIBUTION = "contribution"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one movement does to one person's account; `contra` takes the other side, so an entry sums to zero.
+
+    `binding_id` is given where the person pays for a relative.
+    """
+
+    person: PersonKey
+    contra: Contra
+    current_year_fen: int = 0
+    prior_years_fen: int = 0
+    wallet_fen: int = 0
+    binding_id: UUID | None = None
+
+    @property
+    def contra_fen(self) -> int:
+        return -(self.current_year_fen + self.prior_years_fen + self.wallet_fen)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A candidate as the rule saw it: usable balance, and why it was out (None: it was ranked)."""
+
+    binding_id: UUID
+    payer_id: str
+    usable_fen: int
+    policy: str
+    bound_at: datetime
+    out: Reason | None = None
+    limit_left_fen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for a request, with the entries that make it so. Money is fen, never negative."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    own_account_fen: int = 0
+    wallet_fen: int = 0
+    mutual_aid_fen: int = 0
+    payer_id: str | None = None
+    own_balance_fen: int | None = None
+    account_after: Account | None = None
+    entries: tuple[Entry, ...] = ()
+    considered: tuple[Considered, ...] = ()
+    policy: str | None = None
+    original: StoredDecision | None = None
+
+    @property
+    def moves_money(self) -> bool:
+        return bool(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The request was decided before; the same answer again."""
+
+    stored: StoredDecision
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The request itself is not acceptable. Nothing is stored and no name is used up."""
+
+    reason: Reason
+
+
+Verdict = Decision | Replay | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request that arrived, with what the broker says of its sender."""
+
+    request: Request
+    sender: Sender = Sender()
+
+    @property
+    def operation(self) -> Operation:
+        return self.request.operation
+
+    @property
+    def name(self) -> RequestName:
+        return RequestName(province_of(self.request.insured_region), self.request.institution_id, self.request.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A verdict with the answer to send; `movement_id` where money moved."""
+
+    incoming: Incoming
+    verdict: Verdict
+    answer: Answer
+    movement_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the registry and the ledger say about everybody a batch is about."""
+
+    stored: dict[RequestName, StoredDecision] = field(default_factory=dict)
+    institutions: dict[str, Institution] = field(default_factory=dict)
+    enrolments: dict[PersonKey, Enrolment] = field(default_factory=dict)
+    bindings: dict[PersonKey, tuple[Binding, ...]] = field(default_factory=dict)
+    kinship_linked: set[PersonKey] = field(default_factory=set)
+    used_fen: dict[UUID, int] = field(default_factory=dict)

@@ -1,0 +1,147 @@
+"""Region policies: every difference between regions, as dated data.
+
+A region uses the policy put under its full code, else under its first four digits, else its first two, else the
+shipped default; of the versions under one code, the latest that is in effect on the day. Source: contract.md,
+"Region policy fields"; domain.md, rules 7-10.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, time
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.domain.regions import Scope
+from shared.domain.relations import RELATION_GROUPS, Relation
+
+
+class Funds(StrEnum):
+    """Which money of a personal account may be shared."""
+
+    ALL = "all"
+    PRIOR_YEARS = "prior_years"
+
+
+class ExpenseType(StrEnum):
+    OUTPATIENT = "outpatient"
+    INPATIENT = "inpatient"
+    PHARMACY = "pharmacy"
+    RESIDENT_PREMIUM = "resident_premium"
+    PUBLIC_HEALTH = "public_health"
+    FITNESS = "fitness"
+    WELLNESS = "wellness"
+
+
+# Never covered, anywhere: domain.md, rule 8.
+NEVER_COVERED = frozenset({ExpenseType.PUBLIC_HEALTH, ExpenseType.FITNESS, ExpenseType.WELLNESS})
+
+Count = Annotated[int, Field(ge=0, le=1_000)]
+Money = Annotated[int, Field(ge=0, le=10**11)]
+
+
+class WalletPolicy(BaseModel):
+    """Limits on transfers into a relative's wallet; closed hours may cross midnight."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_transfer_fen: Money = 200_000
+    per_day: Count = 3
+    closed_from: time = time(22, 0)
+    closed_until: time = time(6, 0)
+    accept_by: time = time(6, 0)
+
+
+class RegionPolicy(BaseModel):
+    """What one region allows from a date on. None means no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    effective_from: date
+    scope: Scope = Scope.POOL
+    relations: frozenset[Relation] = frozenset(
+        {Relation.SPOUSE, Relation.FATHER, Relation.MOTHER, Relation.SON, Relation.DAUGHTER}
+    )
+    members_max: Count | None = 8
+    members_max_by_relation: dict[str, Count] = Field(default_factory=dict)
+    payers_max_per_beneficiary: Count | None = None
+    funds: Funds = Funds.ALL
+    keep_fen: Money = 0
+    shared_expense_types: frozenset[ExpenseType] = frozenset(
+        {ExpenseType.OUTPATIENT, ExpenseType.PHARMACY, ExpenseType.RESIDENT_PREMIUM}
+    )
+    unbind_after_days: Annotated[int, Field(ge=0, le=3_660)] = 0
+    annual_limit_fen: Money | None = None
+    wallet: WalletPolicy = WalletPolicy()
+
+    @model_validator(mode="after")
+    def _names_what_exists(self) -> "RegionPolicy":
+        known = RELATION_GROUPS | set(Relation)
+        if unknown := sorted(set(self.members_max_by_relation) - known):
+            raise ValueError(f"members_max_by_relation: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        if never := sorted(self.shared_expense_types & NEVER_COVERED):
+            raise ValueError(f"shared_expense_types: {', '.join(never)} can never be covered")
+        return self
+
+
+SHIPPED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy and where it stands: the code it was put under ("" for the default) and its version there."""
+
+    code: str
+    version: int
+    policy: RegionPolicy
+
+    @property
+    def name(self) -> str:
+        return f"{self.code or 'default'}@{self.version}"
+
+    def precedence(self) -> tuple[bool, date, int]:
+        """What an operator has put comes before what was shipped, then the later date, then the later version."""
+        return self.version > SHIPPED, self.policy.effective_from, self.version
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBook:
+    """Every policy version, ready to be asked for a region and a day."""
+
+    versions: dict[str, tuple[PolicyVersion, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, put: Iterable[PolicyVersion] = ()) -> "PolicyBook":
+        """The shipped policies, with what operators have put on top of them."""
+        by_code: dict[str, list[PolicyVersion]] = defaultdict(list)
+        for version in (*shipped_policies(), *put):
+            by_code[version.code].append(version)
+        latest_first = {
+            code: tuple(sorted(versions, key=PolicyVersion.precedence, reverse=True))
+            for code, versions in by_code.items()
+        }
+        return cls(latest_first)
+
+    def on(self, region: str, day: date) -> PolicyVersion:
+        """The policy of a region on a Shanghai date."""
+        for code in (region, region[:4], region[:2], ""):
+            for version in self.versions.get(code, ()):
+                if version.policy.effective_from <= day:
+                    return version
+        raise LookupError(f"the shipped default policy is not in effect on {day}")
+
+
+@cache
+def shipped_policies() -> tuple[PolicyVersion, ...]:
+    """The policies in `policies/regions.yaml`: the default, and the provinces whose procedure is published."""
+    text = resources.files("shared.domain").joinpath("policies/regions.yaml").read_text(encoding="utf-8")
+    regions: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return tuple(
+        PolicyVersion("" if code == "default" else code, SHIPPED, RegionPolicy.model_validate(fields))
+        for code, fields in regions.items()
+    )

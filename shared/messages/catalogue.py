@@ -1,0 +1,124 @@
+"""Every operation with its request, its answer and its queue; parsing a body into a request."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from shared.domain.ids import INSTITUTION_ID_PATTERN, REQUEST_ID_PATTERN
+from shared.domain.reasons import Reason
+from shared.messages.credit import CreditAnswer, CreditRequest
+from shared.messages.envelope import (
+    BODY_BYTES_MAX,
+    InstitutionIdField,
+    Operation,
+    Request,
+    RequestIdField,
+)
+from shared.messages.lookup import LookupAnswer, LookupRequest
+from shared.messages.settle import QuoteRequest, SettleAnswer, SettleRequest
+
+__all__ = ["CATALOGUE", "INSTITUTION_ID_PATTERN", "REQUEST_ID_PATTERN", "Malformed", "Wire", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one operation looks on the wire."""
+
+    request: type[Request]
+    answer: type[SettleAnswer] | type[CreditAnswer] | type[LookupAnswer]
+    queue: str
+
+
+PLAIN_NAME = re.compile(r"[a-z0-9_]{1,40}")
+
+SETTLEMENT_QUEUE = "gongji.settlement"
+INQUIRY_QUEUE = "gongji.inquiry"
+
+CATALOGUE: dict[Operation, Wire] = {
+    Operation.SETTLE: Wire(SettleRequest, SettleAnswer, SETTLEMENT_QUEUE),
+    Operation.CREDIT: Wire(CreditRequest, CreditAnswer, SETTLEMENT_QUEUE),
+    Operation.QUOTE: Wire(QuoteRequest, SettleAnswer, INQUIRY_QUEUE),
+    Operation.LOOKUP: Wire(LookupRequest, LookupAnswer, INQUIRY_QUEUE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A body that is no acceptable request.
+
+    `problems` names fields and what they should be, never the values: they may be personal. `request_id` and
+    `institution_id` are given where both could be read; then the sender can be answered by name.
+    """
+
+    problems: str
+    operation: str | None = None
+    request_id: str | None = None
+    institution_id: str | None = None
+
+    reason = Reason.MALFORMED
+
+    @property
+    def readable(self) -> bool:
+        return self.request_id is not None and self.institution_id is not None
+
+
+class _Name(BaseModel):
+    """Just enough of a body to know whom to answer."""
+
+    request_id: RequestIdField
+    institution_id: InstitutionIdField
+
+
+def parse(operation: str | None, routing_key: str, content_type: str | None, body: bytes) -> Request | Malformed:
+    """A message's body as a request of its operation, or what is wrong with it.
+
+    The operation is the message's `type`; it must be the routing key's first word, and the key's region the body's.
+    """
+    if len(body) > BODY_BYTES_MAX:
+        return Malformed(f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read", operation)
+    if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":
+        return _malformed("content_type must be application/json", operation, body)
+    known = operation in CATALOGUE
+    if not known:
+        names = ", ".join(CATALOGUE)
+        return _malformed(f"the type property must be one of {names}", None, body)
+    key_operation, _, key_region = routing_key.partition(".")
+    if key_operation != operation:
+        return _malformed("the routing key's first word must be the type property", operation, body)
+    try:
+        request = CATALOGUE[Operation(operation)].request.model_validate_json(body)
+    except ValidationError as error:
+        return _malformed(describe(error), operation, body)
+    if key_region != request.insured_region:
+        return _malformed("the routing key's region must be insured_region", operation, body)
+    return request
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error in words, without any value: "amount_fen: Input should be greater than or equal to 1"."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in found[:5])
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where an error is. A key that the sender made up may itself be personal, so only plain names are repeated."""
+    words = [str(step) if PLAIN_NAME.fullmatch(str(step)) else "(a field)" for step in location]
+    return ".".join(words) or "body"
+
+
+def _malformed(problems: str, operation: str | None, body: bytes) -> Malformed:
+    name = _name(body)
+    if name is None:
+        return Malformed(problems, operation)
+    return Malformed(problems, operation, name.request_id, name.institution_id)
+
+
+def _name(body: bytes) -> _Name | None:
+    try:
+        content: Any = from_json(body)
+        return _Name.model_validate(content, strict=True)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,38 @@
+"""A settlement and a change of who may pay for whom never overlap.
+
+A worker's batch holds its provinces' authority shared from its first statement to its end. Whoever changes what a
+batch decides by (ends a binding, freezes an account, changes an enrolment, a policy, an institution) takes it
+exclusively just before committing. So an acknowledged end is an end: no batch that read the binding as valid is still
+under way, and every later batch sees it ended. It costs a batch nothing but a lock in shared memory.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+# The first key of the advisory locks, so that they meet nobody else's. The second is the province.
+AUTHORITY = 0x676A  # "gj"
+# Institutions belong to no province; every batch holds this one too.
+EVERY_PROVINCE = 0
+
+
+@asynccontextmanager
+async def deciding(connection: Any, provinces: Iterable[int]) -> AsyncIterator[None]:
+    """A transaction in which nobody's authority to pay can change."""
+    keys = (EVERY_PROVINCE, *sorted(set(provinces)))
+    locks = ", ".join(f"pg_advisory_xact_lock_shared({AUTHORITY}, {key:d})" for key in keys)
+    # One round trip; reads come in later statements, whose snapshots are taken under the lock.
+    await connection.execute(f"BEGIN; SELECT {locks}")
+    try:
+        yield
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
+async def take_exclusively(connection: Any, provinces: Iterable[int]) -> None:
+    """The last statement before the commit of whatever changes authority."""
+    for province in sorted(set(provinces)):
+        await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", AUTHORITY, province)

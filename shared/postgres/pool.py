@@ -1,0 +1,43 @@
+"""Connections to PostgreSQL, each limited to one role."""
+
+from typing import Any
+
+import asyncpg
+
+# Durations are milliseconds. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
+SESSION: dict[str, str] = {
+    "lock_timeout": "2000",
+    "statement_timeout": "15000",
+    "idle_in_transaction_session_timeout": "15000",
+    "jit": "off",
+    "timezone": "UTC",
+}
+CONNECT_TIMEOUT_S = 5.0
+
+
+async def create_pool(url: str, *, role: str | None, name: str, size_max: int) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool whose sessions act as `role` and call themselves `name`. Connects on first use."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size_max,
+        timeout=CONNECT_TIMEOUT_S,
+        reset=_leave_as_it_is,
+        server_settings=session(role, name),
+        target_session_attrs="read-write",
+    )
+
+
+async def connect(url: str, *, role: str | None, name: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection of its own, for a command that runs and ends."""
+    return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=session(role, name))
+
+
+def session(role: str | None, name: str) -> dict[str, str]:
+    return SESSION | {"application_name": name} | ({"role": role} if role else {})
+
+
+async def _leave_as_it_is(connection: Any) -> None:
+    """Nothing here outlives a transaction, so a released session needs no reset, and a batch saves a round trip."""
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")

@@ -1,0 +1,47 @@
+"""What an error of PostgreSQL means for the work in hand."""
+
+from enum import Enum
+
+import asyncpg
+
+
+class Trouble(Enum):
+    """What to do about it."""
+
+    AGAIN = "the same transaction again: somebody else was faster"
+    BUSY = "something held a row for too long: leave this one for later"
+    AWAY = "the server cannot be used now: wait until it can"
+    POISON = "these very values make it fail"
+
+
+_AGAIN = frozenset({"40001", "40P01"})
+_BUSY = frozenset({"55P03", "57014"})
+# connection exceptions, insufficient resources (disk, memory, connections), operator intervention, and a primary
+# that has become a standby.
+_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
+_AWAY = frozenset({"25006", "28000", "28P01", "3D000"})
+
+
+def trouble_of(error: BaseException, *, decided_elsewhere: str = "one_decision_per_request") -> Trouble:
+    """How to take an error raised by asyncpg or by the socket below it.
+
+    A violation of `decided_elsewhere` says that another worker decided the same request in the meantime.
+    """
+    if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name == decided_elsewhere:
+        return Trouble.AGAIN
+    if isinstance(error, asyncpg.PostgresError):
+        return _of_state(error.sqlstate or "")
+    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | ConnectionError | EOFError):
+        away = not isinstance(error, asyncpg.DataError)
+        return Trouble.AWAY if away else Trouble.POISON
+    return Trouble.POISON
+
+
+def _of_state(state: str) -> Trouble:
+    if state in _AGAIN:
+        return Trouble.AGAIN
+    if state in _BUSY:
+        return Trouble.BUSY
+    if state in _AWAY or state[:2] in _AWAY_CLASSES:
+        return Trouble.AWAY
+    return Trouble.POISON

@@ -1,0 +1,84 @@
+"""A sender's side: one request through the broker, its answer awaited."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pydantic_core import from_json
+
+from shared.rabbit import topology
+from shared.rabbit.connection import connect, hosts, open_channel
+from shared.rabbit.publisher import DIRECT_REPLY, Outgoing, Publisher, Receipt
+
+
+class NoAnswer(Exception):
+    """The request was accepted by the broker, and no answer came in time."""
+
+
+class NotRouted(Exception):
+    """The broker has no queue for the request: the topology is not declared."""
+
+
+class Client:
+    """Sends requests and matches answers to them by correlation id."""
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self._channel = channel
+        self._publisher = Publisher(channel)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    async def start(self) -> None:
+        await self._channel.basic_consume(DIRECT_REPLY, self._on_answer, no_ack=True)
+
+    async def ask(
+        self,
+        operation: str,
+        region: str,
+        body: bytes,
+        *,
+        timeout_s: float = 30.0,
+        user_id: str | None = None,
+    ) -> dict[str, Any]:
+        """The answer to one request. Raises NoAnswer or NotRouted."""
+        correlation_id = secrets.token_hex(16)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[correlation_id] = answer
+        request = Outgoing(
+            topology.REQUESTS,
+            f"{operation}.{region}",
+            body,
+            type=operation,
+            correlation_id=correlation_id,
+            reply_to=DIRECT_REPLY,
+            user_id=user_id,
+        )
+        try:
+            (receipt,) = await self._publisher.publish([request])
+            if receipt is Receipt.UNROUTABLE:
+                raise NotRouted(f"no queue takes {operation}.{region}: is the worker's topology declared?")
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer to {operation} within {timeout_s:g} s; ask again or look it up") from error
+        finally:
+            del self._waiting[correlation_id]
+
+    async def _on_answer(self, message: DeliveredMessage) -> None:
+        waiting = self._waiting.get(message.header.properties.correlation_id or "")
+        if waiting and not waiting.done():
+            waiting.set_result(from_json(message.body))
+
+
+@asynccontextmanager
+async def client(urls: str, *, name: str) -> AsyncIterator[Client]:
+    """A client on a connection of its own."""
+    connection = await connect(hosts(urls), name=name)
+    try:
+        asking = Client(await open_channel(connection, confirms=True))
+        await asking.start()
+        yield asking
+    finally:
+        await connection.close()

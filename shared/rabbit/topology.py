@@ -1,0 +1,45 @@
+"""Exchanges and queues, declared by whoever comes first. Source: contract.md, "Messages".
+
+The guarantees are arguments of the queues, not policies: a queue made by anybody has them.
+"""
+
+from aiormq.abc import AbstractChannel
+
+REQUESTS = "gongji.requests"
+RESULTS = "gongji.results"
+DEAD = "gongji.dead"
+SETTLEMENT = "gongji.settlement"
+INQUIRY = "gongji.inquiry"
+
+# Two queues, so that a backlog of payments does not hold up a question.
+QUEUES: dict[str, tuple[str, ...]] = {
+    SETTLEMENT: ("settle.*", "refund.*", "cancel.*", "credit.*", "transfer.*"),
+    INQUIRY: ("quote.*", "lookup.*", "reconcile.*"),
+}
+
+# A message that has come this often and was never acknowledged takes the worker down with it.
+DELIVERY_LIMIT = 20
+
+
+async def declare(channel: AbstractChannel) -> None:
+    """Makes everything that is missing. Raises ChannelPreconditionFailed where something differs."""
+    await channel.exchange_declare(exchange=REQUESTS, exchange_type="topic", durable=True)
+    await channel.exchange_declare(exchange=RESULTS, exchange_type="topic", durable=True)
+    await channel.exchange_declare(exchange=DEAD, exchange_type="fanout", durable=True)
+    await channel.queue_declare(queue=DEAD, durable=True, arguments={"x-queue-type": "quorum"})
+    await channel.queue_bind(queue=DEAD, exchange=DEAD)
+    for queue, keys in QUEUES.items():
+        await channel.queue_declare(
+            queue=queue,
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD,
+                # At-least-once dead lettering needs a queue that refuses rather than drops when it is full.
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            },
+        )
+        for key in keys:
+            await channel.queue_bind(queue=queue, exchange=REQUESTS, routing_key=key)

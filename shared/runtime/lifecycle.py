@@ -1,0 +1,52 @@
+"""A service's life: settings, signals, the loop."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import uvloop
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """What every service is told: GONGJI_… variables, or files of the same names under GONGJI_SECRETS_DIR."""
+
+    model_config = SettingsConfigDict(env_prefix="GONGJI_", extra="ignore", frozen=True)
+
+    log_level: str = "info"
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    drain_timeout_s: float = 20.0
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def read_settings(kind: type[Settings]) -> Settings:
+    """The settings from the environment; where one is wrong, says which and ends the process with 2."""
+    secrets = os.environ.get("GONGJI_SECRETS_DIR")
+    try:
+        return kind(_secrets_dir=Path(secrets)) if secrets else kind()
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False, include_context=False):
+            name = "GONGJI_" + "_".join(map(str, each["loc"])).upper()
+            print(f"{name}: {each['msg']}. See docs/operations.md.", file=sys.stderr)  # noqa: T201 no log yet
+        sys.exit(2)
+
+
+def run(service: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Runs a service until it ends. SIGTERM and SIGINT set the event: finish what is in hand, then return."""
+
+    async def supervised() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, stop.set)
+        await service(stop)
+
+    uvloop.run(supervised())

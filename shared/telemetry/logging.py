@@ -1,0 +1,68 @@
+"""Logs: one JSON object a line, no personal data.
+
+Redaction is the second line of defence: the first is that nobody passes a name, an ID number or a credential to a log.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+# Whatever carries one of these names is personal (or a secret), however deep it lies.
+PERSONAL = frozenset(
+    {"name", "id_number", "credential", "password", "token", "authorization", "secret", "body", "phone", "address"}
+)
+REDACTED = "[redacted]"
+# A resident ID number: 17 digits and a check character; also inside longer texts.
+ID_NUMBER = re.compile(r"(?<!\d)\d{6}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?!\d)")
+# user:password@ in a url.
+URL_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def redact(value: Any) -> Any:
+    """A value fit to be logged."""
+    if isinstance(value, str):
+        return URL_SECRET.sub(f"{REDACTED}@", ID_NUMBER.sub(REDACTED, value))
+    if isinstance(value, Mapping):
+        return {key: REDACTED if str(key).lower() in PERSONAL else redact(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(each) for each in value]
+    return value
+
+
+def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    redacted: MutableMapping[str, Any] = redact(event)
+    return redacted
+
+
+def configure_logging(level: str, *, service: str) -> None:
+    """structlog and the standard library's loggers, both as redacted JSON on stdout."""
+    before: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        lambda _, __, event: {"service": service, **event},
+    ]
+    after: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        _redact_event,
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    ]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*before, *after],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
