@@ -10,11 +10,11 @@ from services.settlement.model import (
     Decision,
     Facts,
     Institution,
-    InstitutionKind,
     RequestName,
     Resolution,
     StoredDecision,
 )
+from shared.domain.enrolment import InstitutionKind, InstitutionStatus
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "decisions.sql")
@@ -35,7 +35,7 @@ async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) 
             facts.stored[name] = StoredDecision(row["operation"], row["request"], row["answer"])
         if row["kind"] is not None:
             facts.institutions[name.institution_id] = Institution(
-                InstitutionKind(row["kind"]), row["status"] == "suspended", row["amqp_user"]
+                InstitutionKind(row["kind"]), row["status"] == InstitutionStatus.SUSPENDED, row["amqp_user"]
             )
     return epoch
 

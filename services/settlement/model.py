@@ -6,29 +6,11 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.domain.enrolment import EnrolmentStatus, Insurance, InstitutionKind
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of
 from shared.messages.envelope import Answer, Operation, Outcome, Request
-
-
-class Insurance(StrEnum):
-    EMPLOYEE = "employee"
-    RESIDENT = "resident"
-
-
-class EnrolmentStatus(StrEnum):
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    ENDED = "ended"
-
-
-class InstitutionKind(StrEnum):
-    HOSPITAL = "hospital"
-    PHARMACY = "pharmacy"
-    GATEWAY = "gateway"
-    TAX_OFFICE = "tax_office"
-    AGENCY = "agency"
 
 
 class PersonKey(NamedTuple):

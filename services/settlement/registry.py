@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from services.settlement.model import Binding, Enrolment, EnrolmentStatus, Facts, Insurance, PersonKey
+from services.settlement.model import Binding, Enrolment, Facts, PersonKey
+from shared.domain.enrolment import EnrolmentStatus, Insurance
 from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
 from shared.postgres.queries import load_queries
 

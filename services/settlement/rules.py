@@ -17,15 +17,13 @@ from services.settlement.model import (
     Considered,
     Contra,
     Decision,
-    EnrolmentStatus,
     Entry,
-    Insurance,
-    InstitutionKind,
     Position,
     Rejection,
     Replay,
     Verdict,
 )
+from shared.domain.enrolment import EnrolmentStatus, Insurance, InstitutionKind
 from shared.domain.policy import NEVER_COVERED, Funds, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.messages.credit import CreditRequest

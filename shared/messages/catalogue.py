@@ -100,10 +100,10 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
 def describe(error: ValidationError) -> str:
     """A validation error in words, without any value: "amount_fen: Input should be greater than or equal to 1"."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in found[:5])
+    return "; ".join(f"{place(each['loc'])}: {each['msg']}" for each in found[:5])
 
 
-def _place(location: tuple[int | str, ...]) -> str:
+def place(location: tuple[int | str, ...]) -> str:
     """Where an error is. A key that the sender made up may itself be personal, so only plain names are repeated."""
     words = [str(step) if PLAIN_NAME.fullmatch(str(step)) else "(a field)" for step in location]
     return ".".join(words) or "body"

@@ -112,13 +112,15 @@ CREATE TABLE registry.policy_epochs (
     CONSTRAINT policy_epochs_pkey PRIMARY KEY (province)
 );
 
+-- What the HTTP door has answered under an Idempotency-Key. It belongs to the door, not to a cell: no province.
 CREATE TABLE registry.idempotency_keys (
-    province smallint NOT NULL,
     subject text NOT NULL,
     key text NOT NULL,
     content bytea NOT NULL,
     status smallint NOT NULL,
     body jsonb NOT NULL,
     kept_at timestamptz NOT NULL,
-    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (province, subject, key)
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (subject, key)
 );
+
+CREATE INDEX idempotency_keys_by_age ON registry.idempotency_keys (kept_at);

@@ -1,0 +1,83 @@
+"""The composition root of the binding service: what is made, in which order, and how it ends."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from services.binding.api import router
+from services.binding.auth import Authenticator
+from services.binding.handler import Handler
+from services.binding.metrics import Measure
+from services.binding.problems import Problem, on_http, on_invalid, on_problem, problem_response
+from services.binding.sealing import Sealer
+from services.binding.settings import BindingSettings
+from shared.domain.reasons import Reason
+from shared.domain.times import Clock, system_clock
+from shared.postgres.pool import create_pool
+from shared.telemetry.probe import probe_routes, serving
+
+log = structlog.get_logger()
+
+DESCRIPTION = """Who is insured where, who may pay for whom, and under which policy.
+
+Refusals are `application/problem+json`; `reason` is the first reason, `reasons` are all that apply."""
+
+
+def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
+    """The HTTP application around a handler."""
+    app = FastAPI(title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None)
+    app.state.handler = handler
+    app.state.authenticator = authenticator
+    app.add_middleware(Measure)
+    app.include_router(router)
+
+    async def readiness() -> str | None:
+        try:
+            await handler.ready()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return "PostgreSQL cannot be reached"
+        return None
+
+    app.routes.extend(probe_routes(readiness))
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    for away in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        app.add_exception_handler(away, on_database_trouble)
+    return app
+
+
+async def on_database_trouble(_: Request, error: Exception) -> JSONResponse:
+    """Whatever the database could not do now, the caller may try again; the cause is for the log."""
+    log.error("database_trouble", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
+    return problem_response(Problem(Reason.UNAVAILABLE))
+
+
+async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
+    """Serves until `stop`, then finishes the requests under way."""
+    async with AsyncExitStack() as house:
+        pool = await create_pool(
+            settings.database_url,
+            role=settings.database_role,
+            name="gongji-binding",
+            size_max=settings.database_connections_max,
+        )
+        house.callback(pool.terminate)
+        sealer = Sealer.from_files(settings.id_number_key_file, settings.blind_index_key_file)
+        authenticator = Authenticator(
+            settings.jwt_public_key_file.read_bytes(), settings.jwt_audience, settings.jwt_leeway_s
+        )
+        app = build(Handler(pool, clock, sealer), authenticator)
+        await house.enter_async_context(
+            serving(app, settings.http_host, settings.http_port, drain_s=settings.drain_timeout_s)
+        )
+        log.info("started", http_port=settings.http_port)
+        await stop.wait()
+        log.info("draining", deadline_s=settings.drain_timeout_s)
+    log.info("stopped")

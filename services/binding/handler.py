@@ -1,0 +1,274 @@
+"""The shell around the binding rules: a transaction for each call. Load, lock, judge, write."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel
+
+from services.binding import bindings, registry, rules
+from services.binding.model import Binding, BindingPosition, Caller, KinshipLink, Person, Proposal, Refused
+from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn
+from services.binding.sealing import Sealer
+from shared.domain.ids import parse_public_id, time_ordered_uuid
+from shared.domain.policy import RegionPolicy
+from shared.domain.reasons import Reason
+from shared.domain.regions import province_of
+from shared.domain.times import Clock, shanghai_date
+from shared.postgres.authority import EVERY_PROVINCE, take_exclusively
+
+ANSWERS_KEPT = timedelta(days=7)
+UNKNOWN = Refused((Reason.PERSON_UNKNOWN,))
+MISSING = Refused((Reason.NOT_FOUND,))
+
+
+@dataclass(slots=True)
+class Change:
+    """One transaction. `provinces` collects where it changes who may pay for whom."""
+
+    connection: Any
+    now: datetime
+    provinces: set[int] = field(default_factory=set)
+
+    @property
+    def today(self) -> date:
+        return shanghai_date(self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A status and a body, as first answered under an Idempotency-Key."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What the binding service does, whoever asks; the edge has checked that they may."""
+
+    pool: Any
+    clock: Clock
+    sealer: Sealer
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[Change]:
+        """A transaction that, where it changes authority, commits while no settlement is being decided there."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            change = Change(connection, self.clock())
+            yield change
+            await take_exclusively(connection, change.provinces)
+
+    async def ready(self) -> None:
+        async with self.pool.acquire(timeout=5) as connection:
+            await connection.fetchval("SELECT 1", timeout=5)
+
+    async def once(
+        self,
+        caller: Caller,
+        key: str | None,
+        content: bytes,
+        status: int,
+        work: Callable[[Change], Awaitable[BaseModel | Refused]],
+    ) -> Answered | Refused:
+        """Does the work once for a caller's Idempotency-Key; the same key and content again gets the same answer.
+
+        A refusal is not kept: what was refused may be tried again.
+        """
+        async with self.change() as change:
+            if key is None:
+                done = await work(change)
+                return done if isinstance(done, Refused) else Answered(status, done.model_dump(mode="json"))
+            connection, digest = change.connection, sha256(content).digest()
+            await connection.execute(registry.SQL["lock_idempotency_key"], caller.subject, key)
+            kept = await connection.fetchrow(registry.SQL["answered"], caller.subject, key)
+            if kept is not None:
+                if kept["content"] != digest:
+                    return Refused((Reason.REQUEST_CONFLICT,))
+                return Answered(kept["status"], orjson.loads(kept["body"]))
+            done = await work(change)
+            if isinstance(done, Refused):
+                return done
+            body = done.model_dump(mode="json")
+            await connection.execute(
+                registry.SQL["remember_answer"],
+                caller.subject,
+                key,
+                digest,
+                status,
+                orjson.dumps(body).decode(),
+                change.now,
+                change.now - ANSWERS_KEPT,
+            )
+            return Answered(status, body)
+
+    # ---- the registry's facts ----
+
+    async def put_person(self, person_id: str, said: PersonIn) -> Person:
+        async with self.change() as change:
+            person = Person(
+                province=province_of(said.region_code),
+                person_id=person_id,
+                region_code=said.region_code,
+                insurance=said.insurance,
+                status=said.status,
+                account_frozen=False,
+                name_sealed=self.sealer.seal(said.name, person_id=person_id, field="name"),
+                id_number_sealed=self.sealer.seal(said.id_number, person_id=person_id, field="id_number"),
+            )
+            change.provinces |= await registry.put_person(
+                change.connection, person, self.sealer.index(said.id_number), change.now
+            )
+            return await registry.person(change.connection, person_id) or person
+
+    async def person(self, person_id: str) -> Person | Refused:
+        async with self.pool.acquire() as connection:
+            return await registry.person(connection, person_id) or UNKNOWN
+
+    async def freeze(self, change: Change, person_id: str, *, frozen: bool) -> bool:
+        """Whether there is such a person to freeze or unfreeze."""
+        province = await registry.freeze(change.connection, person_id, frozen=frozen, now=change.now)
+        if province is not None:
+            change.provinces.add(province)
+        return province is not None
+
+    async def put_institution(self, institution_id: str, said: InstitutionIn) -> bool:
+        """Whether the institution is new."""
+        async with self.change() as change:
+            known = await registry.institution_exists(change.connection, institution_id)
+            await registry.put_institution(change.connection, institution_id, said, change.now)
+            change.provinces.add(EVERY_PROVINCE)
+            return not known
+
+    async def put_policy(self, code: str, policy: RegionPolicy, caller: Caller) -> int:
+        """The number of the new version."""
+        async with self.change() as change:
+            change.provinces.add(province_of(code))
+            return await registry.put_policy(change.connection, code, policy, caller.subject, change.now)
+
+    # ---- bindings ----
+
+    async def bind(self, change: Change, caller: Caller, asked: BindingIn) -> Binding | Refused:
+        """A new binding, or every reason against it."""
+        proposal = Proposal(
+            asked.payer_id,
+            asked.beneficiary_id,
+            asked.relation,
+            asked.valid_from or change.today,
+            asked.valid_until,
+            asked.annual_limit_fen,
+            asked.wallet,
+            asked.auto_accept,
+        )
+        position = await self._position(change, proposal)
+        if reasons := rules.refuse_binding(proposal, position):
+            return Refused(reasons)
+        payer, beneficiary = position.payer, position.beneficiary
+        assert payer and beneficiary
+        binding = Binding(
+            province=payer.province,
+            row_id=time_ordered_uuid(change.now, payer.person_id, beneficiary.person_id, change.now.isoformat()),
+            payer_id=payer.person_id,
+            beneficiary_province=beneficiary.province,
+            beneficiary_id=beneficiary.person_id,
+            relation=proposal.relation,
+            valid_from=proposal.valid_from,
+            valid_until=proposal.valid_until,
+            annual_limit_fen=proposal.annual_limit_fen,
+            wallet=proposal.wallet,
+            auto_accept=proposal.auto_accept,
+            bound_at=change.now,
+            ended_at=None,
+            end_cause=None,
+        )
+        await bindings.add(change.connection, binding, caller.subject)
+        change.provinces |= {binding.province, binding.beneficiary_province}
+        return binding
+
+    async def binding(self, change: Change, binding_id: str) -> Binding | Refused:
+        """One binding, locked until the transaction ends."""
+        place = parse_public_id(binding_id)
+        return (place and await bindings.lock(change.connection, *place)) or MISSING
+
+    async def end(
+        self, change: Change, caller: Caller, binding: Binding, end_date: date | None
+    ) -> Binding | Refused:
+        """The binding with its end. One that ends no later already stays as it is."""
+        last = max(end_date or change.today, binding.valid_from)
+        if binding.valid_until is not None and binding.valid_until <= last:
+            return binding
+        payer = await registry.person(change.connection, binding.payer_id)
+        book = await registry.policies(change.connection, [binding.province])
+        region = payer.region_code if payer else f"{binding.province:02d}0000"
+        if reasons := rules.refuse_end(binding, end_date or change.today, book.on(region, change.today)):
+            return Refused(reasons)
+        ended = replace(binding, valid_until=last, ended_at=change.now, end_cause=f"asked_by_{caller.role}")
+        await bindings.end(change.connection, ended, caller.subject)
+        change.provinces |= {binding.province, binding.beneficiary_province}
+        return ended
+
+    async def bindings_of(
+        self, person_id: str, *, side: str, after: UUID, limit: int
+    ) -> list[Binding] | Refused:
+        async with self.pool.acquire() as connection:
+            person = await registry.person(connection, person_id)
+            if person is None:
+                return UNKNOWN
+            return await bindings.list_of(connection, person, side=side, after=after, limit=limit)
+
+    # ---- kinship links ----
+
+    async def link(self, change: Change, caller: Caller, asked: KinshipLinkIn) -> KinshipLink | Refused:
+        """Lets the holder show somebody's code. It moves no money."""
+        if asked.holder_id == asked.shown_id:
+            return Refused((Reason.SELF_BINDING,))
+        holder = await registry.person(change.connection, asked.holder_id)
+        shown = await registry.person(change.connection, asked.shown_id)
+        if holder is None or shown is None:
+            return UNKNOWN
+        link = KinshipLink(
+            shown.province,
+            time_ordered_uuid(change.now, asked.holder_id, asked.shown_id, change.now.isoformat()),
+            asked.holder_id,
+            asked.shown_id,
+            change.now,
+        )
+        change.provinces.add(link.province)
+        return await bindings.add_link(change.connection, link, caller.subject)
+
+    async def kinship_link(self, change: Change, kinship_link_id: str) -> KinshipLink | Refused:
+        place = parse_public_id(kinship_link_id)
+        return (place and await bindings.link(change.connection, *place)) or MISSING
+
+    async def unlink(self, change: Change, link: KinshipLink) -> None:
+        await bindings.end_link(change.connection, link, change.now)
+        change.provinces.add(link.province)
+
+    async def links_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[KinshipLink]:
+        async with self.pool.acquire() as connection:
+            return await bindings.list_links(connection, person_id, side=side, after=after, limit=limit)
+
+    async def _position(self, change: Change, proposal: Proposal) -> BindingPosition:
+        connection = change.connection
+        people = await registry.lock_persons(connection, [proposal.payer_id, proposal.beneficiary_id])
+        payer, beneficiary = people.get(proposal.payer_id), people.get(proposal.beneficiary_id)
+        book = await registry.policies(connection, {person.province for person in people.values()})
+        standing = await bindings.standing(connection, payer, beneficiary, change.today) if payer and beneficiary else []
+
+        def policy_of(person: Person | None) -> Any:
+            return book.on(person.region_code if person else "", change.today)
+
+        return BindingPosition(
+            today=change.today,
+            payer=payer,
+            beneficiary=beneficiary,
+            payer_policy=policy_of(payer),
+            beneficiary_policy=policy_of(beneficiary),
+            of_payer=tuple(each for each in standing if each.payer_id == proposal.payer_id),
+            of_beneficiary=tuple(each for each in standing if each.beneficiary_id == proposal.beneficiary_id),
+        )

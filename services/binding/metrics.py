@@ -1,0 +1,24 @@
+"""What the HTTP edge counts. Labels are routes and reasons, never people."""
+
+from time import perf_counter
+
+from prometheus_client import Counter, Histogram
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+
+HTTP_REQUESTS = Counter("gongji_http_requests_total", "Requests answered.", ["method", "route", "status"])
+HTTP_SECONDS = Histogram("gongji_http_request_seconds", "Time to answer.", ["method", "route"])
+REFUSALS = Counter("gongji_http_refusals_total", "Refusals by their first reason.", ["reason"])
+
+
+class Measure(BaseHTTPMiddleware):
+    """Counts and times each request under its route's template."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        started = perf_counter()
+        response = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", "none")
+        HTTP_REQUESTS.labels(request.method, route, response.status_code).inc()
+        HTTP_SECONDS.labels(request.method, route).observe(perf_counter() - started)
+        return response

@@ -1,0 +1,127 @@
+"""People, institutions and bindings as the registry keeps them."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.ids import public_id
+from shared.domain.policy import PolicyVersion
+from shared.domain.reasons import Reason
+from shared.domain.relations import Relation
+
+
+class Role(StrEnum):
+    MEMBER = "member"
+    CLERK = "clerk"
+    OPERATOR = "operator"
+    FEED = "feed"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a role, and for a member the person they are. `subject` is what is written down about an action."""
+
+    subject: str
+    role: Role
+    person_id: str | None = None
+
+    def is_person(self, person_id: str) -> bool:
+        return self.role is Role.MEMBER and self.person_id == person_id
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An insured person; the name and the ID number stay sealed."""
+
+    province: int
+    person_id: str
+    region_code: str
+    insurance: Insurance
+    status: EnrolmentStatus
+    account_frozen: bool
+    name_sealed: bytes
+    id_number_sealed: bytes
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.province, self.person_id
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A binding that somebody asks for."""
+
+    payer_id: str
+    beneficiary_id: str
+    relation: Relation
+    valid_from: date
+    valid_until: date | None
+    annual_limit_fen: int | None
+    wallet: bool
+    auto_accept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A binding, valid from `valid_from` up to and not including `valid_until` (None: until it is ended)."""
+
+    province: int
+    row_id: UUID
+    payer_id: str
+    beneficiary_province: int
+    beneficiary_id: str
+    relation: Relation
+    valid_from: date
+    valid_until: date | None
+    annual_limit_fen: int | None
+    wallet: bool
+    auto_accept: bool
+    bound_at: datetime
+    ended_at: datetime | None
+    end_cause: str | None
+
+    @property
+    def binding_id(self) -> str:
+        return public_id(self.province, self.row_id)
+
+    def overlaps(self, valid_from: date, valid_until: date | None) -> bool:
+        """Whether there is a day on which this binding and that period are both in force."""
+        starts_in_time = valid_until is None or self.valid_from < valid_until
+        return starts_in_time and (self.valid_until is None or self.valid_until > valid_from)
+
+
+@dataclass(frozen=True, slots=True)
+class KinshipLink:
+    """Who may show whose code. It moves no money."""
+
+    province: int
+    row_id: UUID
+    holder_id: str
+    shown_id: str
+    linked_at: datetime
+
+    @property
+    def kinship_link_id(self) -> str:
+        return public_id(self.province, self.row_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BindingPosition:
+    """Everything that a proposed binding is judged by."""
+
+    today: date
+    payer: Person | None
+    beneficiary: Person | None
+    payer_policy: PolicyVersion
+    beneficiary_policy: PolicyVersion
+    of_payer: tuple[Binding, ...]
+    of_beneficiary: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why not: every reason that applies, the first one first."""
+
+    reasons: tuple[Reason, ...]

@@ -1,0 +1,110 @@
+"""application/problem+json (RFC 9457), with the contract's reason codes."""
+
+from collections.abc import Sequence
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from services.binding.metrics import REFUSALS
+from shared.domain.reasons import TEXTS, Reason
+from shared.messages.catalogue import place
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[Reason, int] = {
+    Reason.UNAUTHENTICATED: 401,
+    Reason.FORBIDDEN: 403,
+    Reason.NOT_FOUND: 404,
+    Reason.PERSON_UNKNOWN: 404,
+    Reason.INVALID: 422,
+    Reason.SELF_BINDING: 422,
+    Reason.RATE_LIMITED: 429,
+    Reason.UNAVAILABLE: 503,
+}
+CONFLICT = 409
+OF_HTTP = {
+    401: Reason.UNAUTHENTICATED,
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    429: Reason.RATE_LIMITED,
+    503: Reason.UNAVAILABLE,
+}
+
+
+class FieldProblem(BaseModel):
+    """One field and what it should be; never what it was."""
+
+    field: str
+    problem: str
+
+
+class ProblemDetails(BaseModel):
+    """What every refusal looks like. `detail` is Chinese, `detail_en` English."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    detail_en: str
+    reason: Reason
+    reasons: list[Reason]
+    fields: list[FieldProblem] = []
+
+
+class Problem(Exception):
+    """A refusal on its way out of the HTTP edge."""
+
+    def __init__(self, *reasons: Reason, fields: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(", ".join(reasons))
+        self.reasons = reasons
+        self.fields = fields
+
+    @property
+    def status(self) -> int:
+        return STATUS.get(self.reasons[0], CONFLICT)
+
+
+def problem_response(problem: Problem, *, status: int | None = None) -> JSONResponse:
+    first = problem.reasons[0]
+    REFUSALS.labels(first).inc()
+    body = ProblemDetails(
+        type=f"urn:gongji:reason:{first}",
+        title=first.replace("_", " "),
+        status=status or problem.status,
+        detail="".join(TEXTS[reason].chinese for reason in problem.reasons),
+        detail_en=" ".join(TEXTS[reason].english for reason in problem.reasons),
+        reason=first,
+        reasons=list(problem.reasons),
+        fields=list(problem.fields),
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if first is Reason.UNAUTHENTICATED else {}
+    if first is Reason.UNAVAILABLE:
+        headers["Retry-After"] = "2"
+    return JSONResponse(
+        body.model_dump(mode="json", exclude_defaults=True),
+        status_code=body.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+async def on_problem(_: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, Problem)
+    return problem_response(problem)
+
+
+async def on_invalid(_: Request, error: Exception) -> JSONResponse:
+    """FastAPI's own findings, without the values they were found in."""
+    assert isinstance(error, RequestValidationError)
+    fields = [FieldProblem(field=place(each["loc"][1:]), problem=each["msg"]) for each in error.errors()]
+    return problem_response(Problem(Reason.INVALID, fields=fields))
+
+
+async def on_http(_: Request, error: Exception) -> JSONResponse:
+    """What the router says: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    reason = OF_HTTP.get(error.status_code, Reason.NOT_FOUND if error.status_code == 405 else Reason.INVALID)
+    return problem_response(Problem(reason), status=error.status_code)

@@ -1,0 +1,98 @@
+"""Persons, institutions and region policies in the registry."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from services.binding.model import Person
+from services.binding.resources import InstitutionIn
+from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
+from shared.domain.regions import province_of
+from shared.postgres.queries import load_queries
+
+SQL = load_queries(__package__, "registry.sql")
+
+
+async def person(connection: Any, person_id: str) -> Person | None:
+    row = await connection.fetchrow(SQL["person"], person_id)
+    return _person(row) if row else None
+
+
+async def lock_persons(connection: Any, person_ids: Iterable[str]) -> dict[str, Person]:
+    """The known ones of these people; nobody else binds or ends for them until the transaction is over."""
+    rows = await connection.fetch(SQL["lock_persons"], sorted(set(person_ids)))
+    return {row["person_id"]: _person(row) for row in rows}
+
+
+async def put_person(connection: Any, person: Person, id_number_index: bytes, now: datetime) -> set[int]:
+    """Writes what the feed says; returns the provinces in which this may change who can pay."""
+    await connection.execute(SQL["lock_person_id"], person.person_id)
+    left = await connection.fetchval(SQL["move_away"], person.person_id, person.region_code, now)
+    await connection.execute(
+        SQL["put_person"],
+        person.province,
+        person.person_id,
+        person.region_code,
+        person.insurance,
+        person.status,
+        person.name_sealed,
+        person.id_number_sealed,
+        id_number_index,
+        now,
+    )
+    return {person.province} | ({left} if left is not None else set())
+
+
+async def freeze(connection: Any, person_id: str, *, frozen: bool, now: datetime) -> int | None:
+    """Freezes or unfreezes; returns the province, or None where nobody has this id."""
+    province: int | None = await connection.fetchval(SQL["freeze"], person_id, frozen, now)
+    return province
+
+
+async def institution_exists(connection: Any, institution_id: str) -> bool:
+    return await connection.fetchrow(SQL["institution"], institution_id) is not None
+
+
+async def put_institution(connection: Any, institution_id: str, said: InstitutionIn, now: datetime) -> None:
+    await connection.execute(
+        SQL["put_institution"],
+        institution_id,
+        said.name,
+        said.kind,
+        said.region_code,
+        said.amqp_user,
+        said.status,
+        now,
+    )
+
+
+async def policies(connection: Any, provinces: Iterable[int]) -> PolicyBook:
+    """The shipped policies under those put in these provinces."""
+    rows = await connection.fetch(SQL["policies"], sorted(set(provinces)))
+    return PolicyBook.of(
+        PolicyVersion(row["code"], row["version"], RegionPolicy.model_validate_json(row["policy"])) for row in rows
+    )
+
+
+async def put_policy(connection: Any, code: str, policy: RegionPolicy, by: str, now: datetime) -> int:
+    """Adds a version under a code and returns its number."""
+    province = province_of(code)
+    await connection.execute(SQL["next_policy_epoch"], province)
+    version: int = await connection.fetchval(
+        SQL["put_policy"], province, code, policy.effective_from, policy.model_dump_json(), now, by
+    )
+    return version
+
+
+def _person(row: Any) -> Person:
+    return Person(
+        province=row["province"],
+        person_id=row["person_id"],
+        region_code=row["region_code"],
+        insurance=Insurance(row["insurance"]),
+        status=EnrolmentStatus(row["status"]),
+        account_frozen=row["account_frozen"],
+        name_sealed=row["name_sealed"],
+        id_number_sealed=row["id_number_sealed"],
+    )

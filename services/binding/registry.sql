@@ -1,0 +1,109 @@
+-- Persons, institutions, region policies; and what the HTTP door has answered.
+
+-- name: person
+-- A person where they are insured now.
+SELECT province, person_id, region_code, insurance, status, account_frozen, name_sealed, id_number_sealed
+FROM registry.persons
+WHERE person_id = $1 AND moved_to IS NULL;
+
+-- name: lock_persons
+-- Both sides of a binding, locked in one order, so that limits are counted by one at a time.
+SELECT province, person_id, region_code, insurance, status, account_frozen, name_sealed, id_number_sealed
+FROM registry.persons
+WHERE person_id = ANY($1::text[]) AND moved_to IS NULL
+ORDER BY province, person_id
+FOR NO KEY UPDATE;
+
+-- name: lock_person_id
+-- One feed at a time about one person, known or not.
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
+
+-- name: move_away
+-- The person is insured in another province from now on; here nothing is left but history.
+UPDATE registry.persons
+SET moved_to = $2, status = 'ended', changed_at = $3
+WHERE person_id = $1 AND moved_to IS NULL AND left(region_code, 2) <> left($2, 2)
+RETURNING province;
+
+-- name: put_person
+-- What the feed says of a person; a freeze is not the feed's affair and stays.
+INSERT INTO registry.persons (
+    province, person_id, region_code, insurance, status, name_sealed, id_number_sealed, id_number_index,
+    registered_at, changed_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+ON CONFLICT (province, person_id) DO UPDATE SET
+    region_code = excluded.region_code,
+    insurance = excluded.insurance,
+    status = excluded.status,
+    name_sealed = excluded.name_sealed,
+    id_number_sealed = excluded.id_number_sealed,
+    id_number_index = excluded.id_number_index,
+    moved_to = NULL,
+    changed_at = excluded.changed_at;
+
+-- name: freeze
+-- Freezes or unfreezes a personal account.
+UPDATE registry.persons
+SET account_frozen = $2, changed_at = $3
+WHERE person_id = $1 AND moved_to IS NULL
+RETURNING province;
+
+-- name: institution
+-- One institution.
+SELECT institution_id, name, kind, region_code, amqp_user, status
+FROM registry.institutions
+WHERE institution_id = $1;
+
+-- name: put_institution
+-- What the operator says of an institution.
+INSERT INTO registry.institutions (
+    institution_id, name, kind, region_code, amqp_user, status, registered_at, changed_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+ON CONFLICT (institution_id) DO UPDATE SET
+    name = excluded.name,
+    kind = excluded.kind,
+    region_code = excluded.region_code,
+    amqp_user = excluded.amqp_user,
+    status = excluded.status,
+    changed_at = excluded.changed_at;
+
+-- name: policies
+-- Every policy version that bears on these provinces.
+SELECT code, version, policy
+FROM registry.region_policies
+WHERE province = ANY($1::smallint[]);
+
+-- name: next_policy_epoch
+-- One put at a time in a province; workers see by the epoch that their policies are old.
+INSERT INTO registry.policy_epochs (province, epoch)
+VALUES ($1, 1)
+ON CONFLICT (province) DO UPDATE SET epoch = policy_epochs.epoch + 1;
+
+-- name: put_policy
+-- A new version under a code.
+INSERT INTO registry.region_policies (province, code, version, effective_from, policy, put_at, put_by)
+SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4::jsonb, $5, $6
+FROM registry.region_policies
+WHERE province = $1 AND code = $2
+RETURNING version;
+
+-- name: lock_idempotency_key
+-- One request at a time under a key.
+SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 1));
+
+-- name: answered
+-- What was answered under a key.
+SELECT content, status, body
+FROM registry.idempotency_keys
+WHERE subject = $1 AND key = $2;
+
+-- name: remember_answer
+-- Keeps an answer, and forgets those older than the given moment.
+WITH forgotten AS (
+    DELETE FROM registry.idempotency_keys WHERE kept_at < $7
+)
+
+INSERT INTO registry.idempotency_keys (subject, key, content, status, body, kept_at)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6);

@@ -1,0 +1,141 @@
+"""What goes over HTTP: bodies in, things out. Dates are YYYY-MM-DD, money is fen."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
+from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN
+from shared.domain.money import AMOUNT_MAX_FEN
+from shared.domain.policy import RegionPolicy
+from shared.domain.regions import REGION_CODE_PATTERN
+from shared.domain.relations import Relation
+
+
+def _written_as_date(value: Any) -> Any:
+    if not (isinstance(value, date) or (isinstance(value, str) and len(value) == 10)):
+        raise ValueError("must be a date such as 2026-11-22")
+    return value
+
+
+def _without_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+Item = TypeVar("Item")
+
+PersonId = Annotated[str, Field(pattern=PERSON_ID_PATTERN)]
+Region = Annotated[str, Field(pattern=REGION_CODE_PATTERN)]
+PolicyCode = Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")]
+Day = Annotated[date, BeforeValidator(_written_as_date, json_schema_input_type=str)]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_without_nul)]
+StrictFlag = Annotated[bool, Field(strict=True)]
+Money = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_MAX_FEN)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PersonIn(Body):
+    """What the enrolment feed says of a person."""
+
+    name: Name
+    id_number: Annotated[str, Field(pattern=r"^[0-9A-Za-z()-]{6,30}$")]
+    region_code: Region
+    insurance: Insurance
+    status: EnrolmentStatus = EnrolmentStatus.ACTIVE
+
+
+class PersonOut(BaseModel):
+    """A person, the name and the ID number masked."""
+
+    person_id: str
+    name: str
+    id_number: str
+    region_code: str
+    insurance: Insurance
+    status: EnrolmentStatus
+    account_frozen: bool
+
+
+class InstitutionIn(Body):
+    name: Name
+    kind: InstitutionKind
+    region_code: Region
+    amqp_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
+    status: InstitutionStatus = InstitutionStatus.ACTIVE
+
+
+class InstitutionOut(InstitutionIn):
+    institution_id: Annotated[str, Field(pattern=INSTITUTION_ID_PATTERN)]
+
+
+class PolicyOut(RegionPolicy):
+    """A version of a region's policy, as it was put."""
+
+    region_code: str
+    version: int
+
+
+class BindingIn(Body):
+    """`relation` is what the beneficiary is to the payer."""
+
+    payer_id: PersonId
+    beneficiary_id: PersonId
+    relation: Relation
+    valid_from: Day | None = None
+    valid_until: Day | None = None
+    annual_limit_fen: Money | None = None
+    wallet: StrictFlag = False
+    auto_accept: StrictFlag = False
+
+
+class BindingOut(BaseModel):
+    """A binding, valid from `valid_from` up to and not including `valid_until`."""
+
+    binding_id: str
+    payer_id: str
+    beneficiary_id: str
+    relation: Relation
+    valid_from: date
+    valid_until: date | None
+    annual_limit_fen: int | None
+    wallet: bool
+    auto_accept: bool
+    bound_at: datetime
+    ended_at: datetime | None
+    end_cause: str | None
+
+
+class EndIn(Body):
+    end_date: Day | None = None
+
+
+class KinshipLinkIn(Body):
+    holder_id: PersonId
+    shown_id: PersonId
+
+
+class KinshipLinkOut(BaseModel):
+    """Who may show whose code. It moves no money: to pay for a relative, make a binding."""
+
+    kinship_link_id: str
+    holder_id: str
+    shown_id: str
+    linked_at: datetime
+
+
+class FreezeOut(BaseModel):
+    person_id: str
+    account_frozen: bool
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list; `next` is the cursor of the page after it, or null."""
+
+    items: list[Item]
+    next: str | None

@@ -1,0 +1,87 @@
+"""Who may bind whom. Pure: a proposal and a position go in, reasons come out, every one that applies.
+
+Source: contract.md, "A refused binding"; domain.md, rules 1, 7, 10 and 11.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from services.binding.model import Binding, BindingPosition, Proposal
+from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.policy import PolicyVersion, RegionPolicy
+from shared.domain.reasons import Reason
+from shared.domain.regions import connected
+from shared.domain.relations import KINSHIP, Relation
+
+
+def refuse_binding(proposal: Proposal, position: BindingPosition) -> tuple[Reason, ...]:
+    """Every reason against a binding, in the contract's order; none if it may be made."""
+    return tuple(_reasons(proposal, position))
+
+
+def _reasons(proposal: Proposal, position: BindingPosition) -> Iterator[Reason]:
+    payer, beneficiary = position.payer, position.beneficiary
+    if proposal.payer_id == proposal.beneficiary_id:
+        yield Reason.SELF_BINDING
+    if payer is None:
+        yield Reason.PAYER_UNKNOWN
+    if beneficiary is None:
+        yield Reason.BENEFICIARY_UNKNOWN
+    if payer and payer.insurance is not Insurance.EMPLOYEE:
+        yield Reason.PAYER_NOT_EMPLOYEE
+    if payer and payer.status is not EnrolmentStatus.ACTIVE:
+        yield Reason.PAYER_NOT_ACTIVE
+    if beneficiary and beneficiary.status is not EnrolmentStatus.ACTIVE:
+        yield Reason.BENEFICIARY_NOT_INSURED
+    if payer and proposal.relation not in position.payer_policy.policy.relations:
+        yield Reason.RELATION_NOT_ALLOWED
+    if payer and beneficiary and not _within_reach(proposal, position):
+        yield Reason.REGION_NOT_CONNECTED
+    yield from _limits(proposal, position)
+
+
+def _within_reach(proposal: Proposal, position: BindingPosition) -> bool:
+    payer, beneficiary = position.payer, position.beneficiary
+    assert payer and beneficiary
+    if payer.province != beneficiary.province:
+        return proposal.wallet
+    return connected(
+        payer.region_code,
+        position.payer_policy.policy.scope,
+        beneficiary.region_code,
+        position.beneficiary_policy.policy.scope,
+    )
+
+
+def _limits(proposal: Proposal, position: BindingPosition) -> Iterator[Reason]:
+    start = max(proposal.valid_from, position.today)
+    of_payer = [each for each in position.of_payer if each.overlaps(start, proposal.valid_until)]
+    of_beneficiary = [each for each in position.of_beneficiary if each.overlaps(start, proposal.valid_until)]
+    others = [each for each in of_payer if each.beneficiary_id != proposal.beneficiary_id]
+    policy = position.payer_policy.policy
+    if len(others) < len(of_payer):
+        yield Reason.ALREADY_BOUND
+    if policy.members_max is not None and len(others) >= policy.members_max:
+        yield Reason.MEMBER_LIMIT_REACHED
+    if _relation_is_full(proposal.relation, others, policy):
+        yield Reason.RELATION_LIMIT_REACHED
+    payers_max = position.beneficiary_policy.policy.payers_max_per_beneficiary
+    payers = {each.payer_id for each in of_beneficiary} - {proposal.payer_id}
+    if payers_max is not None and len(payers) >= payers_max:
+        yield Reason.PAYER_LIMIT_REACHED
+
+
+def _relation_is_full(relation: Relation, others: list[Binding], policy: RegionPolicy) -> bool:
+    """A limit may name a relation (father) or a group of them (children)."""
+    group = KINSHIP[relation].group
+    same_relation = sum(each.relation is relation for each in others)
+    same_group = sum(KINSHIP[each.relation].group == group for each in others)
+    limits = policy.members_max_by_relation
+    return same_relation >= limits.get(relation, same_relation + 1) or same_group >= limits.get(group, same_group + 1)
+
+
+def refuse_end(binding: Binding, end_date: date, policy: PolicyVersion) -> tuple[Reason, ...]:
+    """Some regions refuse an end in a binding's first days."""
+    if end_date < binding.valid_from + timedelta(days=policy.policy.unbind_after_days):
+        return (Reason.BOUND_TOO_RECENTLY,)
+    return ()

@@ -1,0 +1,18 @@
+"""What the binding service is told."""
+
+from pydantic import Field, FilePath
+
+from shared.runtime.lifecycle import ServiceSettings
+
+
+class BindingSettings(ServiceSettings):
+    """GONGJI_… variables of the binding service; docs/operations.md says what each is for."""
+
+    database_url: str = Field(min_length=1)
+    database_role: str | None = "gongji_binding"
+    database_connections_max: int = Field(default=10, ge=1, le=200)
+    jwt_public_key_file: FilePath
+    jwt_audience: str = "gongji"
+    jwt_leeway_s: int = Field(default=10, ge=0, le=300)
+    id_number_key_file: FilePath
+    blind_index_key_file: FilePath
