@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from services.binding.bindings import FIRST
 from services.binding.handler import Answered, Change, Handler
-from services.binding.model import Binding, Caller, KinshipLink, Person, Refused, Role
+from services.binding.model import Binding, Caller, KinshipLink, Person, Refused
 from services.binding.problems import FieldProblem, Problem, ProblemDetails
 from services.binding.resources import (
     BindingIn,
@@ -30,6 +30,7 @@ from services.binding.sealing import mask_id_number, mask_name
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN, parse_public_id
 from shared.domain.policy import RegionPolicy
 from shared.domain.reasons import Reason
+from shared.domain.roles import Role
 from shared.domain.times import shanghai_date
 
 LIMIT_MAX = 200

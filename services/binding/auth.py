@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import jwt
 
-from services.binding.model import Caller, Role
+from services.binding.model import Caller
+from shared.domain.roles import Role
+from shared.runtime.tokens import ALGORITHM
 
-ALGORITHM = "EdDSA"
 CLAIMS = ("sub", "role", "exp", "iat", "aud")
 
 

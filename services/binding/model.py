@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from uuid import UUID
 
 from shared.domain.enrolment import EnrolmentStatus, Insurance
@@ -10,13 +9,7 @@ from shared.domain.ids import public_id
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.relations import Relation
-
-
-class Role(StrEnum):
-    MEMBER = "member"
-    CLERK = "clerk"
-    OPERATOR = "operator"
-    FEED = "feed"
+from shared.domain.roles import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from pydantic import Field, FilePath
 
 from shared.runtime.lifecycle import ServiceSettings
+from shared.runtime.tokens import AUDIENCE
 
 
 class BindingSettings(ServiceSettings):
@@ -12,7 +13,7 @@ class BindingSettings(ServiceSettings):
     database_role: str | None = "gongji_binding"
     database_connections_max: int = Field(default=10, ge=1, le=200)
     jwt_public_key_file: FilePath
-    jwt_audience: str = "gongji"
+    jwt_audience: str = AUDIENCE
     jwt_leeway_s: int = Field(default=10, ge=0, le=300)
     id_number_key_file: FilePath
     blind_index_key_file: FilePath

@@ -1,0 +1,168 @@
+-- The proof of the ledger. Each query returns the rows that break one invariant of the contract; none, if it holds.
+
+-- name: entries_sum_to_zero
+-- Money is conserved: what a movement's entries take from the funds is what the institution's contra account gets.
+SELECT province, movement_id, sum(current_year_fen + prior_years_fen + wallet_fen + contra_fen) AS rest_fen
+FROM ledger.entries
+GROUP BY province, movement_id
+HAVING sum(current_year_fen + prior_years_fen + wallet_fen + contra_fen) <> 0;
+
+-- name: balances_equal_entries
+-- Every balance is the sum of its entries, fund by fund.
+SELECT
+    province,
+    person_id,
+    coalesce(account.current_year_fen, 0) AS current_year_fen,
+    coalesce(account.prior_years_fen, 0) AS prior_years_fen,
+    coalesce(account.wallet_fen, 0) AS wallet_fen,
+    coalesce(entered.current_year_fen, 0) AS entered_current_year_fen,
+    coalesce(entered.prior_years_fen, 0) AS entered_prior_years_fen,
+    coalesce(entered.wallet_fen, 0) AS entered_wallet_fen
+FROM ledger.accounts AS account
+FULL JOIN (
+    SELECT
+        province,
+        person_id,
+        sum(current_year_fen) AS current_year_fen,
+        sum(prior_years_fen) AS prior_years_fen,
+        sum(wallet_fen) AS wallet_fen
+    FROM ledger.entries
+    GROUP BY province, person_id
+) AS entered USING (province, person_id)
+WHERE
+    coalesce(account.current_year_fen, 0) <> coalesce(entered.current_year_fen, 0)
+    OR coalesce(account.prior_years_fen, 0) <> coalesce(entered.prior_years_fen, 0)
+    OR coalesce(account.wallet_fen, 0) <> coalesce(entered.wallet_fen, 0);
+
+-- name: no_balance_is_negative
+-- Nobody owes the fund anything.
+SELECT province, person_id, current_year_fen, prior_years_fen, wallet_fen
+FROM ledger.accounts
+WHERE current_year_fen < 0 OR prior_years_fen < 0 OR wallet_fen < 0;
+
+-- name: one_decision_per_request
+-- A request's name stands for one decision.
+SELECT province, institution_id, request_id, count(*) AS decisions
+FROM ledger.decisions
+GROUP BY province, institution_id, request_id
+HAVING count(*) > 1;
+
+-- name: every_movement_was_decided
+-- No entry without the decision that made it.
+SELECT entry.province, entry.movement_id, entry.institution_id, entry.request_id
+FROM ledger.entries AS entry
+LEFT JOIN ledger.decisions AS decision
+    ON decision.province = entry.province
+    AND decision.institution_id = entry.institution_id
+    AND decision.request_id = entry.request_id
+WHERE decision.movement_id IS DISTINCT FROM entry.movement_id;
+
+-- name: every_decision_moved_what_it_says
+-- What an answer says was paid is what the entries took, and from whom.
+SELECT
+    decision.province,
+    decision.institution_id,
+    decision.request_id,
+    decision.outcome,
+    moved.own_account_fen,
+    moved.wallet_fen,
+    moved.mutual_aid_fen
+FROM ledger.decisions AS decision
+LEFT JOIN LATERAL (
+    SELECT
+        coalesce(-sum(current_year_fen + prior_years_fen) FILTER (WHERE binding_id IS NULL), 0) AS own_account_fen,
+        coalesce(-sum(entry.wallet_fen), 0) AS wallet_fen,
+        coalesce(-sum(current_year_fen + prior_years_fen) FILTER (WHERE binding_id IS NOT NULL), 0) AS mutual_aid_fen,
+        max(person_id) FILTER (WHERE binding_id IS NULL) AS patient_id,
+        max(person_id) FILTER (WHERE binding_id IS NOT NULL) AS payer_id
+    FROM ledger.entries AS entry
+    WHERE entry.province = decision.province AND entry.movement_id = decision.movement_id
+) AS moved ON true
+WHERE
+    decision.operation = 'settle'
+    AND (
+        (decision.answer ->> 'own_account_fen')::bigint <> moved.own_account_fen
+        OR (decision.answer ->> 'wallet_fen')::bigint <> moved.wallet_fen
+        OR (decision.answer ->> 'mutual_aid_fen')::bigint <> moved.mutual_aid_fen
+        OR (decision.answer ->> 'payer_id') IS DISTINCT FROM moved.payer_id
+        OR coalesce(moved.patient_id, decision.request ->> 'person_id') <> decision.request ->> 'person_id'
+        OR (decision.outcome IN ('settled', 'partial')) <> (decision.movement_id IS NOT NULL)
+    );
+
+-- name: every_credit_moved_what_it_says
+-- A credit paid in what was asked, to whom it was asked.
+SELECT decision.province, decision.institution_id, decision.request_id, decision.outcome
+FROM ledger.decisions AS decision
+LEFT JOIN ledger.entries AS entry
+    ON entry.province = decision.province AND entry.movement_id = decision.movement_id
+WHERE
+    decision.operation = 'credit'
+    AND (
+        (decision.outcome = 'credited') <> (entry.movement_id IS NOT NULL)
+        OR (
+            entry.movement_id IS NOT NULL
+            AND (
+                entry.person_id <> decision.request ->> 'person_id'
+                OR -entry.contra_fen <> (decision.request ->> 'amount_fen')::bigint
+            )
+        )
+    );
+
+-- name: answers_add_up
+-- own account + wallet + mutual aid + cash = amount.
+SELECT province, institution_id, request_id, answer
+FROM ledger.decisions
+WHERE
+    operation = 'settle'
+    AND (answer ->> 'own_account_fen')::bigint + (answer ->> 'wallet_fen')::bigint
+    + (answer ->> 'mutual_aid_fen')::bigint + (answer ->> 'cash_fen')::bigint
+    <> (request ->> 'amount_fen')::bigint;
+
+-- name: one_payer_per_settlement
+-- Payers are never combined.
+SELECT province, movement_id, count(*) AS payers
+FROM ledger.entries
+WHERE binding_id IS NOT NULL
+GROUP BY province, movement_id
+HAVING count(*) > 1;
+
+-- name: the_payer_was_the_richest
+-- By the record, no candidate in the ranking had more to share than the one who paid.
+SELECT decision.province, decision.institution_id, decision.request_id, decision.answer ->> 'payer_id' AS payer_id
+FROM ledger.decisions AS decision
+CROSS JOIN LATERAL (
+    SELECT seen ->> 'payer_id' AS payer_id
+    FROM jsonb_array_elements(decision.record -> 'considered') AS seen
+    WHERE seen ->> 'out' IS NULL
+    ORDER BY (seen ->> 'usable_fen')::bigint DESC, (seen ->> 'bound_at')::timestamptz, seen ->> 'binding_id'
+    LIMIT 1
+) AS richest
+WHERE
+    decision.operation = 'settle'
+    AND decision.answer ->> 'payer_id' IS NOT NULL
+    AND decision.answer ->> 'payer_id' <> richest.payer_id;
+
+-- name: the_payer_was_a_candidate
+-- Who paid was considered, and not out.
+SELECT decision.province, decision.institution_id, decision.request_id, decision.answer ->> 'payer_id' AS payer_id
+FROM ledger.decisions AS decision
+WHERE
+    decision.operation = 'settle'
+    AND decision.answer ->> 'payer_id' IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(decision.record -> 'considered') AS seen
+        WHERE
+            seen ->> 'payer_id' = decision.answer ->> 'payer_id'
+            AND seen ->> 'out' IS NULL
+            AND (seen ->> 'usable_fen')::bigint >= (decision.answer ->> 'mutual_aid_fen')::bigint
+    );
+
+-- name: totals
+-- How much was looked at.
+SELECT
+    (SELECT count(*) FROM ledger.accounts) AS accounts,
+    (SELECT count(*) FROM ledger.entries) AS entries,
+    (SELECT count(*) FROM ledger.decisions) AS decisions,
+    (SELECT coalesce(sum(current_year_fen + prior_years_fen + wallet_fen), 0)::bigint FROM ledger.accounts) AS held_fen,
+    (SELECT coalesce(sum(contra_fen), 0)::bigint FROM ledger.entries WHERE contra = 'payable') AS payable_fen,
+    (SELECT coalesce(-sum(contra_fen), 0)::bigint FROM ledger.entries WHERE contra = 'contribution') AS contributed_fen;

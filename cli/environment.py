@@ -1,0 +1,46 @@
+"""Where the servers are: the environment first, else the local stack."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.devstack import state
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class NotReachable(Exception):
+    """Something that a command needs is not known; the message says what to do."""
+
+
+def state_directory() -> Path:
+    """Where the local stack keeps its state: GONGJI_STATE_DIR, else .local in the checkout, else here."""
+    if given := os.environ.get("GONGJI_STATE_DIR"):
+        return Path(given)
+    checkout = (PROJECT / "pyproject.toml").exists()
+    return (PROJECT if checkout else Path.cwd()) / ".local"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """GONGJI_… variables, those of the local stack underneath those of the process."""
+
+    variables: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        """Raises NotReachable where nobody has said it."""
+        try:
+            return self.variables[name]
+        except KeyError:
+            raise NotReachable(f"no stack is running here: run `gongji up`, or set {name}") from None
+
+    def get(self, name: str) -> str | None:
+        return self.variables.get(name)
+
+
+def environment(directory: Path | None = None) -> Environment:
+    running = state.read(directory or state_directory())
+    local = running.environment() if running else {}
+    given = {name: value for name, value in os.environ.items() if name.startswith("GONGJI_")}
+    return Environment({**local, **given})

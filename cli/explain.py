@@ -1,0 +1,126 @@
+"""explain: why this payer? The candidates, what each could have paid, what moved."""
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from cli.environment import environment
+from cli.speech import REJECTED, Speech, console, errors, print_json, speech
+from shared.domain.ids import parse_public_id
+from shared.domain.money import yuan
+from shared.domain.reasons import TEXTS, Reason
+from shared.postgres.pool import connect
+from shared.postgres.queries import load_queries
+
+SQL = load_queries("cli", "explain.sql")
+AUDIT_ROLE = "gongji_audit"
+
+
+def explain(
+    settlement_id: Annotated[str, typer.Argument(help="A settlement_id, or REGION/INSTITUTION/REQUEST_ID.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
+    lang: Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")] = None,
+) -> None:
+    """Tell why a settlement was decided as it was: candidates, what was locked, the rule that decided."""
+    story = asyncio.run(_story(environment()["GONGJI_DATABASE_URL"], settlement_id))
+    if story is None:
+        errors.print(f"[red]there is no decision {settlement_id}: give a settlement_id from an answer[/]")
+        raise typer.Exit(REJECTED)
+    if as_json:
+        print_json(story)
+        return
+    _tell(story, speech(lang))
+
+
+async def _story(url: str, name: str) -> dict[str, Any] | None:
+    """The decision with its candidates in rank order and its entries, or None."""
+    connection = await connect(url, role=AUDIT_ROLE, name="gongji-explain")
+    try:
+        decision = await _decision(connection, name)
+        if decision is None:
+            return None
+        story = dict(decision)
+        for field in ("request", "record", "answer"):
+            story[field] = orjson.loads(story[field])
+        settlement_id = story["answer"].get("settlement_id")
+        place = parse_public_id(settlement_id) if settlement_id else None
+        rows = await connection.fetch(SQL["entries"], *place) if place else []
+    finally:
+        await connection.close()
+    story["candidates"] = _ranked(story.pop("record")["considered"])
+    story["locked"] = sorted(
+        {story["request"].get("person_id", ""), *(seen["payer_id"] for seen in story["candidates"])} - {""}
+    )
+    story["entries"] = [dict(row) for row in rows]
+    return story
+
+
+async def _decision(connection: Any, name: str) -> Any:
+    if place := parse_public_id(name):
+        return await connection.fetchrow(SQL["by_movement"], *place)
+    region, _, rest = name.partition("/")
+    institution, _, request_id = rest.partition("/")
+    if not (region[:2].isdigit() and institution and request_id):
+        return None
+    return await connection.fetchrow(SQL["by_request"], int(region[:2]), institution, request_id)
+
+
+def _ranked(considered: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In the order of the rule: those in the ranking first, the richest at the top."""
+    return sorted(
+        considered,
+        key=lambda seen: (seen["out"] is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
+    )
+
+
+def _tell(story: dict[str, Any], say: Speech) -> None:
+    answer = story["answer"]
+    console.print(
+        say(
+            f"[bold]{story['operation']}[/] {story['request_id']} from {story['institution_id']}, "
+            f"decided {story['decided_at']:%Y-%m-%d %H:%M:%S} UTC: [bold]{story['outcome']}[/]",
+            f"[bold]{story['operation']}[/] {story['request_id']}，来自 {story['institution_id']}，"
+            f"{story['decided_at']:%Y-%m-%d %H:%M:%S} UTC 裁定：[bold]{story['outcome']}[/]",
+        )
+    )
+    if story["reason"]:
+        text = TEXTS[Reason(story["reason"])]
+        console.print(f"  {story['reason']}: {say(text.english, text.chinese)}")
+    if story["candidates"]:
+        console.print(_candidates(story, answer, say))
+    console.print(say("Locked, in this order: ", "依次锁定：") + ", ".join(story["locked"]))
+    for entry in story["entries"]:
+        moved = ", ".join(
+            f"{field.removesuffix('_fen')} {yuan(entry[field])}"
+            for field in ("current_year_fen", "prior_years_fen", "wallet_fen")
+            if entry[field]
+        )
+        console.print(f"  {entry['person_id']}: {moved} → {entry['contra']} {story['institution_id']} {yuan(entry['contra_fen'])}")
+
+
+def _candidates(story: dict[str, Any], answer: dict[str, Any], say: Speech) -> Table:
+    table = Table(title=say("Candidates, richest first", "候选共济人（可共济余额从多到少）"), title_justify="left")
+    for english, chinese in (
+        ("payer", "共济人"),
+        ("usable, yuan", "可共济余额（元）"),
+        ("bound at", "绑定时间"),
+        ("policy", "适用政策"),
+        ("verdict", "结论"),
+    ):
+        table.add_column(say(english, chinese))
+    for place, seen in enumerate(story["candidates"]):
+        if seen["out"]:
+            text = TEXTS[Reason(seen["out"])]
+            verdict = f"{say('out', '不参与')}: {say(text.english, text.chinese)}"
+        elif seen["payer_id"] == answer["payer_id"]:
+            verdict = say("pays the whole shortfall", "支付全部差额")
+        elif place == 0:
+            text = TEXTS[Reason(story["reason"])]
+            verdict = say(text.english, text.chinese)
+        else:
+            verdict = say("not the richest; payers are never combined", "不是余额最多者；不合并支付")
+        table.add_row(seen["payer_id"], yuan(seen["usable_fen"]), str(seen["bound_at"])[:19], seen["policy"], verdict)
+    return table

@@ -1,0 +1,52 @@
+"""The `gongji` command."""
+
+import asyncio
+import sys
+
+import asyncpg
+import typer
+
+from cli import audit, dead, demo, explain, requests, stack
+from cli.environment import NotReachable
+from cli.speech import NO_ANSWER, USAGE, errors
+from deploy.devstack.failure import StackFailed
+from shared.postgres.migrate import MigrationRefused
+from shared.rabbit.client import NoAnswer, NotRouted
+from shared.rabbit.connection import BrokerError
+
+app = typer.Typer(
+    name="gongji",
+    help="Settlement of family mutual aid (家庭共济): run it, ask it, prove it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (stack.up, stack.down, stack.env, stack.token, stack.migrate):
+    app.command(rich_help_panel="The stack")(command)
+for command in (requests.settle, requests.quote, requests.credit, requests.lookup):
+    app.command(rich_help_panel="Requests")(command)
+for command in (explain.explain, audit.audit):
+    app.command(rich_help_panel="Proof")(command)
+app.command(rich_help_panel="The stack")(demo.demo)
+app.add_typer(dead.app, name="dead", rich_help_panel="Operation")
+
+
+def main() -> None:
+    """Runs a command; what went wrong is one sentence, with an exit code that says which kind it was."""
+    try:
+        app()
+    except NotReachable as error:
+        errors.print(f"[red]{error}[/]")
+        sys.exit(USAGE)
+    except (NoAnswer, NotRouted, StackFailed, MigrationRefused) as error:
+        errors.print(f"[red]{error}[/]", markup=True)
+        sys.exit(NO_ANSWER)
+    except (*BrokerError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        errors.print(f"[red]cannot reach the servers: {type(error).__name__}: {error}[/]")
+        sys.exit(NO_ANSWER)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

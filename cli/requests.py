@@ -1,0 +1,194 @@
+"""settle, quote, credit, lookup: one request through the broker, its answer printed."""
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from cli.environment import environment
+from cli.speech import ANSWERED, REJECTED, USAGE, console, errors, print_json, speech
+from shared.domain.money import yuan
+from shared.domain.policy import ExpenseType
+from shared.domain.reasons import TEXTS, Reason
+from shared.messages.catalogue import describe
+from shared.messages.credit import CreditRequest
+from shared.messages.envelope import Request
+from shared.messages.lookup import LookupRequest
+from shared.messages.settle import QuoteRequest, SettleRequest
+from shared.rabbit.client import client
+
+Institution = Annotated[str, typer.Option("--institution", "-i", help="Who sends the request.")]
+Region = Annotated[str, typer.Option("--region", "-r", help="Six digits: where the person is insured.")]
+Person = Annotated[str, typer.Option("--person", "-p", help="The patient, or the account holder.")]
+Amount = Annotated[int, typer.Option("--amount-fen", "-a", help="Fen; 100 are a yuan.")]
+RequestId = Annotated[str | None, typer.Option("--request-id", help="Your id; repeat it to repeat the request.")]
+Expense = Annotated[ExpenseType, typer.Option("--expense", "--expense-type", "-e", help="What kind of bill it is.")]
+CareRegion = Annotated[str | None, typer.Option("--care-region", help="Where care is given; else --region.")]
+CredentialType = Annotated[str, typer.Option("--credential", help="01 code, 02 ID card, 03 social-security card.")]
+CredentialOf = Annotated[str | None, typer.Option("--credential-person", help="Whose it is; else the patient's.")]
+OwnAccount = Annotated[bool, typer.Option(help="Use the patient's own account.")]
+MutualAid = Annotated[bool, typer.Option(help="Ask relatives for what is left.")]
+RequireFull = Annotated[bool, typer.Option("--require-full", help="All of it from accounts, or nothing.")]
+BillRef = Annotated[str | None, typer.Option("--bill-ref", help="Your visit or bill number.")]
+OccurredAt = Annotated[str | None, typer.Option("--occurred-at", help="RFC 3339; now if left out.")]
+Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the answer.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")]
+
+
+def settle(
+    institution: Institution,
+    region: Region,
+    person: Person,
+    amount_fen: Amount,
+    expense: Expense = ExpenseType.OUTPATIENT,
+    request_id: RequestId = None,
+    care_region: CareRegion = None,
+    credential: CredentialType = "01",
+    credential_person: CredentialOf = None,
+    own_account: OwnAccount = True,
+    mutual_aid: MutualAid = True,
+    require_full: RequireFull = False,
+    bill_ref: BillRef = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Settle a bill: own account, wallet, then the richest relative for all that is left."""
+    asked = _bill(locals())
+    _ask(SettleRequest, asked, timeout, as_json, lang)
+
+
+def quote(
+    institution: Institution,
+    region: Region,
+    person: Person,
+    amount_fen: Amount,
+    expense: Expense = ExpenseType.OUTPATIENT,
+    request_id: RequestId = None,
+    care_region: CareRegion = None,
+    credential: CredentialType = "01",
+    credential_person: CredentialOf = None,
+    own_account: OwnAccount = True,
+    mutual_aid: MutualAid = True,
+    require_full: RequireFull = False,
+    bill_ref: BillRef = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Decide as settle would, and debit nothing."""
+    asked = _bill(locals())
+    _ask(QuoteRequest, asked, timeout, as_json, lang)
+
+
+def credit(
+    institution: Annotated[str, typer.Option("--institution", "-i", help="The agency.")],
+    region: Region,
+    person: Person,
+    amount_fen: Amount,
+    fund: Annotated[Literal["current_year", "prior_years"], typer.Option(help="Which part.")] = "current_year",
+    request_id: RequestId = None,
+    note: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Pay into a personal account; it opens on first use."""
+    asked = {
+        **_common(institution, region, request_id, occurred_at),
+        "person_id": person,
+        "fund": fund,
+        "amount_fen": amount_fen,
+        "note": note,
+    }
+    _ask(CreditRequest, asked, timeout, as_json, lang)
+
+
+def lookup(
+    institution: Institution,
+    region: Region,
+    original_request_id: Annotated[str, typer.Argument(help="The request you ask about.")],
+    request_id: RequestId = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """What became of a request?"""
+    asked = {
+        **_common(institution, region, request_id, occurred_at),
+        "original_request_id": original_request_id,
+    }
+    _ask(LookupRequest, asked, timeout, as_json, lang)
+
+
+def _common(institution: str, region: str, request_id: str | None, occurred_at: str | None) -> dict[str, Any]:
+    return {
+        "request_id": request_id or f"cli-{secrets.token_hex(8)}",
+        "institution_id": institution,
+        "insured_region": region,
+        "occurred_at": occurred_at or datetime.now(UTC).isoformat(),
+    }
+
+
+def _bill(given: dict[str, Any]) -> dict[str, Any]:
+    """The body of settle and quote from the options of the command."""
+    return {
+        **_common(given["institution"], given["region"], given["request_id"], given["occurred_at"]),
+        "person_id": given["person"],
+        "credential": {"type": given["credential"], "person_id": given["credential_person"] or given["person"]},
+        "expense_type": given["expense"],
+        "amount_fen": given["amount_fen"],
+        "care_region": given["care_region"] or given["region"],
+        "use_own_account": given["own_account"],
+        "use_mutual_aid": given["mutual_aid"],
+        "require_full": given["require_full"],
+        "bill_ref": given["bill_ref"],
+    }
+
+
+def _ask(kind: type[Request], asked: dict[str, Any], timeout: float, as_json: bool, lang: str | None) -> None:
+    try:
+        request = kind.model_validate(asked)
+    except ValidationError as error:
+        errors.print(f"[red]{describe(error)}[/]")
+        raise typer.Exit(USAGE) from None
+    answer = asyncio.run(send(environment()["GONGJI_AMQP_URL"], request, timeout_s=timeout))
+    if as_json:
+        print_json(answer)
+    else:
+        _show(answer, lang)
+    raise typer.Exit(REJECTED if answer["outcome"] == "rejected" else ANSWERED)
+
+
+async def send(amqp_url: str, request: Request, *, timeout_s: float) -> dict[str, Any]:
+    """The answer to one request, on a connection of its own."""
+    async with client(amqp_url, name="gongji-cli") as asking:
+        return await asking.ask(
+            request.operation, request.insured_region, request.model_dump_json().encode(), timeout_s=timeout_s
+        )
+
+
+def _show(answer: dict[str, Any], lang: str | None) -> None:
+    say = speech(lang)
+    colour = {"rejected": "red", "declined": "yellow", "not_found": "yellow"}.get(answer["outcome"], "green")
+    repeated = say(" (sent again)", "（重发）") if answer["replayed"] else ""
+    console.print(f"[{colour}]{answer['outcome']}[/]{repeated}")
+    if reason := answer["reason"]:
+        text = TEXTS[Reason(reason)]
+        console.print(f"  {reason}: {say(text.english, answer['reason_text'])}")
+    for field, value in answer.items():
+        if field.endswith("_fen") and value is not None:
+            console.print(f"  {field:<16} {yuan(value):>16} " + say("yuan", "元"))
+    for field in ("payer_id", "settlement_id", "request_id"):
+        if answer.get(field):
+            console.print(f"  {field:<16} {answer[field]}")
+    if original := answer.get("original"):
+        console.print(f"  {'original':<16} {original['operation']} {original['outcome']}")

@@ -1,0 +1,1 @@
+"""A private local stack: PostgreSQL, RabbitMQ and the services, supervised by one process."""

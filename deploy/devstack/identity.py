@@ -1,0 +1,72 @@
+"""Which process is meant: a pid may be used again, a pid with its start time is not."""
+
+import contextlib
+import time
+from collections.abc import Iterable
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+# The start time is derived from the wall clock, which may be stepped while a process runs.
+START_TIME_TOLERANCE_S = 2.0
+POLL_S = 0.05
+KILLED_WITHIN_S = 5.0
+
+
+class ProcessRecord(BaseModel):
+    """A process as it can be recognised later; `started` is in seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int
+    started: float
+
+    @classmethod
+    def of(cls, name: str, pid: int) -> "ProcessRecord":
+        """Raises psutil.NoSuchProcess when there is no such process."""
+        return cls(name=name, pid=pid, started=psutil.Process(pid).create_time())
+
+    def process(self) -> psutil.Process | None:
+        """The recorded process while it runs."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < START_TIME_TOLERANCE_S
+        except psutil.NoSuchProcess:
+            return None
+        return process if same and runs(process) else None
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it still executes: one that only waits to be reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def descendants_of(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def ended(processes: Iterable[psutil.Process], within_s: float) -> bool:
+    """Wait until none of the processes runs any more; False if some do after this time."""
+    deadline = time.monotonic() + within_s
+    remaining = [process for process in processes if runs(process)]
+    while remaining and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        remaining = [process for process in remaining if runs(process)]
+    return not remaining
+
+
+def end_all(processes: Iterable[psutil.Process], patience_s: float) -> None:
+    """Let processes end by themselves for a while, then kill those that have not."""
+    processes = list(processes)
+    if not ended(processes, patience_s):
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        ended(processes, KILLED_WITHIN_S)

@@ -1,0 +1,130 @@
+"""A private RabbitMQ node, with an epmd of its own."""
+
+import hashlib
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.devstack.failure import StackFailed
+from deploy.devstack.keys import write_private
+from deploy.devstack.ports import LOOPBACK
+from deploy.devstack.processes import Command, ProcessSpec, inherited_environment
+from deploy.devstack.readiness import accepts_connections, answers
+from deploy.devstack.state import log_file
+
+USER = "gongji"
+
+# Few threads: several stacks and their tests share one small machine.
+EMULATOR_ARGUMENTS = "+S 2:2 +SDcpu 1:1 +A 4 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}"
+
+CONFIGURATION = """\
+listeners.tcp.1 = {host}:{amqp}
+management.tcp.ip = {host}
+management.tcp.port = {management}
+default_user = {user}
+default_pass = {password}
+default_vhost = /
+log.file = false
+log.console = true
+log.console.use_colors = off
+raft.wal_max_size_bytes = 67108864
+"""
+
+
+def amqp_url(port: int, password: str) -> str:
+    return f"amqp://{USER}:{password}@{LOOPBACK}:{port}/"
+
+
+def management_url(port: int, password: str) -> str:
+    return f"http://{USER}:{password}@{LOOPBACK}:{port}"
+
+
+@dataclass(frozen=True)
+class RabbitPorts:
+    amqp: int
+    management: int
+    distribution: int
+    epmd: int
+
+
+@dataclass(frozen=True)
+class Rabbit:
+    directory: Path
+    server: Path
+    ports: RabbitPorts
+    password: str
+
+    def epmd(self) -> ProcessSpec:
+        """The node's name server; without it the node would start a daemon that outlives it."""
+        program = shutil.which("epmd")
+        if program is None:
+            raise StackFailed("epmd is missing: it is part of Erlang, which RabbitMQ runs on")
+        return ProcessSpec(
+            Command(
+                name="epmd",
+                argv=(program,),
+                environment=self._environment(),
+                log=log_file(self.directory, "epmd"),
+            ),
+            is_ready=lambda: accepts_connections(self.ports.epmd),
+        )
+
+    def node(self) -> ProcessSpec:
+        self._write_configuration()
+        return ProcessSpec(
+            Command(
+                name="rabbitmq",
+                argv=(str(self.server),),
+                environment=self._environment(),
+                log=log_file(self.directory, "rabbitmq"),
+            ),
+            is_ready=self._is_ready,
+            ready_within_s=120.0,
+            stop_signals=((signal.SIGTERM, 30.0),),
+        )
+
+    @property
+    def _home(self) -> Path:
+        return self.directory / "rabbitmq"
+
+    def _write_configuration(self) -> None:
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        text = CONFIGURATION.format(
+            host=LOOPBACK,
+            amqp=self.ports.amqp,
+            management=self.ports.management,
+            user=USER,
+            password=self.password,
+        )
+        write_private(self._home / "rabbitmq.conf", text.encode())
+
+    def _environment(self) -> dict[str, str]:
+        node = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:8]
+        return {
+            **inherited_environment(),
+            "HOME": str(self._home),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_EPMD_PORT": str(self.ports.epmd),
+            "ERL_ZFLAGS": "-start_epmd false",
+            "RABBITMQ_NODENAME": f"gongji-{node}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.ports.amqp),
+            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
+            "RABBITMQ_MNESIA_BASE": str(self._home / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self._home / "log"),
+            "RABBITMQ_PID_FILE": str(self._home / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._home / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self._home / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(self._home / "no-rabbitmq-env.conf"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": EMULATOR_ARGUMENTS,
+            # The start script then becomes the Erlang machine instead of waiting for it, so that
+            # every signal, the one at our own death included, reaches the machine itself.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    async def _is_ready(self) -> bool:
+        management = management_url(self.ports.management, self.password)
+        return await accepts_connections(self.ports.amqp) and await answers(
+            f"{management}/api/overview"
+        )

@@ -1,0 +1,66 @@
+"""What the stack runs besides its servers, as a table."""
+
+import sys
+from dataclasses import dataclass
+
+DATABASE = "GONGJI_DATABASE_URL"
+AMQP = "GONGJI_AMQP_URL"
+HTTP_PORT = "GONGJI_HTTP_PORT"
+JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
+ID_NUMBER_KEY = "GONGJI_ID_NUMBER_KEY_FILE"
+BLIND_INDEX_KEY = "GONGJI_BLIND_INDEX_KEY_FILE"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A program that must succeed before the services start; `variables` are what it is told."""
+
+    name: str
+    argv: tuple[str, ...]
+    variables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program that answers over HTTP on a port of its own, told to it as GONGJI_HTTP_PORT."""
+
+    name: str
+    argv: tuple[str, ...]
+    variables: tuple[str, ...]
+    ready_path: str = "/readyz"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Steps run one after the other, then all services together."""
+
+    steps: tuple[Step, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+SERVERS_ONLY = Stack()
+
+
+def gongji(workers: int) -> Stack:
+    """The whole of Gongji, with this many settlement workers."""
+    return Stack(
+        steps=(
+            Step("migrate", python("shared.postgres", "migrate"), (DATABASE,)),
+            Step("declare", python("shared.rabbit", "declare"), (AMQP,)),
+        ),
+        services=(
+            *(
+                Service(f"settlement-{number}", python("services.settlement"), (DATABASE, AMQP))
+                for number in range(1, workers + 1)
+            ),
+            Service(
+                "binding",
+                python("services.binding"),
+                (DATABASE, JWT_PUBLIC_KEY, ID_NUMBER_KEY, BLIND_INDEX_KEY),
+            ),
+        ),
+    )
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
