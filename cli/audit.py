@@ -39,11 +39,16 @@ async def prove(url: str) -> dict[str, Any]:
         await connection.execute("SET statement_timeout = 0")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             broken = {name: await _rows(connection, name) for name in INVARIANTS}
-            totals = dict(await connection.fetchrow(SQL["totals"]))
+            totals = dict((await connection.fetch(SQL["totals"]))[0])
     finally:
         await connection.close()
     conserved = totals["held_fen"] + totals["payable_fen"] == totals["contributed_fen"]
-    return {"holds": conserved and not any(broken.values()), "conserved": conserved, "totals": totals, "broken": broken}
+    return {
+        "holds": conserved and not any(broken.values()),
+        "conserved": conserved,
+        "totals": totals,
+        "broken": broken,
+    }
 
 
 async def _rows(connection: Any, name: str) -> list[dict[str, Any]]:
@@ -59,7 +64,10 @@ def show(found: dict[str, Any], say: Speech) -> None:
     totals = found["totals"]
     mark = "[green]holds[/] " if found["conserved"] else "[red]BROKEN[/]"
     console.print(f"  {mark} held + payable = contributed: ", end="")
-    console.print(f"{yuan(totals['held_fen'])} + {yuan(totals['payable_fen'])} = {yuan(totals['contributed_fen'])} " + say("yuan", "元"))
+    console.print(
+        f"{yuan(totals['held_fen'])} + {yuan(totals['payable_fen'])} = {yuan(totals['contributed_fen'])} "
+        + say("yuan", "元")
+    )
     console.print(
         say(
             f"{totals['accounts']} accounts, {totals['entries']} entries, {totals['decisions']} decisions: "

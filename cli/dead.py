@@ -8,7 +8,8 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 import typer
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 
 from cli.environment import environment
 from cli.speech import REJECTED, console, errors, print_json
@@ -38,9 +39,9 @@ class Letter:
         return sha256("\x1f".join(parts).encode() + b"\x1f" + self.message.body).hexdigest()[:ID_LENGTH]
 
     def summary(self) -> dict[str, Any]:
-        headers = self.message.header.properties.headers or {}
-        death = headers.get("x-death")
-        first = death[0] if isinstance(death, list) and death else {}
+        headers: dict[str, Any] = dict(self.message.header.properties.headers or {})
+        # What the broker itself writes where the delivery limit put a message aside.
+        first: dict[str, Any] = next(iter(headers.get("x-death") or []), {})
         return {
             "id": self.letter_id,
             "type": self.message.header.properties.message_type,
@@ -60,7 +61,9 @@ def list_letters(as_json: AsJson = False) -> None:
         print_json(letters)
         return
     for each in letters:
-        console.print(f"{each['id']}  {each['type'] or '-':<10} {each['reason']}: {each['problems'] or ''} ({each['bytes']} bytes)")
+        console.print(
+            f"{each['id']}  {each['type'] or '-':<10} {each['reason']}: {each['problems'] or ''} ({each['bytes']} bytes)"
+        )
     console.print(f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}")
 
 
@@ -97,7 +100,7 @@ def discard(
 
 
 @asynccontextmanager
-async def _letters(amqp_url: str) -> AsyncIterator[tuple[AbstractChannel, list[Letter]]]:
+async def _letters(amqp_url: str) -> AsyncIterator[tuple[Channel, list[Letter]]]:
     """Every letter, held unacknowledged; closing the channel puts back those that were not dealt with."""
     connection = await connect(hosts(amqp_url), name="gongji-dead")
     try:

@@ -98,7 +98,9 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
             for field in ("current_year_fen", "prior_years_fen", "wallet_fen")
             if entry[field]
         )
-        console.print(f"  {entry['person_id']}: {moved} → {entry['contra']} {story['institution_id']} {yuan(entry['contra_fen'])}")
+        console.print(
+            f"  {entry['person_id']}: {moved} → {entry['contra']} {story['institution_id']} {yuan(entry['contra_fen'])}"
+        )
 
 
 def _candidates(story: dict[str, Any], answer: dict[str, Any], say: Speech) -> Table:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 import asyncpg
 import typer
@@ -21,13 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (stack.up, stack.down, stack.env, stack.token, stack.migrate):
-    app.command(rich_help_panel="The stack")(command)
-for command in (requests.settle, requests.quote, requests.credit, requests.lookup):
-    app.command(rich_help_panel="Requests")(command)
-for command in (explain.explain, audit.audit):
-    app.command(rich_help_panel="Proof")(command)
-app.command(rich_help_panel="The stack")(demo.demo)
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "The stack": (stack.up, stack.down, stack.env, stack.token, stack.migrate, demo.demo),
+    "Requests": (requests.settle, requests.quote, requests.credit, requests.lookup),
+    "Proof": (explain.explain, audit.audit),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 app.add_typer(dead.app, name="dead", rich_help_panel="Operation")
 
 

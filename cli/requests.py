@@ -121,7 +121,7 @@ def lookup(
     as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
-    """What became of a request?"""
+    """Tell what became of a request."""
     asked = {
         **_common(institution, region, request_id, occurred_at),
         "original_request_id": original_request_id,
@@ -143,7 +143,10 @@ def _bill(given: dict[str, Any]) -> dict[str, Any]:
     return {
         **_common(given["institution"], given["region"], given["request_id"], given["occurred_at"]),
         "person_id": given["person"],
-        "credential": {"type": given["credential"], "person_id": given["credential_person"] or given["person"]},
+        "credential": {
+            "type": given["credential"],
+            "person_id": given["credential_person"] or given["person"],
+        },
         "expense_type": given["expense"],
         "amount_fen": given["amount_fen"],
         "care_region": given["care_region"] or given["region"],

@@ -161,9 +161,7 @@ class Player:
             # The hour is part of the content: a repeated bill must be the same bill.
             occurred_at=f"{datetime.now(UTC):%Y-%m-%d}T00:00:00Z",  # type: ignore[arg-type]
             person_id=person,
-            credential=Credential(
-                type="01", person_id=self.unique(ask.credential_of) if ask.credential_of else person
-            ),
+            credential=Credential(type="01", person_id=self.unique(ask.credential_of) if ask.credential_of else person),
             expense_type=ask.expense_type,
             amount_fen=ask.amount_fen,
             care_region=self.scenario.institutions[ask.institution].region_code,
@@ -208,7 +206,9 @@ class Player:
                 "relation": part.relation,
                 "wallet": part.wallet,
             }
-            response = await self._call(http, Role.CLERK, "POST", "/v1/bindings", body, expect_refusal=bool(part.refused))
+            response = await self._call(
+                http, Role.CLERK, "POST", "/v1/bindings", body, expect_refusal=bool(part.refused)
+            )
             reasons = response.get("reasons", [])
             if reasons != part.refused:
                 raise NotAsListed(

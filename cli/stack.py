@@ -47,7 +47,9 @@ def env(as_json: AsJson = False) -> None:
         print_json({**variables, "processes": processes})
         return
     if not variables:
-        errors.print("[red]no stack is running here: run `gongji up`, or set GONGJI_DATABASE_URL and GONGJI_AMQP_URL[/]")
+        errors.print(
+            "[red]no stack is running here: run `gongji up`, or set GONGJI_DATABASE_URL and GONGJI_AMQP_URL[/]"
+        )
         raise typer.Exit(USAGE)
     for name, value in variables.items():
         print(f"export {name}='{value}'")  # noqa: T201

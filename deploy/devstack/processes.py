@@ -53,9 +53,7 @@ class ProcessSpec:
 
 async def launch(command: Command) -> Process:
     command.log.parent.mkdir(parents=True, exist_ok=True)
-    argv = dying_with_parent(
-        command.argv, death_signal=command.death_signal, account=command.account
-    )
+    argv = dying_with_parent(command.argv, death_signal=command.death_signal, account=command.account)
     with command.log.open("ab") as log:
         try:
             # Its own session: Ctrl-C in the supervisor's terminal is the supervisor's to handle.
@@ -82,8 +80,7 @@ async def complete(command: Command) -> None:
             await end(process, ())
     if exit_code != 0:
         raise StackFailed(
-            f"{command.name} failed with exit code {exit_code}, see {command.log}:\n"
-            + last_lines(command.log)
+            f"{command.name} failed with exit code {exit_code}, see {command.log}:\n" + last_lines(command.log)
         )
 
 
@@ -107,9 +104,7 @@ async def end(process: Process, signals: Iterable[tuple[signal.Signals, float]])
 class SupervisedProcess:
     """A program that is started again, on the same terms, whenever it dies."""
 
-    def __init__(
-        self, spec: ProcessSpec, *, tell: Callable[[str], None], changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, spec: ProcessSpec, *, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
         self.record: ProcessRecord | None = None
         self._spec = spec
         self._name = spec.command.name

@@ -125,6 +125,4 @@ class Rabbit:
 
     async def _is_ready(self) -> bool:
         management = management_url(self.ports.management, self.password)
-        return await accepts_connections(self.ports.amqp) and await answers(
-            f"{management}/api/overview"
-        )
+        return await accepts_connections(self.ports.amqp) and await answers(f"{management}/api/overview")

@@ -69,9 +69,7 @@ def end_orphans(previous: StackState) -> None:
 
 
 class Supervisor:
-    def __init__(
-        self, directory: Path, options: Options, stack: Stack, initial: StackState
-    ) -> None:
+    def __init__(self, directory: Path, options: Options, stack: Stack, initial: StackState) -> None:
         self._directory = directory
         self._options = options
         self._stack = stack
@@ -144,9 +142,7 @@ class Supervisor:
         self._tell(f"{service.name}: starting on port {port}")
         url = self._state.urls.services[service.name] + service.ready_path
         await self._start_process(
-            ProcessSpec(
-                self._command(service, {HTTP_PORT: str(port)}), is_ready=lambda: answers(url)
-            )
+            ProcessSpec(self._command(service, {HTTP_PORT: str(port)}), is_ready=lambda: answers(url))
         )
 
     async def _start_process(self, spec: ProcessSpec) -> None:

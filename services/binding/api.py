@@ -134,25 +134,25 @@ async def get_person(person_id: PersonPath, caller: Asker, desk: Desk) -> Person
     return _person_out(granted(await desk.person(person_id)), desk)
 
 
-@router.post("/accounts/{person_id}/freeze", tags=["accounts"])
+@router.post("/accounts/{person_id}/freeze", response_model=FreezeOut, tags=["accounts"])
 async def freeze(
     person_id: PersonPath, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
-) -> FreezeOut:
+) -> Response:
     """From now on the account neither gives nor receives."""
     return await _freeze(person_id, caller, desk, content, idempotency_key, frozen=True)
 
 
-@router.post("/accounts/{person_id}/unfreeze", tags=["accounts"])
+@router.post("/accounts/{person_id}/unfreeze", response_model=FreezeOut, tags=["accounts"])
 async def unfreeze(
     person_id: PersonPath, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
-) -> FreezeOut:
+) -> Response:
     """The account may be used again."""
     return await _freeze(person_id, caller, desk, content, idempotency_key, frozen=False)
 
 
 async def _freeze(
     person_id: str, caller: Caller, desk: Handler, content: bytes, key: str | None, *, frozen: bool
-) -> Any:
+) -> Response:
     allow(caller, Role.OPERATOR)
 
     async def work(change: Change) -> FreezeOut | Refused:
@@ -166,23 +166,24 @@ async def _freeze(
 # ---- bindings ----
 
 
-@router.post("/bindings", tags=["bindings"], status_code=201)
+@router.post("/bindings", response_model=BindingOut, tags=["bindings"], status_code=201)
 async def bind(
     asked: BindingIn, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
-) -> BindingOut:
+) -> Response:
     """Lets `payer_id` pay for `beneficiary_id`. A refusal names every reason that applies."""
     allow(caller, Role.CLERK, person_id=asked.payer_id)
     today = shanghai_date(desk.clock())
     if asked.valid_until is not None and asked.valid_until <= (asked.valid_from or today):
         raise Problem(
-            Reason.INVALID, fields=[FieldProblem(field="valid_until", problem="must be later than valid_from")]
+            Reason.INVALID,
+            fields=[FieldProblem(field="valid_until", problem="must be later than valid_from")],
         )
 
     async def work(change: Change) -> BindingOut | Refused:
         made = await desk.bind(change, caller, asked)
         return made if isinstance(made, Refused) else _binding_out(made)
 
-    return respond(await desk.once(caller, idempotency_key, content, 201, work))  # type: ignore[return-value]
+    return respond(await desk.once(caller, idempotency_key, content, 201, work))
 
 
 @router.get("/bindings", tags=["bindings"])
@@ -202,7 +203,7 @@ async def list_bindings(
     return Page(items=[_binding_out(each) for each in found[:limit]], next=last)
 
 
-@router.post("/bindings/{binding_id}/end", tags=["bindings"])
+@router.post("/bindings/{binding_id}/end", response_model=BindingOut, tags=["bindings"])
 async def end_binding(
     binding_id: Annotated[str, Path(max_length=64)],
     caller: Asker,
@@ -210,7 +211,7 @@ async def end_binding(
     content: Content,
     asked: EndIn | None = None,
     idempotency_key: IdempotencyKey = None,
-) -> BindingOut:
+) -> Response:
     """Ends a binding on a date, today if left out. From that day on it pays for nothing."""
     end_date = asked.end_date if asked else None
     if end_date is not None and end_date < shanghai_date(desk.clock()):
@@ -226,16 +227,16 @@ async def end_binding(
         ended = await desk.end(change, caller, binding, end_date)
         return ended if isinstance(ended, Refused) else _binding_out(ended)
 
-    return respond(await desk.once(caller, idempotency_key, content, 200, work))  # type: ignore[return-value]
+    return respond(await desk.once(caller, idempotency_key, content, 200, work))
 
 
 # ---- kinship links ----
 
 
-@router.post("/kinship-links", tags=["kinship links"], status_code=201)
+@router.post("/kinship-links", response_model=KinshipLinkOut, tags=["kinship links"], status_code=201)
 async def link(
     asked: KinshipLinkIn, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
-) -> KinshipLinkOut:
+) -> Response:
     """Lets the holder show somebody's code on a phone. It moves no money: to pay for a relative, make a binding."""
     allow(caller, Role.CLERK, person_id=asked.holder_id)
 
@@ -243,7 +244,7 @@ async def link(
         made = await desk.link(change, caller, asked)
         return made if isinstance(made, Refused) else _link_out(made)
 
-    return respond(await desk.once(caller, idempotency_key, content, 201, work))  # type: ignore[return-value]
+    return respond(await desk.once(caller, idempotency_key, content, 201, work))
 
 
 @router.get("/kinship-links", tags=["kinship links"])
@@ -288,7 +289,8 @@ def _after(cursor: str | None) -> UUID:
     place = parse_public_id(cursor)
     if place is None:
         raise Problem(
-            Reason.INVALID, fields=[FieldProblem(field="cursor", problem="must be the `next` of an earlier page")]
+            Reason.INVALID,
+            fields=[FieldProblem(field="cursor", problem="must be the `next` of an earlier page")],
         )
     return place[1]
 

@@ -45,7 +45,13 @@ async def lock(connection: Any, province: int, row_id: UUID) -> Binding | None:
 async def end(connection: Any, binding: Binding, by: str) -> None:
     """Writes the end that `binding` now carries."""
     await connection.execute(
-        SQL["end"], binding.province, binding.row_id, binding.valid_until, binding.ended_at, by, binding.end_cause
+        SQL["end"],
+        binding.province,
+        binding.row_id,
+        binding.valid_until,
+        binding.ended_at,
+        by,
+        binding.end_cause,
     )
 
 

@@ -169,7 +169,8 @@ class Handler:
         if reasons := rules.refuse_binding(proposal, position):
             return Refused(reasons)
         payer, beneficiary = position.payer, position.beneficiary
-        assert payer and beneficiary
+        assert payer
+        assert beneficiary
         binding = Binding(
             province=payer.province,
             row_id=time_ordered_uuid(change.now, payer.person_id, beneficiary.person_id, change.now.isoformat()),
@@ -195,9 +196,7 @@ class Handler:
         place = parse_public_id(binding_id)
         return (place and await bindings.lock(change.connection, *place)) or MISSING
 
-    async def end(
-        self, change: Change, caller: Caller, binding: Binding, end_date: date | None
-    ) -> Binding | Refused:
+    async def end(self, change: Change, caller: Caller, binding: Binding, end_date: date | None) -> Binding | Refused:
         """The binding with its end. One that ends no later already stays as it is."""
         last = max(end_date or change.today, binding.valid_from)
         if binding.valid_until is not None and binding.valid_until <= last:
@@ -212,9 +211,7 @@ class Handler:
         change.provinces |= {binding.province, binding.beneficiary_province}
         return ended
 
-    async def bindings_of(
-        self, person_id: str, *, side: str, after: UUID, limit: int
-    ) -> list[Binding] | Refused:
+    async def bindings_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding] | Refused:
         async with self.pool.acquire() as connection:
             person = await registry.person(connection, person_id)
             if person is None:
@@ -258,7 +255,9 @@ class Handler:
         people = await registry.lock_persons(connection, [proposal.payer_id, proposal.beneficiary_id])
         payer, beneficiary = people.get(proposal.payer_id), people.get(proposal.beneficiary_id)
         book = await registry.policies(connection, {person.province for person in people.values()})
-        standing = await bindings.standing(connection, payer, beneficiary, change.today) if payer and beneficiary else []
+        standing = (
+            await bindings.standing(connection, payer, beneficiary, change.today) if payer and beneficiary else []
+        )
 
         def policy_of(person: Person | None) -> Any:
             return book.on(person.region_code if person else "", change.today)

@@ -42,7 +42,8 @@ def _reasons(proposal: Proposal, position: BindingPosition) -> Iterator[Reason]:
 
 def _within_reach(proposal: Proposal, position: BindingPosition) -> bool:
     payer, beneficiary = position.payer, position.beneficiary
-    assert payer and beneficiary
+    assert payer
+    assert beneficiary
     if payer.province != beneficiary.province:
         return proposal.wallet
     return connected(

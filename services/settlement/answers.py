@@ -83,9 +83,7 @@ def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, n
             )
         case Operation.LOOKUP:
             found = decision.original
-            return LookupAnswer(
-                **common, original=_as_sent(found) if found else None, cancelled=False, refunded_fen=0
-            )
+            return LookupAnswer(**common, original=_as_sent(found) if found else None, cancelled=False, refunded_fen=0)
 
 
 def _as_sent(stored: StoredDecision) -> dict[str, Any]:

@@ -23,7 +23,10 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
     """Works until `stop`, then drains: no new deliveries, the batch in hand decided, answered, acknowledged."""
     async with AsyncExitStack() as house:
         pool = await create_pool(
-            settings.database_url, role=settings.database_role, name="gongji-settlement", size_max=CONNECTIONS_MAX
+            settings.database_url,
+            role=settings.database_role,
+            name="gongji-settlement",
+            size_max=CONNECTIONS_MAX,
         )
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.settlement import answers, rules
 from services.settlement.model import (
+    NOBODY,
     Account,
     Binding,
     Candidate,
@@ -72,7 +73,7 @@ class Batch:
             institution=self.facts.institutions.get(name.institution_id),
             stored=None if incoming.operation in INQUIRIES else self.facts.stored.get(name),
             patient=patient,
-            patient_key=patient_key or PersonKey(0, ""),
+            patient_key=patient_key or NOBODY,
             account=self.accounts.get(patient_key, Account()) if patient_key else Account(),
             policy=policy,
             candidates=self._candidates(patient_key) if settles and patient_key else (),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import stamina
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel
+from aiormq.channel import Channel
 
 from services.settlement import metrics
 from services.settlement.handler import Handler
@@ -65,17 +65,10 @@ class Consumer:
             channels = [watched]
             lanes = []
             for queue in QUEUES:
-                channels += [await open_channel(consuming, confirms=False), await open_channel(publishing, confirms=True)]
-                lanes.append(
-                    Lane(
-                        queue,
-                        *channels[-2:],
-                        self.handler,
-                        self.clock,
-                        batch_max=self.batch_max,
-                        prefetch=self.prefetch,
-                    )
-                )
+                requests = await open_channel(consuming, confirms=False)
+                replies = await open_channel(publishing, confirms=True)
+                channels += [requests, replies]
+                lanes.append(Lane(queue, requests, replies, self.handler, self.clock, self.batch_max, self.prefetch))
             metrics.SESSIONS.inc()
             self.connected = True
             log.info("broker_session_begun", queues=list(QUEUES))
@@ -92,7 +85,7 @@ class Consumer:
             for connection in opened:
                 await _close(connection)
 
-    async def _work(self, lanes: Sequence[Lane], channels: Sequence[AbstractChannel], stop: asyncio.Event) -> None:
+    async def _work(self, lanes: Sequence[Lane], channels: Sequence[Channel], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as session:
             watches = [session.create_task(_watch(channel)) for channel in channels]
             watches.append(session.create_task(_measure_lag(channels[0])))
@@ -103,13 +96,13 @@ class Consumer:
                 watch.cancel()
 
 
-async def _watch(channel: AbstractChannel) -> None:
+async def _watch(channel: Channel) -> None:
     """Ends the session as soon as a channel closes, even while nobody is using it."""
     await asyncio.wait([channel.closing])
     raise SessionLost("a channel was closed")
 
 
-async def _measure_lag(channel: AbstractChannel) -> None:
+async def _measure_lag(channel: Channel) -> None:
     while True:
         for queue in QUEUES:
             declared = await channel.queue_declare(queue=queue, passive=True)

@@ -112,25 +112,18 @@ class Handler:
         if epoch != self._book_epoch:
             self._book, self._book_epoch = await registry.policies(connection), epoch
 
-        fresh = [
-            incoming
-            for incoming in batch
-            if incoming.operation in INQUIRIES or incoming.name not in facts.stored
-        ]
+        fresh = [incoming for incoming in batch if incoming.operation in INQUIRIES or incoming.name not in facts.stored]
         await registry.people(connection, _patients(fresh), shanghai_date(now), facts)
         accounts = await self._accounts(connection, fresh, facts)
         facts.used_fen.update(await self._used(connection, facts, now))
         return Batch(now, self._book, facts, accounts, self.authenticate_senders)
 
-    async def _accounts(
-        self, connection: Any, fresh: Sequence[Incoming], facts: Facts
-    ) -> dict[PersonKey, Account]:
+    async def _accounts(self, connection: Any, fresh: Sequence[Incoming], facts: Facts) -> dict[PersonKey, Account]:
         moving = any(incoming.operation not in INQUIRIES for incoming in fresh)
         credited = {
             key
             for incoming in fresh
-            if isinstance(incoming.request, CreditRequest)
-            and (key := subject_of(incoming.request)) in facts.enrolments
+            if isinstance(incoming.request, CreditRequest) and (key := subject_of(incoming.request)) in facts.enrolments
         }
         await ledger.open_accounts(connection, (key for key in credited if key))
         wanted = {key for incoming in fresh if (key := subject_of(incoming.request))}

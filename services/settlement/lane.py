@@ -13,7 +13,8 @@ from datetime import datetime
 
 import stamina
 import structlog
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 
 from services.settlement import answers, metrics
 from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
@@ -81,11 +82,10 @@ class Lane:
     def __init__(
         self,
         queue: str,
-        consuming: AbstractChannel,
-        publishing: AbstractChannel,
+        consuming: Channel,
+        publishing: Channel,
         handler: Handler,
         clock: Clock,
-        *,
         batch_max: int,
         prefetch: int,
     ) -> None:
@@ -245,7 +245,10 @@ class Lane:
         """To the sender's reply queue if it is the sender's, else to the institution's results."""
         properties = delivery.message.header.properties
         sender = delivery.sender
-        exchange, key = RESULTS, f"{answer.operation or 'unknown'}.{answer.outcome}.{answer.institution_id or 'unknown'}"
+        exchange, key = (
+            RESULTS,
+            f"{answer.operation or 'unknown'}.{answer.outcome}.{answer.institution_id or 'unknown'}",
+        )
         if sender.reply_to and (
             not self._handler.authenticate_senders
             or (sender.user_id and owns_reply_queue(sender.user_id, sender.reply_to))

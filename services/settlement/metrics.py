@@ -7,7 +7,9 @@ REPLAYS = Counter("gongji_replays_total", "Requests answered from their stored d
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
 UNROUTABLE = Counter("gongji_answers_unroutable_total", "Answers that no queue took.")
 BATCH_SIZE = Histogram(
-    "gongji_batch_requests", "Requests decided in one transaction.", buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+    "gongji_batch_requests",
+    "Requests decided in one transaction.",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000),
 )
 STAGE_SECONDS = Histogram(
     "gongji_stage_seconds",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.domain.enrolment import EnrolmentStatus, Insurance, InstitutionKind
+from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of
@@ -18,6 +18,9 @@ class PersonKey(NamedTuple):
 
     province: int
     person_id: str
+
+
+NOBODY = PersonKey(0, "")
 
 
 class RequestName(NamedTuple):
@@ -118,7 +121,7 @@ class Position:
     institution: Institution | None
     stored: StoredDecision | None = None
     patient: Enrolment | None = None
-    patient_key: PersonKey = PersonKey(0, "")
+    patient_key: PersonKey = NOBODY
     account: Account = Account()
     policy: PolicyVersion | None = None
     candidates: tuple[Candidate, ...] = ()
@@ -217,7 +220,9 @@ class Incoming:
 
     @property
     def name(self) -> RequestName:
-        return RequestName(province_of(self.request.insured_region), self.request.institution_id, self.request.request_id)
+        return RequestName(
+            province_of(self.request.insured_region), self.request.institution_id, self.request.request_id
+        )
 
 
 @dataclass(frozen=True, slots=True)

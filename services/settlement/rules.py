@@ -23,7 +23,7 @@ from services.settlement.model import (
     Replay,
     Verdict,
 )
-from shared.domain.enrolment import EnrolmentStatus, Insurance, InstitutionKind
+from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.policy import NEVER_COVERED, Funds, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.messages.credit import CreditRequest

@@ -83,7 +83,9 @@ class RegionPolicy(BaseModel):
     def _names_what_exists(self) -> "RegionPolicy":
         known = RELATION_GROUPS | set(Relation)
         if unknown := sorted(set(self.members_max_by_relation) - known):
-            raise ValueError(f"members_max_by_relation: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+            raise ValueError(
+                f"members_max_by_relation: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+            )
         if never := sorted(self.shared_expense_types & NEVER_COVERED):
             raise ValueError(f"shared_expense_types: {', '.join(never)} can never be covered")
         return self

@@ -67,7 +67,8 @@ class Text(NamedTuple):
 TEXTS: dict[Reason, Text] = {
     Reason.MALFORMED: Text("报文不符合接口规范，请联系系统维护人员检查后重发。", "The request is not well formed."),
     Reason.SENDER_MISMATCH: Text(
-        "发送账号与定点医药机构不符，请核对接入账号。", "The sender is not this institution's registered user."
+        "发送账号与定点医药机构不符，请核对接入账号。",
+        "The sender is not this institution's registered user.",
     ),
     Reason.REPLY_QUEUE_NOT_ALLOWED: Text(
         "应答队列不属于发送账号，请改用本机构的应答队列。", "The reply queue does not belong to the sender."
@@ -79,31 +80,39 @@ TEXTS: dict[Reason, Text] = {
     Reason.REQUEST_CANCELLED: Text("该笔交易已被冲正，不再受理。", "This request has been cancelled."),
     Reason.INSTITUTION_UNKNOWN: Text("定点医药机构未登记，请先办理登记。", "The institution is not registered."),
     Reason.INSTITUTION_SUSPENDED: Text("该定点医药机构已被暂停结算。", "The institution is suspended."),
-    Reason.INSTITUTION_NOT_ALLOWED: Text("该机构无权办理此类业务。", "This kind of institution may not send this request."),
+    Reason.INSTITUTION_NOT_ALLOWED: Text(
+        "该机构无权办理此类业务。", "This kind of institution may not send this request."
+    ),
     Reason.PERSON_UNKNOWN: Text(
-        "在参保地查不到该人员，请核对个人编号和参保地。", "The person is not known where they are said to be insured."
+        "在参保地查不到该人员，请核对个人编号和参保地。",
+        "The person is not known where they are said to be insured.",
     ),
     Reason.CREDENTIAL_MISMATCH: Text(
         "出示的不是患者本人的就诊凭证；钱可以共济，卡不能共用，请出示患者本人的凭证。",
         "The credential is not the patient's own: money may be shared, cards may not.",
     ),
-    Reason.PERSON_NOT_INSURED: Text("该人员未正常参保，请先办理参保或恢复缴费。", "The person is not actively insured."),
+    Reason.PERSON_NOT_INSURED: Text(
+        "该人员未正常参保，请先办理参保或恢复缴费。", "The person is not actively insured."
+    ),
     Reason.EXPENSE_NOT_COVERED: Text("此类费用不属于个人账户支付范围。", "Personal accounts never cover this expense."),
     Reason.MUTUAL_AID_NOT_REQUESTED: Text(
         "本次结算未要求使用家庭共济，余额不足部分请自付。", "Mutual aid was not requested for what is left."
     ),
     Reason.OWN_BALANCE_INSUFFICIENT: Text(
-        "本人账户余额不足以支付全部费用，本次未扣款。", "The patient's own accounts cannot cover it all; nothing was debited."
+        "本人账户余额不足以支付全部费用，本次未扣款。",
+        "The patient's own accounts cannot cover it all; nothing was debited.",
     ),
     Reason.NO_BINDING: Text(
-        "没有人为该患者办理家庭共济绑定，可由职工亲属先办理共济绑定。", "Nobody has bound this patient for mutual aid."
+        "没有人为该患者办理家庭共济绑定，可由职工亲属先办理共济绑定。",
+        "Nobody has bound this patient for mutual aid.",
     ),
     Reason.KINSHIP_ACCOUNT_ONLY: Text(
         "绑定的是亲情账户，只能代为展示医保码，不能共济付款；请由职工亲属另行办理家庭共济绑定。",
         "Only a kinship account is linked: it shows a code and moves no money. Bind mutual aid as well.",
     ),
     Reason.REGION_NOT_CONNECTED: Text(
-        "共济人与被共济人不在可以共济的统筹区内。", "Payer and beneficiary are not in connected pooling areas."
+        "共济人与被共济人不在可以共济的统筹区内。",
+        "Payer and beneficiary are not in connected pooling areas.",
     ),
     Reason.PAYER_NOT_ELIGIBLE: Text(
         "共济人目前不是正常参保的职工，不能为亲属付款。", "The payer is not an actively insured employee."
@@ -120,18 +129,24 @@ TEXTS: dict[Reason, Text] = {
         "余额最多的共济人也不足以支付全部差额；共济不能多人拼付，差额请自付。",
         "The richest payer cannot cover the whole shortfall; payers are never combined.",
     ),
-    Reason.PERSON_NOT_EMPLOYEE: Text("该人员不是职工医保参保人，没有个人账户。", "Only employees have a personal account."),
+    Reason.PERSON_NOT_EMPLOYEE: Text(
+        "该人员不是职工医保参保人，没有个人账户。", "Only employees have a personal account."
+    ),
     Reason.SELF_BINDING: Text("不能与本人建立共济关系。", "Payer and beneficiary are the same person."),
     Reason.PAYER_UNKNOWN: Text("查不到共济人的参保信息。", "The payer is not known."),
     Reason.BENEFICIARY_UNKNOWN: Text("查不到被共济人的参保信息。", "The beneficiary is not known."),
     Reason.PAYER_NOT_EMPLOYEE: Text("共济人必须是职工医保参保人。", "Only an employee can be a payer."),
     Reason.PAYER_NOT_ACTIVE: Text("共济人的职工医保不在正常参保状态。", "The payer's insurance is not active."),
-    Reason.BENEFICIARY_NOT_INSURED: Text("被共济人未正常参加基本医疗保险。", "The beneficiary is not actively insured."),
+    Reason.BENEFICIARY_NOT_INSURED: Text(
+        "被共济人未正常参加基本医疗保险。", "The beneficiary is not actively insured."
+    ),
     Reason.RELATION_NOT_ALLOWED: Text(
         "共济人参保地不允许与此类亲属共济。", "The payer's region does not allow this relation."
     ),
     Reason.ALREADY_BOUND: Text("双方已有有效的共济关系，无需重复绑定。", "The two are already bound."),
-    Reason.MEMBER_LIMIT_REACHED: Text("共济人绑定的亲属已达人数上限。", "The payer has bound as many relatives as allowed."),
+    Reason.MEMBER_LIMIT_REACHED: Text(
+        "共济人绑定的亲属已达人数上限。", "The payer has bound as many relatives as allowed."
+    ),
     Reason.RELATION_LIMIT_REACHED: Text(
         "共济人绑定的此类亲属已达人数上限。", "The payer has bound as many of this relation as allowed."
     ),

@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN, REQUEST_ID_PATTERN
 from shared.domain.money import AMOUNT_MAX_FEN, AMOUNT_MIN_FEN

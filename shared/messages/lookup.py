@@ -1,4 +1,4 @@
-"""lookup: what became of request N?"""
+"""lookup: what became of request N."""
 
 from typing import Any
 

@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.policy import ExpenseType
-from shared.messages.envelope import AmountField, Answer, FreeText, Operation, PersonIdField, RegionField, Request
+from shared.messages.envelope import (
+    AmountField,
+    Answer,
+    FreeText,
+    Operation,
+    PersonIdField,
+    RegionField,
+    Request,
+)
 
 
 class Credential(BaseModel):

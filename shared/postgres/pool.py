@@ -17,15 +17,16 @@ CONNECT_TIMEOUT_S = 5.0
 
 async def create_pool(url: str, *, role: str | None, name: str, size_max: int) -> "asyncpg.Pool[asyncpg.Record]":
     """A pool whose sessions act as `role` and call themselves `name`. Connects on first use."""
-    return await asyncpg.create_pool(
+    pool: asyncpg.Pool = asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size_max,
         timeout=CONNECT_TIMEOUT_S,
         reset=_leave_as_it_is,
         server_settings=session(role, name),
-        target_session_attrs="read-write",
+        target_session_attrs="read-write",  # type: ignore[call-overload]  # the stubs do not know it yet
     )
+    return await pool
 
 
 async def connect(url: str, *, role: str | None, name: str) -> "asyncpg.Connection[asyncpg.Record]":

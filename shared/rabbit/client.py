@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
 from pydantic_core import from_json
 
 from shared.rabbit import topology
@@ -25,7 +26,7 @@ class NotRouted(Exception):
 class Client:
     """Sends requests and matches answers to them by correlation id."""
 
-    def __init__(self, channel: AbstractChannel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._publisher = Publisher(channel)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}

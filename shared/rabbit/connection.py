@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel
+from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 
 log = structlog.get_logger()
@@ -47,11 +47,13 @@ async def connect(urls: Sequence[str], *, name: str) -> AbstractConnection:
     raise refused
 
 
-async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
+async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Channel:
     """The protocol channel below aio-pika's: it can write a batch of messages together.
 
     `Exchange.publish` waits for the socket under a lock, one system call a message; measured, that halves the rate.
     An unroutable mandatory message raises at whoever awaits its confirm.
     """
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-    return await channel.get_underlay_channel()
+    underlay = await channel.get_underlay_channel()
+    assert isinstance(underlay, Channel)
+    return underlay

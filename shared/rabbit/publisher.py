@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 
-from aiormq.abc import AbstractChannel
+from aiormq.channel import Channel
 from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
@@ -45,7 +45,7 @@ class Outgoing:
 class Publisher:
     """Publishes on one channel in confirm mode."""
 
-    def __init__(self, channel: AbstractChannel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
         # aiormq matches a returned message by its message id, so each must be unique on its channel.
         self._prefix = secrets.token_hex(8)

@@ -13,7 +13,18 @@ import structlog
 
 # Whatever carries one of these names is personal (or a secret), however deep it lies.
 PERSONAL = frozenset(
-    {"name", "id_number", "credential", "password", "token", "authorization", "secret", "body", "phone", "address"}
+    {
+        "name",
+        "id_number",
+        "credential",
+        "password",
+        "token",
+        "authorization",
+        "secret",
+        "body",
+        "phone",
+        "address",
+    }
 )
 REDACTED = "[redacted]"
 # A resident ID number: 17 digits and a check character; also inside longer texts.
@@ -39,7 +50,7 @@ def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
 
 
 def configure_logging(level: str, *, service: str) -> None:
-    """structlog and the standard library's loggers, both as redacted JSON on stdout."""
+    """Structlog and the standard library's loggers, both as redacted JSON on stdout."""
     before: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,0 +1,37 @@
+# Everything runs in .venv, made from uv.lock; all that is needed beforehand is git, make and python3.
+SHELL := /bin/sh
+RUN := .venv/bin/
+# make test PG=15 runs on that PostgreSQL, where its binaries are on the machine.
+PG ?=
+LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
+
+.PHONY: help demo test check format contracts secrets
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+.venv/.synced: pyproject.toml uv.lock deploy/bootstrap.py
+	@echo "making .venv"
+	@python3 deploy/bootstrap.py
+	@touch $@
+
+demo: .venv/.synced ## play the example families through the whole system
+	@exec $(RUN)gongji demo $(LANG_OPTION)
+
+test: .venv/.synced ## every test, on private servers of its own
+	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
+
+check: .venv/.synced ## format, lint, types, import rules, SQL, generated files
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+	$(RUN)squawk --config deploy/squawk.toml shared/postgres/migrations/*.sql
+	$(RUN)python -m contracts check
+
+format: .venv/.synced ## put code into shape
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+contracts: .venv/.synced ## write contracts/ anew from the code
+	$(RUN)python -m contracts write

@@ -1,0 +1,1 @@
+"""The contracts as files, generated from the code: JSON Schemas, AsyncAPI, OpenAPI, examples."""

@@ -1,0 +1,85 @@
+"""One request and one answer of each operation, as they go over the wire. The tests hold them against the models."""
+
+from typing import Any
+
+from shared.messages.envelope import Operation
+
+ENVELOPE = {
+    "institution_id": "H13010000001",
+    "insured_region": "130100",
+    "occurred_at": "2026-11-22T09:30:00+08:00",
+}
+BILL: dict[str, Any] = {
+    **ENVELOPE,
+    "person_id": "P130100000042",
+    "credential": {"type": "01", "person_id": "P130100000042"},
+    "expense_type": "outpatient",
+    "amount_fen": 12850,
+    "care_region": "130100",
+}
+ANSWERED: dict[str, Any] = {
+    "institution_id": "H13010000001",
+    "reason": None,
+    "reason_text": None,
+    "decided_at": "2026-11-22T01:30:00.123456Z",
+    "replayed": False,
+}
+SETTLED: dict[str, Any] = {
+    **ANSWERED,
+    "operation": "settle",
+    "request_id": "20261122-000017",
+    "outcome": "settled",
+    "settlement_id": "13-019ac0ffee007abc8def0123456789ab",
+    "amount_fen": 12850,
+    "own_account_fen": 2850,
+    "wallet_fen": 0,
+    "mutual_aid_fen": 10000,
+    "cash_fen": 0,
+    "payer_id": "P130100000007",
+    "own_balance_fen": 0,
+}
+
+EXAMPLES: dict[Operation, dict[str, dict[str, Any]]] = {
+    Operation.SETTLE: {"request": {"request_id": "20261122-000017", **BILL}, "answer": SETTLED},
+    Operation.QUOTE: {
+        "request": {"request_id": "20261122-000016", **BILL},
+        "answer": {
+            **SETTLED,
+            "operation": "quote",
+            "request_id": "20261122-000016",
+            "settlement_id": None,
+            "own_balance_fen": 2850,
+        },
+    },
+    Operation.CREDIT: {
+        "request": {
+            **ENVELOPE,
+            "request_id": "2026-11-contribution-42",
+            "institution_id": "A13000000001",
+            "person_id": "P130100000042",
+            "fund": "current_year",
+            "amount_fen": 30000,
+        },
+        "answer": {
+            **ANSWERED,
+            "operation": "credit",
+            "request_id": "2026-11-contribution-42",
+            "institution_id": "A13000000001",
+            "outcome": "credited",
+            "current_year_fen": 30000,
+            "prior_years_fen": 0,
+        },
+    },
+    Operation.LOOKUP: {
+        "request": {**ENVELOPE, "request_id": "ask-1", "original_request_id": "20261122-000017"},
+        "answer": {
+            **ANSWERED,
+            "operation": "lookup",
+            "request_id": "ask-1",
+            "outcome": "found",
+            "original": SETTLED,
+            "cancelled": False,
+            "refunded_fen": 0,
+        },
+    },
+}

@@ -1,0 +1,67 @@
+"""Makes .venv from uv.lock with nothing but python3: finds uv, or fetches it from PyPI, then syncs.
+
+Only the standard library, and no pip: a fresh Debian has neither pip nor venv.
+"""
+
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
+
+UV_VERSION = "0.13.9"
+PROJECT = Path(__file__).resolve().parent.parent
+TOOLS = PROJECT / ".local" / "tools"
+PYTHON_MIN = (3, 11)
+
+
+def main() -> None:
+    if sys.version_info < PYTHON_MIN:
+        sys.exit(f"Python {'.'.join(map(str, PYTHON_MIN))} or later is needed; this is {platform.python_version()}")
+    command = [str(find_uv()), "sync", "--locked", "--quiet", *sys.argv[1:]]
+    environment = os.environ | {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    sys.exit(subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode)  # noqa: S603 our own uv
+
+
+def find_uv() -> Path:
+    """Uv on the PATH, uv fetched earlier, or uv fetched now."""
+    if found := shutil.which("uv"):
+        return Path(found)
+    uv = TOOLS / f"uv-{UV_VERSION}"
+    if not uv.exists():
+        print(f"fetching uv {UV_VERSION} from PyPI", file=sys.stderr, flush=True)  # noqa: T201 progress
+        fetch(uv)
+    return uv
+
+
+def fetch(destination: Path) -> None:
+    """The uv binary out of its wheel, its checksum verified against PyPI's."""
+    machine = platform.machine()
+    with urllib.request.urlopen(f"https://pypi.org/pypi/uv/{UV_VERSION}/json", timeout=60) as response:
+        files = json.load(response)["urls"]
+    wheels = [file for file in files if file["filename"].endswith(f"manylinux2014_{machine}.whl")]
+    wheels = wheels or [file for file in files if machine in file["filename"] and "manylinux" in file["filename"]]
+    if not wheels:
+        sys.exit(f"PyPI has no uv for {machine}: install uv (https://docs.astral.sh/uv) and try again")
+    with urllib.request.urlopen(wheels[0]["url"], timeout=300) as response:  # noqa: S310 https, from PyPI's answer
+        wheel = response.read()
+    if hashlib.sha256(wheel).hexdigest() != wheels[0]["digests"]["sha256"]:
+        sys.exit("the uv that was fetched is not the one that PyPI announces: try again")
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/scripts/uv"))
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = destination.with_suffix(".part")
+        unfinished.write_bytes(archive.read(name))
+    unfinished.chmod(unfinished.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    unfinished.rename(destination)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""One stack of servers, looked at from outside and hurt."""
+
+import asyncio
+import os
+import signal
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from deploy.devstack.launch import up
+from deploy.devstack.postgres import SETTINGS
+from deploy.devstack.state import StackState, state_file
+from tests.devstack.observation import family, message, recorded, restarted, row, until, write
+
+STANDARD_PORTS = {5432, 5672, 4369, 15672, 25672}
+
+
+@pytest.fixture(scope="module")
+def written(servers: StackState) -> StackState:
+    write(servers, "shall last")
+    return servers
+
+
+def test_servers_answer(written: StackState) -> None:
+    assert row(written) == "shall last"
+    assert message(written) == "shall last"
+    url = written.environment()["GONGJI_RABBITMQ_MANAGEMENT_URL"]
+    assert httpx.get(f"{url}/api/vhosts", trust_env=False).json()[0]["name"] == "/"
+    credentials = urlsplit(url)
+    assert credentials.password == written.credentials.rabbitmq_password
+
+
+def test_postgres_runs_with_the_settings(servers: StackState) -> None:
+    async def shown() -> dict[str, str]:
+        connection = await asyncpg.connect(servers.urls.database)
+        names = [name for name in SETTINGS if name != "log_line_prefix"]
+        values = {name: await connection.fetchval(f"SHOW {name}") for name in names}
+        await connection.close()
+        return values
+
+    assert asyncio.run(shown()) == {name: value for name, value in SETTINGS.items() if name != "log_line_prefix"}
+
+
+def test_only_private_loopback_ports_are_used(servers: StackState) -> None:
+    listening = [
+        connection.laddr
+        for process in family(servers)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
+    ports = {address.port for address in listening}
+    assert ports == set(servers.ports.values())
+    assert not ports & STANDARD_PORTS
+
+
+def test_state_is_for_its_owner_only(servers: StackState, shared_directory: Path) -> None:
+    assert servers.environment().keys() >= {"GONGJI_DATABASE_URL", "GONGJI_AMQP_URL"}
+    assert stat.S_IMODE(state_file(shared_directory).stat().st_mode) == 0o600
+
+
+def test_up_again_is_the_same_stack(servers: StackState, shared_directory: Path) -> None:
+    again = up(shared_directory, servers_only=True, progress=print)
+    assert again.supervisor == servers.supervisor
+    assert again.environment() == servers.environment()
+
+
+@pytest.mark.parametrize(("name", "look"), [("postgres", row), ("rabbitmq", message)])
+def test_killed_server_comes_back_with_its_data(
+    written: StackState, shared_directory: Path, name: str, look: object
+) -> None:
+    assert callable(look)
+    killed = recorded(shared_directory)[name]
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: restarted(shared_directory, name, killed), 60)
+    until(lambda: look(written) == "shall last", 60)
+
+
+def test_killed_name_server_comes_back(servers: StackState, shared_directory: Path) -> None:
+    killed = recorded(shared_directory)["epmd"]
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: restarted(shared_directory, "epmd", killed), 10)
+    names = [process.name() for process in family(servers)]
+    assert names.count("epmd") == 1

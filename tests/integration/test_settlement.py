@@ -1,0 +1,139 @@
+"""The main job on the real servers: requests in, money moved once, answers out."""
+
+import asyncio
+
+from tests.support.world import World, bill
+
+
+async def test_the_richest_relative_pays_the_whole_shortfall(world: World) -> None:
+    """Two payers are bound; the one with more pays, the other is left alone."""
+    world.start_worker()
+    await world.family("MOTHER", "FATHER")
+    await world.credit("FATHER", 1)
+
+    answer = await world.settle(amount_fen=60_000)
+
+    assert answer["outcome"] == "settled"
+    assert answer["payer_id"] == "FATHER"
+    assert answer["mutual_aid_fen"] == 60_000
+    assert await world.balances() == {"MOTHER": (100_000, 0, 0), "FATHER": (40_001, 0, 0)}
+
+
+async def test_two_payers_are_never_combined(world: World) -> None:
+    """Two together could pay, the richest alone cannot: nobody pays."""
+    world.start_worker()
+    await world.family("MOTHER", "FATHER")
+
+    answer = await world.settle(amount_fen=150_000)
+
+    assert (answer["outcome"], answer["reason"]) == ("declined", "richest_payer_insufficient")
+    assert answer["cash_fen"] == 150_000
+    assert answer["settlement_id"] is None
+    assert await world.count("ledger.entries") == 2
+
+
+async def test_a_repeated_request_gets_the_same_answer_and_moves_nothing(world: World) -> None:
+    """The stored answer comes back, marked as sent again."""
+    world.start_worker()
+    await world.family("MOTHER")
+    body = bill(amount_fen=500)
+
+    first = await world.ask("settle", body)
+    second = await world.ask("settle", body)
+
+    assert second == {**first, "replayed": True}
+    assert (await world.balances())["MOTHER"] == (99_500, 0, 0)
+
+
+async def test_one_request_sent_many_times_at_once_is_decided_once(world: World) -> None:
+    """Copies to several workers at the same moment get one decision."""
+    for _ in range(3):
+        world.start_worker()
+    await world.family("MOTHER")
+    body = bill(amount_fen=500)
+
+    answers = await asyncio.gather(*(world.ask("settle", body) for _ in range(30)))
+
+    assert {answer["settlement_id"] for answer in answers} == {answers[0]["settlement_id"]}
+    assert sum(not answer["replayed"] for answer in answers) == 1
+    assert (await world.balances())["MOTHER"] == (99_500, 0, 0)
+
+
+async def test_the_same_id_with_other_content_is_refused(world: World) -> None:
+    """A name stands for one content, whatever the operation."""
+    world.start_worker()
+    await world.family("MOTHER")
+    body = bill(amount_fen=500)
+    await world.ask("settle", body)
+
+    answer = await world.ask("settle", {**body, "amount_fen": 501})
+
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "request_conflict")
+    assert answer["amount_fen"] is None
+    assert (await world.balances())["MOTHER"] == (99_500, 0, 0)
+
+
+async def test_a_rejected_name_may_be_used_again(world: World) -> None:
+    """What was not decided uses no name up."""
+    world.start_worker()
+    await world.family("MOTHER")
+    body = bill(amount_fen=500, institution_id="NOBODY")
+    rejected = await world.ask("settle", body)
+    await world.institution("NOBODY")
+
+    answer = await world.ask("settle", body)
+
+    assert rejected["reason"] == "institution_unknown"
+    assert answer["outcome"] == "settled"
+    assert not answer["replayed"]
+
+
+async def test_a_quote_names_the_payer_and_debits_nothing(world: World) -> None:
+    """The decision there would be, without an id."""
+    world.start_worker()
+    await world.family("MOTHER")
+
+    answer = await world.ask("quote", bill(amount_fen=500))
+
+    assert (answer["outcome"], answer["payer_id"], answer["settlement_id"]) == ("settled", "MOTHER", None)
+    assert (await world.balances())["MOTHER"] == (100_000, 0, 0)
+    assert await world.count("ledger.decisions") == 1
+
+
+async def test_a_lookup_tells_the_stored_answer(world: World) -> None:
+    """A till that lost the answer asks for it."""
+    world.start_worker()
+    await world.family("MOTHER")
+    body = bill(amount_fen=500)
+    sent = await world.ask("settle", body)
+    question = {key: body[key] for key in ("institution_id", "insured_region", "occurred_at")}
+
+    found = await world.ask("lookup", {**question, "request_id": "q1", "original_request_id": body["request_id"]})
+    missing = await world.ask("lookup", {**question, "request_id": "q2", "original_request_id": "never-sent"})
+
+    assert found["outcome"] == "found"
+    assert found["original"] == sent
+    assert (found["cancelled"], found["refunded_fen"]) == (False, 0)
+    assert (missing["outcome"], missing["original"]) == ("not_found", None)
+
+
+async def test_eight_workers_on_one_family_never_deadlock_and_never_overdraw(world: World) -> None:
+    """One payer, eight relatives, all at once: what is paid is what left the account."""
+    for _ in range(8):
+        world.start_worker(batch_max=7)
+    await world.family("MOTHER", fen=50_000)
+    children = [f"CHILD-{number}" for number in range(7)]
+    for child in children:
+        await world.person(child, insurance="resident")
+        await world.bind("MOTHER", child)
+
+    answers = await asyncio.gather(
+        *(world.settle(child, 130 + number) for number in range(60) for child in ["CHILD", *children])
+    )
+
+    paid = sum(answer["mutual_aid_fen"] for answer in answers)
+    assert {answer["outcome"] for answer in answers} == {"settled", "declined"}
+    assert (await world.balances())["MOTHER"] == (50_000 - paid, 0, 0)
+    assert await world.db.fetchval("SELECT sum(contra_fen) FROM ledger.entries WHERE contra = 'payable'") == paid
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await world.db.fetchval(deadlocks) == 0
