@@ -249,10 +249,7 @@ class Lane:
             RESULTS,
             f"{answer.operation or 'unknown'}.{answer.outcome}.{answer.institution_id or 'unknown'}",
         )
-        if sender.reply_to and (
-            not self._handler.authenticate_senders
-            or (sender.user_id and owns_reply_queue(sender.user_id, sender.reply_to))
-        ):
+        if sender.reply_to and (not self._handler.authenticate_senders or owns_reply_queue(sender)):
             exchange, key = "", sender.reply_to
         return Outgoing(
             exchange,

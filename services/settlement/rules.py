@@ -21,6 +21,7 @@ from services.settlement.model import (
     Position,
     Rejection,
     Replay,
+    Sender,
     Verdict,
 )
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
@@ -97,14 +98,17 @@ def refuse_sender(request: Request, position: Position) -> Reason | None:
         return None
     if sender.user_id is None or sender.user_id != registered:
         return Reason.SENDER_MISMATCH
-    if sender.reply_to is not None and not owns_reply_queue(sender.user_id, sender.reply_to):
+    if sender.reply_to is not None and not owns_reply_queue(sender):
         return Reason.REPLY_QUEUE_NOT_ALLOWED
     return None
 
 
-def owns_reply_queue(user_id: str, reply_to: str) -> bool:
+def owns_reply_queue(sender: Sender) -> bool:
     """RabbitMQ rewrites a direct reply-to to amq.rabbitmq.reply-to.<token>: only its owner can have been given it."""
-    return reply_to.startswith((f"reply.{user_id}.", "amq.rabbitmq.reply-to."))
+    reply_to = sender.reply_to or ""
+    if reply_to.startswith("amq.rabbitmq.reply-to."):
+        return True
+    return sender.user_id is not None and reply_to.startswith(f"reply.{sender.user_id}.")
 
 
 def refuse_institution(operation: Operation, position: Position) -> Reason | None:

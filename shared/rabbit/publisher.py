@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
+from typing import Any
 
 from aiormq.channel import Channel
 from aiormq.exceptions import PublishError
@@ -36,7 +37,7 @@ class Outgoing:
     type: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=dict)
     message_id: str | None = None
     user_id: str | None = None
     content_type: str | None = "application/json"

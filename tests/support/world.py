@@ -153,9 +153,7 @@ class World:
 
     async def balances(self) -> dict[str, tuple[int, int, int]]:
         rows = await self.db.fetch("SELECT * FROM ledger.accounts")
-        return {
-            row["person_id"]: (row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]) for row in rows
-        }
+        return {row["person_id"]: (row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]) for row in rows}
 
     async def count(self, table: str) -> int:
         counted: int = await self.db.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 a test's own words

@@ -1,0 +1,314 @@
+-- What the migrations must add up to: the whole schema at a glance, as pg_dump writes it.
+-- A test holds it against a migrated database.
+
+CREATE SCHEMA ledger;
+
+CREATE SCHEMA registry;
+
+CREATE TABLE ledger.accounts (
+    province smallint NOT NULL,
+    person_id text NOT NULL,
+    current_year_fen bigint DEFAULT 0 NOT NULL,
+    prior_years_fen bigint DEFAULT 0 NOT NULL,
+    wallet_fen bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT current_year_is_never_negative CHECK ((current_year_fen >= 0)),
+    CONSTRAINT prior_years_are_never_negative CHECK ((prior_years_fen >= 0)),
+    CONSTRAINT wallet_is_never_negative CHECK ((wallet_fen >= 0))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.05');
+
+CREATE TABLE ledger.decisions (
+    province smallint NOT NULL,
+    institution_id text NOT NULL,
+    request_id text NOT NULL,
+    operation text NOT NULL,
+    outcome text NOT NULL,
+    reason text,
+    movement_id uuid,
+    request jsonb NOT NULL,
+    record jsonb NOT NULL,
+    answer jsonb NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (movement_id IS NULL))),
+    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text]))),
+    CONSTRAINT refusal_has_a_reason CHECK (((outcome <> ALL (ARRAY['declined'::text, 'partial'::text])) OR (reason IS NOT NULL))),
+    CONSTRAINT settled_has_no_reason CHECK (((outcome <> ALL (ARRAY['settled'::text, 'credited'::text])) OR (reason IS NULL)))
+);
+
+CREATE TABLE ledger.entries (
+    province smallint NOT NULL,
+    movement_id uuid NOT NULL,
+    person_id text NOT NULL,
+    kind text NOT NULL,
+    institution_id text NOT NULL,
+    request_id text NOT NULL,
+    binding_id uuid,
+    current_year_fen bigint NOT NULL,
+    prior_years_fen bigint NOT NULL,
+    wallet_fen bigint NOT NULL,
+    contra text NOT NULL,
+    contra_fen bigint NOT NULL,
+    moved_at timestamp with time zone NOT NULL,
+    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text]))),
+    CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text]))),
+    CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0)))
+);
+
+CREATE TABLE registry.bindings (
+    province smallint NOT NULL,
+    binding_id uuid NOT NULL,
+    payer_id text NOT NULL,
+    beneficiary_province smallint NOT NULL,
+    beneficiary_id text NOT NULL,
+    relation text NOT NULL,
+    valid_from date NOT NULL,
+    valid_until date,
+    annual_limit_fen bigint,
+    wallet boolean NOT NULL,
+    auto_accept boolean NOT NULL,
+    bound_at timestamp with time zone NOT NULL,
+    bound_by text NOT NULL,
+    ended_at timestamp with time zone,
+    ended_by text,
+    end_cause text,
+    CONSTRAINT across_provinces_only_through_the_wallet CHECK (((province = beneficiary_province) OR wallet)),
+    CONSTRAINT an_end_is_recorded_whole CHECK ((((ended_at IS NULL) = (ended_by IS NULL)) AND ((ended_at IS NULL) = (end_cause IS NULL)))),
+    CONSTRAINT annual_limit_is_positive CHECK ((annual_limit_fen > 0)),
+    CONSTRAINT binding_ends_no_earlier_than_it_starts CHECK ((valid_until >= valid_from)),
+    CONSTRAINT nobody_is_bound_to_themselves CHECK (((province <> beneficiary_province) OR (payer_id <> beneficiary_id)))
+);
+
+CREATE TABLE registry.idempotency_keys (
+    subject text NOT NULL,
+    key text NOT NULL,
+    content bytea NOT NULL,
+    status smallint NOT NULL,
+    body jsonb NOT NULL,
+    kept_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE registry.institutions (
+    institution_id text NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    region_code text NOT NULL,
+    amqp_user text,
+    status text NOT NULL,
+    registered_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT institution_id_is_opaque CHECK ((institution_id ~ '^[A-Za-z0-9_-]{1,30}$'::text)),
+    CONSTRAINT institution_region_has_six_digits CHECK ((region_code ~ '^[0-9]{6}$'::text)),
+    CONSTRAINT institution_status_is_known CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text]))),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['hospital'::text, 'pharmacy'::text, 'gateway'::text, 'tax_office'::text, 'agency'::text])))
+);
+
+CREATE TABLE registry.kinship_links (
+    province smallint NOT NULL,
+    kinship_link_id uuid NOT NULL,
+    holder_id text NOT NULL,
+    shown_id text NOT NULL,
+    linked_at timestamp with time zone NOT NULL,
+    linked_by text NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT nobody_shows_their_own_code_by_a_link CHECK ((holder_id <> shown_id))
+);
+
+CREATE TABLE registry.persons (
+    province smallint NOT NULL,
+    person_id text NOT NULL,
+    region_code text NOT NULL,
+    insurance text NOT NULL,
+    status text NOT NULL,
+    account_frozen boolean DEFAULT false NOT NULL,
+    name_sealed bytea NOT NULL,
+    id_number_sealed bytea NOT NULL,
+    id_number_index bytea NOT NULL,
+    moved_to text,
+    registered_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT insurance_is_known CHECK ((insurance = ANY (ARRAY['employee'::text, 'resident'::text]))),
+    CONSTRAINT person_id_is_opaque CHECK ((person_id ~ '^[A-Za-z0-9_-]{1,30}$'::text)),
+    CONSTRAINT province_is_the_regions_first_two_digits CHECK ((("left"(region_code, 2))::smallint = province)),
+    CONSTRAINT region_code_has_six_digits CHECK ((region_code ~ '^[0-9]{6}$'::text)),
+    CONSTRAINT status_is_known CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'ended'::text])))
+);
+
+CREATE TABLE registry.policy_epochs (
+    province smallint NOT NULL,
+    epoch bigint NOT NULL
+);
+
+CREATE TABLE registry.region_policies (
+    province smallint NOT NULL,
+    code text NOT NULL,
+    version integer NOT NULL,
+    effective_from date NOT NULL,
+    policy jsonb NOT NULL,
+    put_at timestamp with time zone NOT NULL,
+    put_by text NOT NULL,
+    CONSTRAINT code_is_a_province_a_pooling_area_or_a_region CHECK ((code ~ '^([0-9]{2}|[0-9]{4}|[0-9]{6})$'::text)),
+    CONSTRAINT versions_count_from_one CHECK ((version >= 1))
+);
+
+CREATE VIEW registry.settlement_bindings AS
+ SELECT province,
+    binding_id,
+    payer_id,
+    beneficiary_province,
+    beneficiary_id,
+    valid_from,
+    valid_until,
+    annual_limit_fen,
+    bound_at
+   FROM registry.bindings;
+
+CREATE VIEW registry.settlement_enrolments AS
+ SELECT province,
+    person_id,
+    region_code,
+    insurance,
+    status,
+    account_frozen
+   FROM registry.persons
+  WHERE (moved_to IS NULL);
+
+CREATE VIEW registry.settlement_institutions AS
+ SELECT institution_id,
+    kind,
+    status,
+    amqp_user
+   FROM registry.institutions;
+
+CREATE VIEW registry.settlement_kinship_links AS
+ SELECT province,
+    shown_id
+   FROM registry.kinship_links
+  WHERE (ended_at IS NULL);
+
+CREATE VIEW registry.settlement_policies AS
+ SELECT province,
+    code,
+    version,
+    effective_from,
+    policy
+   FROM registry.region_policies;
+
+CREATE VIEW registry.settlement_policy_epochs AS
+ SELECT province,
+    epoch
+   FROM registry.policy_epochs;
+
+ALTER TABLE ONLY ledger.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (province, person_id);
+
+ALTER TABLE ONLY ledger.entries
+    ADD CONSTRAINT entries_pkey PRIMARY KEY (province, movement_id, person_id);
+
+ALTER TABLE ONLY ledger.decisions
+    ADD CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id);
+
+ALTER TABLE ONLY registry.bindings
+    ADD CONSTRAINT bindings_pkey PRIMARY KEY (province, binding_id);
+
+ALTER TABLE ONLY registry.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (subject, key);
+
+ALTER TABLE ONLY registry.institutions
+    ADD CONSTRAINT institutions_pkey PRIMARY KEY (institution_id);
+
+ALTER TABLE ONLY registry.kinship_links
+    ADD CONSTRAINT kinship_links_pkey PRIMARY KEY (province, kinship_link_id);
+
+ALTER TABLE ONLY registry.persons
+    ADD CONSTRAINT persons_pkey PRIMARY KEY (province, person_id);
+
+ALTER TABLE ONLY registry.policy_epochs
+    ADD CONSTRAINT policy_epochs_pkey PRIMARY KEY (province);
+
+ALTER TABLE ONLY registry.region_policies
+    ADD CONSTRAINT region_policies_pkey PRIMARY KEY (province, code, version);
+
+CREATE INDEX entries_by_person ON ledger.entries USING btree (province, person_id, movement_id);
+
+CREATE INDEX bindings_by_beneficiary ON registry.bindings USING btree (beneficiary_province, beneficiary_id);
+
+CREATE INDEX bindings_by_payer ON registry.bindings USING btree (province, payer_id);
+
+CREATE INDEX idempotency_keys_by_age ON registry.idempotency_keys USING btree (kept_at);
+
+CREATE INDEX kinship_links_by_holder ON registry.kinship_links USING btree (holder_id);
+
+CREATE UNIQUE INDEX one_standing_kinship_link ON registry.kinship_links USING btree (province, shown_id, holder_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX persons_by_id ON registry.persons USING btree (person_id);
+
+CREATE INDEX persons_by_id_number ON registry.persons USING btree (province, id_number_index);
+
+GRANT USAGE ON SCHEMA ledger TO gongji_settlement;
+
+GRANT USAGE ON SCHEMA ledger TO gongji_audit;
+
+GRANT USAGE ON SCHEMA registry TO gongji_settlement;
+
+GRANT USAGE ON SCHEMA registry TO gongji_binding;
+
+GRANT USAGE ON SCHEMA registry TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.accounts TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.accounts TO gongji_audit;
+
+GRANT UPDATE(current_year_fen) ON TABLE ledger.accounts TO gongji_settlement;
+
+GRANT UPDATE(prior_years_fen) ON TABLE ledger.accounts TO gongji_settlement;
+
+GRANT UPDATE(wallet_fen) ON TABLE ledger.accounts TO gongji_settlement;
+
+GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE registry.bindings TO gongji_binding;
+
+GRANT SELECT,INSERT,DELETE ON TABLE registry.idempotency_keys TO gongji_binding;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE registry.institutions TO gongji_binding;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE registry.kinship_links TO gongji_binding;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE registry.persons TO gongji_binding;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE registry.policy_epochs TO gongji_binding;
+
+GRANT SELECT,INSERT ON TABLE registry.region_policies TO gongji_binding;
+
+GRANT SELECT ON TABLE registry.settlement_bindings TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_bindings TO gongji_audit;
+
+GRANT SELECT ON TABLE registry.settlement_enrolments TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_enrolments TO gongji_audit;
+
+GRANT SELECT ON TABLE registry.settlement_institutions TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_institutions TO gongji_audit;
+
+GRANT SELECT ON TABLE registry.settlement_kinship_links TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_kinship_links TO gongji_audit;
+
+GRANT SELECT ON TABLE registry.settlement_policies TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_policies TO gongji_audit;
+
+GRANT SELECT ON TABLE registry.settlement_policy_epochs TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_policy_epochs TO gongji_audit;

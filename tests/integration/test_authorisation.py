@@ -1,0 +1,124 @@
+"""Every endpoint, every role, one's own and somebody else's."""
+
+import time
+
+import jwt
+import pytest
+
+from shared.domain.roles import Role
+from shared.runtime.tokens import ALGORITHM, AUDIENCE
+from tests.support.world import World
+
+PERSON = {"name": "某人", "id_number": "130102199003071234", "region_code": "130100", "insurance": "employee"}
+INSTITUTION = {"name": "机构", "kind": "hospital", "region_code": "130100"}
+BINDING = {"payer_id": "ME", "beneficiary_id": "CHILD", "relation": "son"}
+LINK = {"holder_id": "ME", "shown_id": "CHILD"}
+
+# Method, path, body, and who may: roles; "self" is the member whose affair it is.
+ENDPOINTS = {
+    "put policy": ("PUT", "/v1/regions/1301/policy", {"effective_from": "2026-01-01"}, {"operator"}),
+    "put institution": ("PUT", "/v1/institutions/H9", INSTITUTION, {"operator"}),
+    "put person": ("PUT", "/v1/persons/ME", PERSON, {"feed"}),
+    "get person": ("GET", "/v1/persons/ME", None, {"self", "clerk"}),
+    "freeze": ("POST", "/v1/accounts/ME/freeze", None, {"operator"}),
+    "unfreeze": ("POST", "/v1/accounts/ME/unfreeze", None, {"operator"}),
+    "bind": ("POST", "/v1/bindings", BINDING, {"self", "clerk"}),
+    "list as payer": ("GET", "/v1/bindings?payer_id=ME", None, {"self", "clerk"}),
+    "list as beneficiary": ("GET", "/v1/bindings?beneficiary_id=ME", None, {"self", "clerk"}),
+    "end": ("POST", "/v1/bindings/{binding}/end", None, {"self", "clerk"}),
+    "link": ("POST", "/v1/kinship-links", LINK, {"self", "clerk"}),
+    "list links": ("GET", "/v1/kinship-links?holder_id=ME", None, {"self", "clerk"}),
+    "list links shown": ("GET", "/v1/kinship-links?shown_id=ME", None, {"self", "clerk"}),
+    "unlink": ("DELETE", "/v1/kinship-links/{link}", None, {"self", "clerk"}),
+}
+CALLERS = {
+    "self": (Role.MEMBER, "ME"),
+    "another member": (Role.MEMBER, "CHILD"),
+    "clerk": (Role.CLERK, None),
+    "operator": (Role.OPERATOR, None),
+    "feed": (Role.FEED, None),
+    "nobody": (None, None),
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str) -> None:
+    """Allowed callers get what they ask for; the others 403, and 401 without a token."""
+    method, path, body, allowed = ENDPOINTS[endpoint]
+
+    statuses = {}
+    for name, (role, person_id) in CALLERS.items():
+        await _scene(world)
+        place = path.format(
+            binding=await world.bind("ME", "OTHER") if "{binding}" in path else "",
+            link=await _link(world) if "{link}" in path else "",
+        )
+        statuses[name] = (await world.call(role, method, place, body, person_id=person_id)).status_code
+
+    for name, status in statuses.items():
+        expected = (200, 201, 204) if name in allowed else (401,) if name == "nobody" else (403,)
+        assert status in expected, (name, status)
+
+
+async def test_every_route_is_in_the_table(world: World) -> None:
+    """Nobody adds an endpoint without saying who may call it."""
+    described = (await world.http.get("/openapi.json")).json()["paths"]
+    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+
+    in_table = {
+        (
+            method,
+            path.partition("?")[0]
+            .replace("/regions/1301", "/regions/{region_code}")
+            .replace("/institutions/H9", "/institutions/{institution_id}")
+            .replace("/persons/ME", "/persons/{person_id}")
+            .replace("/accounts/ME", "/accounts/{person_id}")
+            .replace("{binding}", "{binding_id}")
+            .replace("{link}", "{kinship_link_id}"),
+        )
+        for method, path, _, _ in ENDPOINTS.values()
+    }
+    assert routes == in_table
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"exp": -60}, "own"),
+        ({"aud": "elsewhere"}, "own"),
+        ({"role": "emperor"}, "own"),
+        ({"role": "member"}, "own"),
+        ({}, "none"),
+        ({}, "hmac"),
+    ],
+    ids=["expired", "other audience", "unknown role", "member without a person", "unsigned", "public key as secret"],
+)
+async def test_a_token_that_proves_nothing_is_refused(world: World, change: dict[str, object], key: str) -> None:
+    """The algorithm is pinned; expiry, audience and role are checked."""
+    now = int(time.time())
+    claims = {"sub": "x", "role": "clerk", "aud": AUDIENCE, "iat": now, "exp": now + 600, **change}
+    if claims["exp"] == -60:
+        claims |= {"iat": now - 700, "exp": now - 60}
+    if key == "own":
+        token = jwt.encode(claims, world.private_key, ALGORITHM)
+    elif key == "none":
+        token = jwt.encode(claims, None, "none")
+    else:
+        token = jwt.encode(claims, "a secret that is long enough to be taken for one", "HS256")
+
+    response = await world.http.get("/v1/persons/ME", headers={"Authorization": f"Bearer {token}"})
+
+    assert (response.status_code, response.json()["reason"]) == (401, "unauthenticated")
+
+
+async def _scene(world: World) -> None:
+    """Everybody as they were before."""
+    await world.db.execute("TRUNCATE registry.persons, registry.bindings, registry.kinship_links")
+    for person_id in ("ME", "CHILD", "OTHER"):
+        await world.person(person_id)
+
+
+async def _link(world: World) -> str:
+    response = await world.call(Role.CLERK, "POST", "/v1/kinship-links", LINK)
+    link_id: str = response.json()["kinship_link_id"]
+    return link_id

@@ -1,0 +1,71 @@
+"""Three roles, and what each may not do, by trying it."""
+
+import asyncpg
+import pytest
+
+from shared.postgres.pool import connect
+from tests.conftest import Database
+
+FORBIDDEN = {
+    "settlement reads names": ("gongji_settlement", "SELECT * FROM registry.persons"),
+    "settlement changes enrolment": ("gongji_settlement", "UPDATE registry.persons SET status = 'active'"),
+    "settlement makes a binding": ("gongji_settlement", "INSERT INTO registry.bindings DEFAULT VALUES"),
+    "settlement rewrites an entry": ("gongji_settlement", "UPDATE ledger.entries SET contra_fen = 0"),
+    "settlement deletes an entry": ("gongji_settlement", "DELETE FROM ledger.entries"),
+    "settlement rewrites a decision": ("gongji_settlement", "UPDATE ledger.decisions SET outcome = 'settled'"),
+    "settlement deletes a decision": ("gongji_settlement", "DELETE FROM ledger.decisions"),
+    "settlement empties the ledger": ("gongji_settlement", "TRUNCATE ledger.entries"),
+    "settlement gives an account away": ("gongji_settlement", "UPDATE ledger.accounts SET person_id = 'ME'"),
+    "settlement deletes an account": ("gongji_settlement", "DELETE FROM ledger.accounts"),
+    "settlement makes a table": ("gongji_settlement", "CREATE TABLE ledger.mine ()"),
+    "binding reads balances": ("gongji_binding", "SELECT * FROM ledger.accounts"),
+    "binding pays itself": ("gongji_binding", "UPDATE ledger.accounts SET prior_years_fen = 1"),
+    "binding forges a decision": ("gongji_binding", "INSERT INTO ledger.decisions DEFAULT VALUES"),
+    "binding deletes a binding": ("gongji_binding", "DELETE FROM registry.bindings"),
+    "binding rewrites a policy": ("gongji_binding", "UPDATE registry.region_policies SET version = 9"),
+    "binding makes a table": ("gongji_binding", "CREATE TABLE registry.mine ()"),
+    "the auditor reads names": ("gongji_audit", "SELECT * FROM registry.persons"),
+    "the auditor corrects a balance": ("gongji_audit", "UPDATE ledger.accounts SET prior_years_fen = 1"),
+    "settlement migrates": ("gongji_settlement", "DROP SCHEMA ledger CASCADE"),
+}
+ALLOWED = {
+    "settlement reads enrolment": ("gongji_settlement", "SELECT * FROM registry.settlement_enrolments"),
+    "settlement moves a balance": ("gongji_settlement", "UPDATE ledger.accounts SET prior_years_fen = 0"),
+    "settlement locks an account": ("gongji_settlement", "SELECT * FROM ledger.accounts FOR NO KEY UPDATE"),
+    "binding reads persons": ("gongji_binding", "SELECT * FROM registry.persons"),
+    "binding ends a binding": ("gongji_binding", "UPDATE registry.bindings SET valid_until = now()"),
+    "the auditor reads entries": ("gongji_audit", "SELECT * FROM ledger.entries"),
+}
+
+
+@pytest.mark.parametrize(("role", "statement"), FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_a_role_may_not(database: Database, role: str, statement: str) -> None:
+    """Each is stopped by the database itself."""
+    connection = await connect(database.url, role=role, name="tests")
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+
+    await connection.close()
+
+
+@pytest.mark.parametrize(("role", "statement"), ALLOWED.values(), ids=ALLOWED)
+async def test_a_role_may(database: Database, role: str, statement: str) -> None:
+    """The neighbours of what is forbidden are allowed."""
+    connection = await connect(database.url, role=role, name="tests")
+
+    done = await connection.execute(statement)
+
+    await connection.close()
+    assert done
+
+
+@pytest.mark.parametrize("role", ["gongji_migrate", "gongji_settlement", "gongji_binding", "gongji_audit"])
+async def test_the_roles_themselves_cannot_log_in(database: Database, role: str) -> None:
+    """They are groups; logins are made by whoever deploys."""
+    connection = await connect(database.url, role=None, name="tests")
+
+    may_login = await connection.fetchval("SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", role)
+
+    await connection.close()
+    assert may_login is False

@@ -1,0 +1,134 @@
+"""Every query prepares under the role that uses it, and the hot ones go by their indexes."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from shared.postgres.pool import connect
+from shared.postgres.queries import load_queries
+from tests.conftest import Database
+
+FILES = {
+    ("services.settlement", "registry.sql"): "gongji_settlement",
+    ("services.settlement", "ledger.sql"): "gongji_settlement",
+    ("services.settlement", "decisions.sql"): "gongji_settlement",
+    ("services.binding", "registry.sql"): "gongji_binding",
+    ("services.binding", "bindings.sql"): "gongji_binding",
+    ("cli", "explain.sql"): "gongji_audit",
+    ("cli", "audit.sql"): "gongji_audit",
+}
+QUERIES = [
+    pytest.param(role, text, id=f"{package.rpartition('.')[2]}.{file.removesuffix('.sql')}.{name}")
+    for (package, file), role in FILES.items()
+    for name, text in load_queries(package, file).items()
+]
+
+
+@pytest.mark.parametrize(("role", "query"), QUERIES)
+async def test_a_query_prepares(database: Database, role: str, query: str) -> None:
+    """PostgreSQL accepts it, as this role, with this schema."""
+    connection = await connect(database.url, role=role, name="tests")
+
+    prepared = await connection.prepare(query)
+
+    assert prepared.get_query()
+    await connection.close()
+
+
+LEDGER = load_queries("services.settlement", "ledger.sql")
+REGISTRY = load_queries("services.settlement", "registry.sql")
+DECISIONS = load_queries("services.settlement", "decisions.sql")
+BINDINGS = load_queries("services.binding", "bindings.sql")
+HOT = {
+    "settlement.lock_accounts": (LEDGER["lock_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
+    "settlement.requests": (DECISIONS["requests"], ["ARRAY[13]::smallint[]", "ARRAY['H1']", "ARRAY['R1']"]),
+    "settlement.people": (REGISTRY["people"], ["ARRAY[13]::smallint[]", "ARRAY['P1']", "'2026-11-22'::date"]),
+    "settlement.used_this_year": (
+        LEDGER["used_this_year"],
+        [
+            "ARRAY[13]::smallint[]",
+            "ARRAY['P1']",
+            "ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]",
+            "'00000000-0000-0000-0000-000000000000'::uuid",
+        ],
+    ),
+    "binding.list_by_payer": (
+        BINDINGS["list_by_payer"],
+        ["13::smallint", "'P1'", "'00000000-0000-0000-0000-000000000000'::uuid", "50"],
+    ),
+}
+# Small tables that every cell has whole; reading one from end to end is the quickest way.
+SMALL = {"institutions", "policy_epochs", "region_policies"}
+
+
+@pytest.mark.parametrize(("query", "arguments"), HOT.values(), ids=HOT)
+async def test_a_hot_query_never_reads_a_whole_table(database: Database, query: str, arguments: list[str]) -> None:
+    """With people by the thousand, every table is reached by an index."""
+    connection = await connect(database.url, role=None, name="tests")
+    await _populate(connection)
+    for number, argument in reversed(list(enumerate(arguments, 1))):
+        query = query.replace(f"${number}::smallint[]", argument).replace(f"${number}::text[]", argument)
+        query = query.replace(f"${number}::uuid[]", argument).replace(f"${number}", argument)
+
+    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}")
+    await connection.close()
+
+    scanned = {node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"}
+    assert scanned <= SMALL
+
+
+async def test_a_debit_is_a_hot_update(database: Database) -> None:
+    """No index holds a balance, and rows leave room: an update touches no index."""
+    connection = await connect(database.url, role=None, name="tests")
+    await _populate(connection)
+    await connection.execute("UPDATE ledger.accounts SET current_year_fen = 7 WHERE person_id = 'P1'")
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+
+    row = await connection.fetchrow(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'accounts'"
+    )
+
+    await connection.close()
+    assert row is not None
+    assert row["n_tup_upd"] == row["n_tup_hot_upd"] == 1
+
+
+async def _populate(connection: Any) -> None:
+    await connection.execute(
+        """
+        INSERT INTO registry.persons (
+            province, person_id, region_code, insurance, status, name_sealed, id_number_sealed, id_number_index,
+            registered_at, changed_at
+        )
+        SELECT 13, 'P' || n, '130100', 'employee', 'active', '', '', '', now(), now() FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.bindings (
+            province, binding_id, payer_id, beneficiary_province, beneficiary_id, relation, valid_from, wallet,
+            auto_accept, bound_at, bound_by
+        )
+        SELECT 13, gen_random_uuid(), 'P' || n, 13, 'P' || n + 1, 'son', '2026-01-01', false, false, now(), 'test'
+        FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.kinship_links (province, kinship_link_id, holder_id, shown_id, linked_at, linked_by)
+        SELECT 13, gen_random_uuid(), 'P' || n, 'P' || n + 1, now(), 'test' FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.accounts (province, person_id) SELECT 13, 'P' || n FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.decisions (
+            province, institution_id, request_id, operation, outcome, reason, request, record, answer, decided_at
+        )
+        SELECT 13, 'H1', 'R' || n, 'settle', 'declined', 'no_binding', '{}', '{}', '{}', now()
+        FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.entries (
+            province, movement_id, person_id, kind, institution_id, request_id, current_year_fen, prior_years_fen,
+            wallet_fen, contra, contra_fen, moved_at
+        )
+        SELECT 13, gen_random_uuid(), 'P' || n, 'credit', 'A1', 'R' || n, 1, 0, 0, 'contribution', -1, now()
+        FROM generate_series(1, 20000) AS n;
+        """
+    )
+    await connection.execute("ANALYZE")
+
+
+def _nodes(plan: Any) -> list[dict[str, Any]]:
+    def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
+        return [node, *(each for child in node.get("Plans", []) for each in walk(child))]
+
+    return walk(orjson.loads(plan)[0]["Plan"])
