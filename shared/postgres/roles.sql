@@ -3,6 +3,7 @@
 DO $$
 DECLARE
     role_name text;
+    acting text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY['gongji_migrate', 'gongji_settlement', 'gongji_binding', 'gongji_audit']
     LOOP
@@ -13,8 +14,13 @@ BEGIN
                 WHEN duplicate_object OR unique_violation THEN NULL; -- another database's migration was faster
             END;
         END IF;
-        IF NOT pg_has_role(current_user, role_name, 'MEMBER') THEN
-            EXECUTE format('GRANT %I TO %I', role_name, current_user);
+        -- Since PostgreSQL 16 whoever has made a role is its member, and yet cannot act as it.
+        IF NOT pg_has_role(current_user, role_name, acting) THEN
+            BEGIN
+                EXECUTE format('GRANT %I TO %I', role_name, current_user);
+            EXCEPTION
+                WHEN insufficient_privilege THEN NULL; -- an administrator has granted what this user needs
+            END;
         END IF;
     END LOOP;
 END
