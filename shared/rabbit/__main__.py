@@ -4,12 +4,25 @@ import asyncio
 import os
 import sys
 
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from shared.rabbit.connection import connect, hosts, open_channel
 from shared.rabbit.topology import declare
 
 
-async def main() -> None:
-    connection = await connect(hosts(os.environ["GONGJI_AMQP_URL"]), name="gongji-declare")
+class DeclareSettings(BaseSettings):
+    """The environment, or files of the same names under GONGJI_SECRETS_DIR."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GONGJI_", extra="ignore", secrets_dir=os.environ.get("GONGJI_SECRETS_DIR")
+    )
+
+    amqp_url: str = Field(min_length=1)
+
+
+async def main(settings: DeclareSettings) -> None:
+    connection = await connect(hosts(settings.amqp_url), name="gongji-declare")
     try:
         await declare(await open_channel(connection, confirms=False))
     finally:
@@ -17,6 +30,10 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["declare"] or "GONGJI_AMQP_URL" not in os.environ:
-        sys.exit("usage: GONGJI_AMQP_URL=amqp://... python -m shared.rabbit declare")
-    asyncio.run(main())
+    usage = "usage: GONGJI_AMQP_URL=amqp://... python -m shared.rabbit declare"
+    if sys.argv[1:] != ["declare"]:
+        sys.exit(usage)
+    try:
+        asyncio.run(main(DeclareSettings()))
+    except ValidationError:
+        sys.exit(usage)
