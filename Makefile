@@ -35,3 +35,6 @@ format: .venv/.synced ## put code into shape
 
 contracts: .venv/.synced ## write contracts/ anew from the code
 	$(RUN)python -m contracts write
+
+secrets: .venv/.synced ## make what docker-compose.yml mounts and is missing in deploy/secrets
+	@$(RUN)python -m deploy.credentials
