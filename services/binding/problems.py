@@ -99,7 +99,7 @@ async def on_problem(_: Request, problem: Exception) -> JSONResponse:
 async def on_invalid(_: Request, error: Exception) -> JSONResponse:
     """FastAPI's own findings, without the values they were found in."""
     assert isinstance(error, RequestValidationError)
-    fields = [FieldProblem(field=place(each["loc"][1:]), problem=each["msg"]) for each in error.errors()]
+    fields = [FieldProblem(field=place(each["type"], each["loc"][1:]), problem=each["msg"]) for each in error.errors()]
     return problem_response(Problem(Reason.INVALID, fields=fields))
 
 

@@ -8,7 +8,7 @@ unacknowledged request is the outbox.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import stamina
@@ -23,7 +23,7 @@ from services.settlement.rules import owns_reply_queue
 from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed, parse
 from shared.messages.envelope import Answer, Request
-from shared.rabbit.publisher import Outgoing, Publisher, Receipt
+from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed, Receipt
 from shared.rabbit.topology import DEAD, RESULTS
 
 log = structlog.get_logger()
@@ -55,6 +55,14 @@ class Settled:
     delivery: Delivery
     answer: Answer | None
     dead_letter: Malformed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A message to publish, and where to publish it if its queue refuses it."""
+
+    message: Outgoing
+    otherwise: Outgoing | None = None
 
 
 def sender_of(message: DeliveredMessage) -> Sender:
@@ -215,13 +223,7 @@ class Lane:
                 await self._answer(settled)
 
     async def _answer(self, settled: Sequence[Settled]) -> None:
-        outgoing = [message for each in settled for message in self._messages(each)]
-        receipts = await self._publisher.publish(outgoing)
-        for message, receipt in zip(outgoing, receipts, strict=True):
-            if receipt is Receipt.UNROUTABLE:
-                # The decision stands; a lookup tells it.
-                metrics.UNROUTABLE.inc()
-                log.warning("answer_unroutable", exchange=message.exchange, message_type=message.type)
+        await self._publish([posting for each in settled for posting in self._postings(each)])
         tags = [each.delivery.tag for each in settled]
         if not tags:
             return
@@ -231,33 +233,47 @@ class Lane:
         for tag in tags:
             await self._channel.basic_ack(tag, wait=False)
 
-    def _messages(self, settled: Settled) -> list[Outgoing]:
-        messages = []
+    async def _publish(self, postings: Sequence[Posting]) -> None:
+        """Publishes answers and dead letters. Raises PublishFailed where the broker does not take a dead letter."""
+        receipts = await self._publisher.publish([posting.message for posting in postings])
+        elsewhere = []
+        for posting, receipt in zip(postings, receipts, strict=True):
+            if receipt is Receipt.CONFIRMED:
+                continue
+            if posting.message.exchange == DEAD:
+                raise PublishFailed(f"a dead letter was {receipt.value}")
+            # The decision stands whatever becomes of its answer, and a lookup tells it. A sender's reply queue that is
+            # gone or full is the sender's affair and holds up nobody else.
+            metrics.UNDELIVERED.labels(receipt.value).inc()
+            log.warning("answer_undelivered", receipt=receipt.value, message_type=posting.message.type)
+            if receipt is Receipt.REFUSED and posting.otherwise:
+                elsewhere.append(Posting(posting.otherwise))
+        if elsewhere:
+            await self._publish(elsewhere)
+
+    def _postings(self, settled: Settled) -> list[Posting]:
+        postings = []
         if settled.answer is not None:
-            messages.append(self._addressed(settled.delivery, settled.answer))
+            postings.append(self._addressed(settled.delivery, settled.answer))
         if settled.dead_letter is not None:
             metrics.DEAD_LETTERS.labels("poisoned" if settled.dead_letter.readable else "unreadable").inc()
             log.warning("dead_lettered", queue=self._queue, problems=settled.dead_letter.problems)
-            messages.append(_dead_letter(settled.delivery, settled.dead_letter, self._queue, self._clock()))
-        return messages
+            postings.append(Posting(_dead_letter(settled.delivery, settled.dead_letter, self._queue, self._clock())))
+        return postings
 
-    def _addressed(self, delivery: Delivery, answer: Answer) -> Outgoing:
+    def _addressed(self, delivery: Delivery, answer: Answer) -> Posting:
         """To the sender's reply queue if it is the sender's, else to the institution's results."""
-        properties = delivery.message.header.properties
-        sender = delivery.sender
-        exchange, key = (
+        sender, operation = delivery.sender, answer.operation or "unknown"
+        to_results = Outgoing(
             RESULTS,
-            f"{answer.operation or 'unknown'}.{answer.outcome}.{answer.institution_id or 'unknown'}",
+            f"{operation}.{answer.outcome}.{answer.institution_id or 'unknown'}",
+            answer.model_dump_json().encode(),
+            type=f"{operation}.result",
+            correlation_id=delivery.message.header.properties.correlation_id,
         )
         if sender.reply_to and (not self._handler.authenticate_senders or owns_reply_queue(sender)):
-            exchange, key = "", sender.reply_to
-        return Outgoing(
-            exchange,
-            key,
-            answer.model_dump_json().encode(),
-            type=f"{answer.operation or 'unknown'}.result",
-            correlation_id=properties.correlation_id,
-        )
+            return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
+        return Posting(to_results)
 
     # ---- the subscription ----
 

@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 REQUESTS = Counter("gongji_requests_total", "Requests answered.", ["operation", "outcome", "reason"])
 REPLAYS = Counter("gongji_replays_total", "Requests answered from their stored decision.", ["operation"])
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
-UNROUTABLE = Counter("gongji_answers_unroutable_total", "Answers that no queue took.")
+UNDELIVERED = Counter("gongji_answers_undelivered_total", "Answers that no queue took.", ["receipt"])
 BATCH_SIZE = Histogram(
     "gongji_batch_requests",
     "Requests decided in one transaction.",

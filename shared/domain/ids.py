@@ -1,5 +1,6 @@
 """Identifiers: opaque strings that carry no personal data."""
 
+import re
 from datetime import datetime
 from hashlib import blake2b
 from typing import NewType
@@ -13,6 +14,7 @@ BindingId = NewType("BindingId", str)
 PERSON_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 INSTITUTION_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
+PUBLIC_ID = re.compile(r"([0-9]{2})-([0-9a-f]{32})")
 
 
 def time_ordered_uuid(moment: datetime, *name: str) -> UUID:
@@ -38,10 +40,5 @@ def public_id(province: int, row_id: UUID) -> str:
 
 def parse_public_id(text: str) -> tuple[int, UUID] | None:
     """The province and the UUID of a public id, or None if it is not one."""
-    province, dash, tail = text.partition("-")
-    if not (dash and len(province) == 2 and province.isascii() and province.isdigit() and len(tail) == 32):
-        return None
-    try:
-        return int(province), UUID(hex=tail)
-    except ValueError:
-        return None
+    match = PUBLIC_ID.fullmatch(text)
+    return (int(match[1]), UUID(hex=match[2])) if match else None

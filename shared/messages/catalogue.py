@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from shared.domain.ids import INSTITUTION_ID_PATTERN, REQUEST_ID_PATTERN
 from shared.domain.reasons import Reason
 from shared.messages.credit import CreditAnswer, CreditRequest
 from shared.messages.envelope import (
@@ -20,9 +19,6 @@ from shared.messages.envelope import (
 from shared.messages.lookup import LookupAnswer, LookupRequest
 from shared.messages.settle import QuoteRequest, SettleAnswer, SettleRequest
 
-__all__ = ["CATALOGUE", "INSTITUTION_ID_PATTERN", "REQUEST_ID_PATTERN", "Malformed", "Wire", "parse"]
-
-
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How one operation looks on the wire."""
@@ -32,7 +28,7 @@ class Wire:
     queue: str
 
 
-PLAIN_NAME = re.compile(r"[a-z0-9_]{1,40}")
+PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 SETTLEMENT_QUEUE = "gongji.settlement"
 INQUIRY_QUEUE = "gongji.inquiry"
@@ -77,17 +73,18 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
 
     The operation is the message's `type`; it must be the routing key's first word, and the key's region the body's.
     """
+    if operation not in CATALOGUE:
+        # What the sender made up is repeated nowhere: not in an answer, a label or a routing key.
+        return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", None, body)
     if len(body) > BODY_BYTES_MAX:
         return Malformed(f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read", operation)
     if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":
         return _malformed("content_type must be application/json", operation, body)
-    known = operation in CATALOGUE
-    if not known:
-        names = ", ".join(CATALOGUE)
-        return _malformed(f"the type property must be one of {names}", None, body)
     key_operation, _, key_region = routing_key.partition(".")
     if key_operation != operation:
         return _malformed("the routing key's first word must be the type property", operation, body)
+    if not _is_json(body):
+        return Malformed("the body is not JSON: NaN and Infinity are no numbers", operation)
     try:
         request = CATALOGUE[Operation(operation)].request.model_validate_json(body)
     except ValidationError as error:
@@ -100,13 +97,26 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
 def describe(error: ValidationError) -> str:
     """A validation error in words, without any value: "amount_fen: Input should be greater than or equal to 1"."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{place(each['loc'])}: {each['msg']}" for each in found[:5])
+    return "; ".join(f"{place(each['type'], each['loc'])}: {each['msg']}" for each in found[:5])
 
 
-def place(location: tuple[int | str, ...]) -> str:
-    """Where an error is. A key that the sender made up may itself be personal, so only plain names are repeated."""
-    words = [str(step) if PLAIN_NAME.fullmatch(str(step)) else "(a field)" for step in location]
+def place(kind: str, location: tuple[int | str, ...]) -> str:
+    """Where a validation error is. A key that the sender made up may itself be personal, so it is not repeated."""
+    words = [str(step) if isinstance(step, int) or PLAIN_NAME.fullmatch(step) else "(a field)" for step in location]
+    if kind == "extra_forbidden":
+        words[-1] = "(unknown field)"
     return ".".join(words) or "body"
+
+
+def _is_json(body: bytes) -> bool:
+    """The parser takes NaN and Infinity, which are not JSON; a body that holds the words is looked at again."""
+    if b"NaN" not in body and b"Infinity" not in body:
+        return True
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _malformed(problems: str, operation: str | None, body: bytes) -> Malformed:
@@ -118,7 +128,7 @@ def _malformed(problems: str, operation: str | None, body: bytes) -> Malformed:
 
 def _name(body: bytes) -> _Name | None:
     try:
-        content: Any = from_json(body)
+        content: Any = from_json(body, allow_inf_nan=False)
         return _Name.model_validate(content, strict=True)
     except (ValueError, RecursionError):
         return None

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from aiormq.channel import Channel
-from aiormq.exceptions import PublishError
+from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
 from shared.rabbit.connection import BrokerError
@@ -21,10 +21,11 @@ CONFIRM_TIMEOUT_S = 15.0
 class Receipt(Enum):
     CONFIRMED = "confirmed"
     UNROUTABLE = "unroutable"
+    REFUSED = "refused"
 
 
 class PublishFailed(Exception):
-    """The broker did not confirm; the channel must not be used again."""
+    """The broker did not answer; the channel must not be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Publisher:
     async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:
         """A receipt for each message, once the broker has every one of them.
 
-        Raises PublishFailed where one was refused, or not confirmed within CONFIRM_TIMEOUT_S.
+        A queue that is full or broken refuses a message; that is a receipt too, so that it harms no other message.
+        Raises PublishFailed where a receipt does not come within CONFIRM_TIMEOUT_S.
         """
         if not messages:
             return []
@@ -92,4 +94,6 @@ class Publisher:
             )
         except PublishError:
             return Receipt.UNROUTABLE
+        except DeliveryError:
+            return Receipt.REFUSED
         return Receipt.CONFIRMED

@@ -11,6 +11,7 @@ from shared.rabbit.publisher import Outgoing, Publisher, Receipt
 from shared.rabbit.topology import DEAD, REQUESTS, RESULTS
 from tests.support.world import World, bill, until
 
+MINE = "reply.results.of-h1"
 UNREADABLE = {
     "not json": b"{",
     "empty": b"",
@@ -75,13 +76,13 @@ async def test_without_reply_to_the_answer_goes_to_the_results(world: World) -> 
     await world.family("MOTHER")
     connection = await connect([world.amqp_url], name="tests")
     channel = await open_channel(connection, confirms=False)
-    mine = await channel.queue_declare(queue="", exclusive=True)
-    await channel.queue_bind(mine.queue, RESULTS, routing_key="settle.settled.H1")
+    await channel.queue_declare(queue=MINE, exclusive=True)
+    await channel.queue_bind(MINE, RESULTS, routing_key="settle.settled.H1")
     body = bill()
 
     await publish(world, Outgoing(REQUESTS, "settle.130100", orjson.dumps(body), type="settle", correlation_id="c-1"))
-    await until(lambda: _has(channel, mine.queue))
-    answer = await channel.basic_get(mine.queue)
+    await until(lambda: _has(channel, MINE))
+    answer = await channel.basic_get(MINE)
     await connection.close()
 
     properties = answer.header.properties
@@ -105,6 +106,28 @@ async def test_an_answer_that_no_queue_takes_does_not_undo_the_decision(world: W
 
     assert found["original"]["mutual_aid_fen"] == 700
     assert (await world.balances())["MOTHER"] == (99_300, 0, 0)
+
+
+async def test_a_full_reply_queue_holds_up_nobody(world: World) -> None:
+    """A queue that refuses its answer: the answer goes to the results, and others are answered as before."""
+    world.start_worker()
+    await world.family("MOTHER")
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=False)
+    full: dict[str, Any] = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    await channel.queue_declare(queue="reply.full.1", exclusive=True, arguments=full)
+    await channel.queue_declare(queue=MINE, exclusive=True)
+    await channel.queue_bind(MINE, RESULTS, routing_key="settle.settled.H1")
+    body = orjson.dumps(bill())
+
+    await publish(world, Outgoing(REQUESTS, "settle.130100", body, type="settle", reply_to="reply.full.1"))
+    neighbour = await world.settle()
+    await until(lambda: _has(channel, MINE))
+    answer = await channel.basic_get(MINE)
+    await connection.close()
+
+    assert neighbour["outcome"] == "settled"
+    assert orjson.loads(answer.body)["request_id"] == orjson.loads(body)["request_id"]
 
 
 async def test_senders_are_held_to_their_own_name_and_queue(world: World) -> None:
@@ -132,15 +155,15 @@ async def test_a_foreign_reply_queue_is_refused_and_stays_empty(world: World) ->
     connection = await connect([world.amqp_url], name="tests")
     channel = await open_channel(connection, confirms=False)
     await channel.queue_declare(queue="reply.victim.1")
-    mine = await channel.queue_declare(queue="", exclusive=True)
-    await channel.queue_bind(mine.queue, RESULTS, routing_key="settle.rejected.H1")
+    await channel.queue_declare(queue=MINE, exclusive=True)
+    await channel.queue_bind(MINE, RESULTS, routing_key="settle.rejected.H1")
     forged = Outgoing(
         REQUESTS, "settle.130100", orjson.dumps(bill()), type="settle", user_id=user, reply_to="reply.victim.1"
     )
 
     await publish(world, forged)
-    await until(lambda: _has(channel, mine.queue))
-    answer = await channel.basic_get(mine.queue)
+    await until(lambda: _has(channel, MINE))
+    answer = await channel.basic_get(MINE)
     victim = await channel.queue_declare(queue="reply.victim.1", passive=True)
     await connection.close()
 
