@@ -1,0 +1,254 @@
+"""Requests, positions and families with good defaults: a test names only what it is about. Money is fen."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.settlement.batch import Batch
+from services.settlement.model import (
+    Account,
+    Binding,
+    Candidate,
+    Decision,
+    Enrolment,
+    EnrolmentStatus,
+    Facts,
+    Incoming,
+    Institution,
+    InstitutionKind,
+    Insurance,
+    PersonKey,
+    Position,
+    Sender,
+    StoredDecision,
+    Verdict,
+)
+from services.settlement.rules import decide
+from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
+from shared.messages.credit import CreditRequest
+from shared.messages.envelope import Request
+from shared.messages.lookup import LookupRequest
+from shared.messages.settle import QuoteRequest, SettleRequest
+
+NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
+BOUND_AT = datetime(2025, 3, 1, tzinfo=UTC)
+AREA = "130100"
+PROVINCE = 13
+PATIENT = PersonKey(PROVINCE, "patient")
+PAYER = PersonKey(PROVINCE, "payer")
+
+COMMON: dict[str, Any] = {
+    "request_id": "R-1",
+    "institution_id": "hospital-1",
+    "insured_region": AREA,
+    "occurred_at": "2026-11-22T09:30:00+08:00",
+}
+
+
+# ---- requests ----
+
+
+def settle_body(**fields: Any) -> dict[str, Any]:
+    """A settle of 100 yuan as a sender writes it, with the patient's own credential."""
+    person_id = fields.get("person_id", PATIENT.person_id)
+    return {
+        **COMMON,
+        "person_id": person_id,
+        "credential": {"type": "01", "person_id": person_id},
+        "expense_type": "outpatient",
+        "amount_fen": 10_000,
+        "care_region": "110100",
+        **fields,
+    }
+
+
+def credit_body(**fields: Any) -> dict[str, Any]:
+    return {
+        **COMMON,
+        "institution_id": "agency-1",
+        "person_id": PATIENT.person_id,
+        "fund": "current_year",
+        "amount_fen": 10_000,
+        **fields,
+    }
+
+
+def lookup_body(**fields: Any) -> dict[str, Any]:
+    return {**COMMON, "request_id": "L-1", "original_request_id": "R-1", **fields}
+
+
+def settle(**fields: Any) -> SettleRequest:
+    return SettleRequest.model_validate_json(json.dumps(settle_body(**fields)))
+
+
+def quote(**fields: Any) -> QuoteRequest:
+    return QuoteRequest.model_validate_json(json.dumps(settle_body(**fields)))
+
+
+def credit(**fields: Any) -> CreditRequest:
+    return CreditRequest.model_validate_json(json.dumps(credit_body(**fields)))
+
+
+def lookup(**fields: Any) -> LookupRequest:
+    return LookupRequest.model_validate_json(json.dumps(lookup_body(**fields)))
+
+
+def stored(request: Request, answer: str = "{}") -> StoredDecision:
+    """The decision that was stored when `request` was decided."""
+    return StoredDecision(request.operation, request.content(), answer)
+
+
+# ---- what the rule sees ----
+
+
+def enrolment(
+    region: str = AREA, insurance: str = "employee", status: str = "active", *, frozen: bool = False
+) -> Enrolment:
+    return Enrolment(region, Insurance(insurance), EnrolmentStatus(status), frozen)
+
+
+def policy(code: str = "13", version: int = 1, **fields: Any) -> PolicyVersion:
+    """A policy that an operator has put: open within the province, the whole balance."""
+    opened: dict[str, Any] = {"effective_from": "2025-01-01", "scope": "province"}
+    return PolicyVersion(code, version, RegionPolicy.model_validate({**opened, **fields}))
+
+
+def binding(payer_id: str = "payer", number: int = 1, **fields: Any) -> Binding:
+    """A binding valid today; `number` makes its id: the smaller the number, the smaller the id."""
+    return Binding(
+        binding_id=UUID(int=number),
+        payer=PersonKey(fields.get("province", PROVINCE), payer_id),
+        bound_at=fields.get("bound_at", BOUND_AT),
+        annual_limit_fen=fields.get("limit"),
+    )
+
+
+def candidate(
+    payer_id: str = "payer",
+    *,
+    current: int = 0,
+    prior: int = 0,
+    wallet: int = 0,
+    number: int = 1,
+    bound_at: datetime = BOUND_AT,
+    limit: int | None = None,
+    used: int = 0,
+    known: bool = True,
+    insurance: str = "employee",
+    status: str = "active",
+    frozen: bool = False,
+    connected: bool = True,
+    **policy_fields: Any,
+) -> Candidate:
+    """A payer whom nothing but an empty account keeps from paying."""
+    return Candidate(
+        binding=binding(payer_id, number, bound_at=bound_at, limit=limit),
+        payer=enrolment(insurance=insurance, status=status, frozen=frozen) if known else None,
+        account=Account(current, prior, wallet),
+        policy=policy(**policy_fields),
+        connected=connected,
+        used_fen=used,
+    )
+
+
+def position(
+    *candidates: Candidate,
+    current: int = 0,
+    prior: int = 0,
+    wallet: int = 0,
+    known: bool = True,
+    insurance: str = "employee",
+    status: str = "active",
+    frozen: bool = False,
+    kinship_linked: bool = False,
+    registered: bool = True,
+    kind: str = "hospital",
+    suspended: bool = False,
+    amqp_user: str | None = "clinic",
+    user_id: str | None = None,
+    reply_to: str | None = None,
+    authenticate_senders: bool = False,
+    now: datetime = NOW,
+    stored: StoredDecision | None = None,
+    original: StoredDecision | None = None,
+) -> Position:
+    """An insured employee with an empty account, at an active hospital."""
+    return Position(
+        now=now,
+        sender=Sender(user_id, reply_to),
+        authenticate_senders=authenticate_senders,
+        institution=Institution(InstitutionKind(kind), suspended, amqp_user) if registered else None,
+        stored=stored,
+        patient=enrolment(insurance=insurance, status=status, frozen=frozen) if known else None,
+        patient_key=PATIENT,
+        account=Account(current, prior, wallet),
+        policy=policy() if known else None,
+        candidates=candidates,
+        kinship_linked=kinship_linked,
+        original=original,
+    )
+
+
+def decided(request: Request, at: Position) -> Decision:
+    """The decision on a request that must be acceptable."""
+    verdict = decide(request, at)
+    assert isinstance(verdict, Decision), verdict
+    return verdict
+
+
+def reason_of(verdict: Verdict) -> str | None:
+    """The reason of a rejection or of a decision; a replay has none."""
+    return getattr(verdict, "reason", None)
+
+
+# ---- a family in memory ----
+
+
+def batch(
+    people: dict[PersonKey, Enrolment],
+    accounts: dict[PersonKey, Account] | None = None,
+    bindings: Iterable[Binding] = (),
+    policies: Iterable[PolicyVersion] = (),
+    *,
+    kinship_linked: bool = False,
+    now: datetime = NOW,
+) -> Batch:
+    """A batch about one patient's family, at one hospital and one agency; every binding is the patient's."""
+    institutions = {
+        "hospital-1": Institution(InstitutionKind.HOSPITAL, suspended=False, amqp_user=None),
+        "pharmacy-1": Institution(InstitutionKind.PHARMACY, suspended=False, amqp_user=None),
+        "agency-1": Institution(InstitutionKind.AGENCY, suspended=False, amqp_user=None),
+    }
+    facts = Facts(
+        institutions=institutions,
+        enrolments=dict(people),
+        bindings={PATIENT: tuple(bindings)},
+        kinship_linked={PATIENT} if kinship_linked else set(),
+    )
+    return Batch(now, PolicyBook.of(policies), facts, dict(accounts or {}))
+
+
+def family(payer_region: str = "130100", patient_region: str = "130100", **fields: Any) -> Batch:
+    """A resident patient and an employee with 500 yuan who has bound the patient."""
+    payer = PersonKey(int(payer_region[:2]), "payer")
+    return batch(
+        {PATIENT: enrolment(patient_region, "resident"), payer: enrolment(payer_region)},
+        {payer: Account(prior_years_fen=50_000), PATIENT: Account(wallet_fen=fields.pop("wallet", 0))},
+        [binding(province=payer.province, limit=fields.pop("limit", None))],
+        fields.pop("policies", ()),
+        **fields,
+    )
+
+
+def answered(in_batch: Batch, request: Request) -> dict[str, Any]:
+    """The answer to a request as the sender reads it."""
+    answer = in_batch.decide(Incoming(request)).answer
+    content: dict[str, Any] = json.loads(answer.model_dump_json())
+    return content
+
+
+def earlier(days: int) -> datetime:
+    """A time so many days before the default binding was made."""
+    return BOUND_AT - timedelta(days=days)
