@@ -13,8 +13,8 @@ from tests.support.builders import NOW, credit, decided, lookup, position, quote
 TOO_LATE = (NOW + timedelta(days=1, seconds=1)).isoformat()
 JUST_RIGHT = (NOW + timedelta(days=1)).isoformat()
 
-# Every refusal of steps 1 and 2 in the contract's order: the request and position that are refused, and the nearest
-# request and position that are not.
+# Every refusal of steps 1 and 2 in the contract's order: the request and position that are refused, and the
+# nearest request and position that are not.
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "malformed": ({"occurred_at": TOO_LATE}, {}, {"occurred_at": JUST_RIGHT}, {}),
     "sender_mismatch": ({}, {"user_id": "other"}, {}, {"user_id": "clinic"}),

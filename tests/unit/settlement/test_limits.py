@@ -1,4 +1,4 @@
-"""How much a payer may give: usable balance and yearly limits. Contract: "How a settlement is decided", step 5."""
+"""How much a payer may give: usable balance and yearly limits. Contract: step 5 of the settlement."""
 
 from typing import Any
 
