@@ -1,5 +1,6 @@
 """The same name again: the stored answer, or a conflict. Contract: "Messages"."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,13 @@ def test_other_content_again_is_a_replay_of_it(content: dict[str, Any]) -> None:
     known = stored(settle(**content))
 
     assert decide(settle(**content), position(stored=known)) == Replay(known)
+
+
+def test_equal_content_of_another_operation_is_a_conflict() -> None:
+    """Two operations may have the same fields; the name still belongs to the first."""
+    known = replace(stored(settle()), operation="refund")
+
+    assert decide(settle(), position(current=50_000, stored=known)) == Rejection("request_conflict")
 
 
 def test_same_name_with_another_operation_is_a_conflict() -> None:
