@@ -62,7 +62,7 @@ def refused(asked: dict[str, Any], patient: dict[str, Any] | None) -> str | None
 
 
 def declined(reason: str | None, balance: int | None) -> dict[str, Any]:
-    nothing = {"own": 0, "wallet": 0, "mutual": 0, "payer": None, "paid": {}}
+    nothing: dict[str, Any] = {"own": 0, "wallet": 0, "mutual": 0, "payer": None, "paid": {}}
     return {"outcome": "declined", "reason": reason, "own_balance": balance, **nothing}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from services.settlement.model import Rejection
 from services.settlement.rules import decide
+from shared.domain.reasons import Reason
 from tests.support.builders import NOW, credit, decided, lookup, position, quote, reason_of, settle, stored
 
 TOO_LATE = (NOW + timedelta(days=1, seconds=1)).isoformat()
@@ -153,7 +154,7 @@ def test_sender_must_be_the_institutions_registered_user(request_: Any) -> None:
     """Under another institution's name nobody sends anything, whatever the operation."""
     verdict = decide(request_, position(user_id="other", authenticate_senders=True))
 
-    assert verdict == Rejection("sender_mismatch")
+    assert verdict == Rejection(Reason("sender_mismatch"))
 
 
 @pytest.mark.parametrize(
@@ -170,14 +171,14 @@ def test_nobody_is_taken_for_the_registered_user(sender: dict[str, Any]) -> None
     """Where senders are authenticated, nothing but the registered user itself is good enough."""
     verdict = decide(settle(), position(current=50_000, authenticate_senders=True, **sender))
 
-    assert verdict == Rejection("sender_mismatch")
+    assert verdict == Rejection(Reason("sender_mismatch"))
 
 
 def test_sender_mismatch_is_told_nothing_about_stored_requests() -> None:
     """A wrong sender gets no replay of somebody else's answer."""
     verdict = decide(settle(), position(user_id="other", stored=stored(settle())))
 
-    assert verdict == Rejection("sender_mismatch")
+    assert verdict == Rejection(Reason("sender_mismatch"))
 
 
 @pytest.mark.parametrize(
@@ -221,4 +222,4 @@ def test_credit_is_rejected_like_a_settle(reason: str) -> None:
 
     verdict = decide(credit(**request), position(**at(reason, **{"kind": "agency", **where})))
 
-    assert verdict == Rejection(reason)
+    assert verdict == Rejection(Reason(reason))

@@ -65,7 +65,7 @@ def test_payer_in_a_region_that_shares_earlier_years_only_keeps_this_years_money
     ],
 )
 def test_limit_covers_the_whole_shortfall_or_takes_the_candidate_out(
-    limits: dict[str, int], left: int
+    limits: dict[str, Any], left: int
 ) -> None:
     """What the smaller of the two limits leaves is the most a binding can pay, to the fen."""
     at = position(candidate(prior=500_000, **limits))

@@ -7,6 +7,7 @@ import pytest
 
 from services.settlement.model import Rejection, Replay
 from services.settlement.rules import decide
+from shared.domain.reasons import Reason
 from tests.support.builders import credit, position, settle, stored
 
 SAME = {
@@ -64,7 +65,7 @@ def test_same_name_with_other_content_is_a_conflict(content: dict[str, Any]) -> 
     """A single differing value makes it another request under a used name."""
     verdict = decide(settle(**content), position(current=50_000, stored=stored(settle())))
 
-    assert verdict == Rejection("request_conflict")
+    assert verdict == Rejection(Reason("request_conflict"))
 
 
 @pytest.mark.parametrize("content", OTHER.values(), ids=OTHER)
@@ -79,7 +80,7 @@ def test_equal_content_of_another_operation_is_a_conflict() -> None:
     """Two operations may have the same fields; the name still belongs to the first."""
     known = replace(stored(settle()), operation="refund")
 
-    assert decide(settle(), position(current=50_000, stored=known)) == Rejection("request_conflict")
+    assert decide(settle(), position(current=50_000, stored=known)) == Rejection(Reason("request_conflict"))
 
 
 def test_same_name_with_another_operation_is_a_conflict() -> None:
@@ -87,7 +88,10 @@ def test_same_name_with_another_operation_is_a_conflict() -> None:
     as_credit = decide(credit(), position(kind="agency", stored=stored(settle(institution_id="agency-1"))))
     as_settle = decide(settle(), position(stored=stored(credit(institution_id="hospital-1"))))
 
-    assert (as_credit, as_settle) == (Rejection("request_conflict"), Rejection("request_conflict"))
+    assert (as_credit, as_settle) == (
+        Rejection(Reason("request_conflict")),
+        Rejection(Reason("request_conflict")),
+    )
 
 
 @pytest.mark.parametrize(

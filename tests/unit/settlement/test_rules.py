@@ -35,7 +35,7 @@ def money(decision: Decision) -> tuple[int, int, int]:
     ],
 )
 def test_own_account_pays_first_and_the_wallet_what_is_left(
-    balances: dict[str, int], paid: tuple[int, int, int], outcome: str
+    balances: dict[str, Any], paid: tuple[int, int, int], outcome: str
 ) -> None:
     """The own account pays min(balance, amount), the wallet min(wallet, what is left); the rest is cash."""
     decision = decided(settle(amount_fen=10_000), position(**balances))
@@ -184,7 +184,7 @@ def test_mutual_aid_that_was_not_requested(
     ],
 )
 def test_require_full_takes_all_or_nothing(
-    fields: dict[str, bool], relatives: list[Any], balances: dict[str, int], reason: str
+    fields: dict[str, bool], relatives: list[Any], balances: dict[str, Any], reason: str
 ) -> None:
     """With require_full and cash left nothing is debited; the reason is the one that was found."""
     decision = decided(settle(require_full=True, **fields), position(*relatives, **balances))
@@ -206,7 +206,7 @@ def test_require_full_takes_all_or_nothing(
     ],
 )
 def test_require_full_is_content_when_accounts_pay_it_all(
-    fields: dict[str, bool], relatives: list[Any], balances: dict[str, int]
+    fields: dict[str, bool], relatives: list[Any], balances: dict[str, Any]
 ) -> None:
     """require_full changes nothing where no cash is left."""
     decision = decided(settle(require_full=True, **fields), position(*relatives, **balances))
