@@ -19,6 +19,7 @@ from shared.messages.envelope import (
 from shared.messages.lookup import LookupAnswer, LookupRequest
 from shared.messages.settle import QuoteRequest, SettleAnswer, SettleRequest
 
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How one operation looks on the wire."""

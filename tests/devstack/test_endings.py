@@ -106,7 +106,7 @@ def test_two_at_once_get_the_same_stack(directory: Path) -> None:
 def test_terminated_while_starting_leaves_nothing(directory: Path) -> None:
     supervisor = subprocess.Popen([sys.executable, "-m", "deploy.devstack", "--servers-only", f"--state={directory}"])
     until(lambda: "rabbitmq" in names(directory), 60)
-    everything = [psutil.Process(supervisor.pid), *psutil.Process(supervisor.pid).children(True)]
+    everything = [psutil.Process(supervisor.pid), *psutil.Process(supervisor.pid).children(recursive=True)]
     supervisor.terminate()
     assert supervisor.wait(60) == 0
     assert none_runs(everything)

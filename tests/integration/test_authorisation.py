@@ -102,7 +102,7 @@ async def test_a_token_that_proves_nothing_is_refused(world: World, change: dict
     if key == "own":
         token = jwt.encode(claims, world.private_key, ALGORITHM)
     elif key == "none":
-        token = jwt.encode(claims, None, "none")
+        token = jwt.encode(claims, "", "none")
     else:
         token = jwt.encode(claims, "a secret that is long enough to be taken for one", "HS256")
 

@@ -31,9 +31,7 @@ POLICIES = st.fixed_dictionaries(
     }
 )
 SHIPPED_POLICIES = {
-    version.code: version.policy.model_dump(mode="json")
-    for version in shipped_policies()
-    if version.version == SHIPPED
+    version.code: version.policy.model_dump(mode="json") for version in shipped_policies() if version.version == SHIPPED
 }
 
 
@@ -72,9 +70,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
 REQUESTS = st.fixed_dictionaries(
     {
         "person_id": st.just("patient"),
-        "credential": st.sampled_from(["patient"] * 19 + ["payer-1"]).map(
-            lambda who: {"type": "01", "person_id": who}
-        ),
+        "credential": st.sampled_from(["patient"] * 19 + ["payer-1"]).map(lambda who: {"type": "01", "person_id": who}),
         "expense_type": st.sampled_from(EXPENSES * 8 + ["public_health", "fitness", "wellness"]),
         "amount_fen": st.integers(1, 30),
         "use_own_account": MOSTLY_TRUE,
@@ -100,9 +96,7 @@ def as_batch(world: dict[str, Any]) -> Batch:
         },
         {key: Account(one["current"], one["prior"], one["wallet"]) for key, one in everybody.items()},
         [
-            Binding(
-                UUID(int=payer["binding"]), key_of(payer), earlier(days=-payer["bound_on"]), payer["limit"]
-            )
+            Binding(UUID(int=payer["binding"]), key_of(payer), earlier(days=-payer["bound_on"]), payer["limit"])
             for payer in world["payers"]
         ],
         [policy(code, 1, **fields) for code, fields in world["put"].items()],
@@ -168,9 +162,7 @@ def test_no_balance_goes_below_zero(asked: dict[str, Any], world: dict[str, Any]
 
 
 @given(REQUESTS, worlds())
-def test_one_relative_at_most_pays_and_it_is_the_richest(
-    asked: dict[str, Any], world: dict[str, Any]
-) -> None:
+def test_one_relative_at_most_pays_and_it_is_the_richest(asked: dict[str, Any], world: dict[str, Any]) -> None:
     """Never two payers, never the second richest, never one who is out, and never a part of the shortfall."""
     decision = decision_of(asked, world)
 
@@ -190,9 +182,7 @@ def test_one_relative_at_most_pays_and_it_is_the_richest(
 
 
 @given(REQUESTS, worlds(), st.randoms(use_true_random=False))
-def test_order_of_the_bindings_does_not_matter(
-    asked: dict[str, Any], world: dict[str, Any], chance: Any
-) -> None:
+def test_order_of_the_bindings_does_not_matter(asked: dict[str, Any], world: dict[str, Any], chance: Any) -> None:
     """However the database returns them, the same payer pays."""
     shuffled = {**world, "payers": chance.sample(world["payers"], len(world["payers"]))}
 
@@ -209,9 +199,7 @@ def test_quote_promises_what_the_settle_does(asked: dict[str, Any], world: dict[
 
     answer = in_batch.decide(Incoming(quote(**asked))).answer.model_dump()
 
-    assert [
-        answer[name] for name in ("outcome", "reason", "own_account_fen", "wallet_fen", "mutual_aid_fen")
-    ] == [
+    assert [answer[name] for name in ("outcome", "reason", "own_account_fen", "wallet_fen", "mutual_aid_fen")] == [
         settled.outcome,
         settled.reason,
         settled.own_account_fen,

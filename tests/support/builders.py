@@ -13,12 +13,9 @@ from services.settlement.model import (
     Candidate,
     Decision,
     Enrolment,
-    EnrolmentStatus,
     Facts,
     Incoming,
     Institution,
-    InstitutionKind,
-    Insurance,
     PersonKey,
     Position,
     Sender,
@@ -26,6 +23,7 @@ from services.settlement.model import (
     Verdict,
 )
 from services.settlement.rules import decide
+from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request

@@ -109,10 +109,6 @@ def usable(world: dict[str, Any], payer: dict[str, Any]) -> int:
 def policy_of(world: dict[str, Any], person: dict[str, Any]) -> dict[str, Any]:
     """Full code, else four digits, else two, else the default."""
     policies = world["policies"]
-    codes = [
-        code
-        for code in (person["region"], person["region"][:4], person["region"][:2], "")
-        if code in policies
-    ]
+    codes = [code for code in (person["region"], person["region"][:4], person["region"][:2], "") if code in policies]
     found: dict[str, Any] = policies[codes[0]]
     return found

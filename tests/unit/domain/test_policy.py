@@ -178,9 +178,7 @@ def test_policy_without_a_date_is_refused() -> None:
 def test_message_says_which_relations_are_known() -> None:
     """Who mistypes a relation is told which there are."""
     with pytest.raises(ValidationError, match=r"unknown cousin; known: .*children.*spouse"):
-        RegionPolicy.model_validate(
-            {"effective_from": "2026-01-01", "members_max_by_relation": {"cousin": 1}}
-        )
+        RegionPolicy.model_validate({"effective_from": "2026-01-01", "members_max_by_relation": {"cousin": 1}})
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,7 @@ def test_same_pooling_area_shares_whatever_the_scopes(region: str, scopes: tuple
 
 
 @pytest.mark.parametrize(("scopes", "shares"), TABLE.items(), ids=["-".join(scopes) for scopes in TABLE])
-def test_one_province_shares_where_both_areas_have_opened_it(
-    scopes: tuple[Scope, Scope], shares: bool
-) -> None:
+def test_one_province_shares_where_both_areas_have_opened_it(scopes: tuple[Scope, Scope], shares: bool) -> None:
     """Both policies must have scope province or nation."""
     assert connected(SAME_CODE, scopes[0], SAME_PROVINCE, scopes[1]) == shares
     assert connected(SAME_PROVINCE, scopes[0], SAME_CODE, scopes[1]) == shares

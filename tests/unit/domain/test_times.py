@@ -10,15 +10,11 @@ from shared.domain.times import SHANGHAI, shanghai_date, shanghai_year_start, sy
 @pytest.mark.parametrize(
     ("moment", "day"),
     [
-        pytest.param(
-            datetime(2026, 11, 21, 15, 59, 59, 999_999, tzinfo=UTC), date(2026, 11, 21), id="before midnight"
-        ),
+        pytest.param(datetime(2026, 11, 21, 15, 59, 59, 999_999, tzinfo=UTC), date(2026, 11, 21), id="before midnight"),
         pytest.param(datetime(2026, 11, 21, 16, tzinfo=UTC), date(2026, 11, 22), id="midnight"),
         pytest.param(datetime(2026, 11, 22, tzinfo=UTC), date(2026, 11, 22), id="midnight in UTC"),
         pytest.param(datetime(2026, 11, 22, 15, 59, 59, tzinfo=UTC), date(2026, 11, 22), id="last second"),
-        pytest.param(
-            datetime(2026, 12, 31, 15, 59, 59, tzinfo=UTC), date(2026, 12, 31), id="last second of the year"
-        ),
+        pytest.param(datetime(2026, 12, 31, 15, 59, 59, tzinfo=UTC), date(2026, 12, 31), id="last second of the year"),
         pytest.param(datetime(2026, 12, 31, 16, tzinfo=UTC), date(2027, 1, 1), id="new year"),
         pytest.param(datetime(2028, 2, 28, 16, tzinfo=UTC), date(2028, 2, 29), id="leap day"),
         pytest.param(datetime(1988, 7, 1, 15, 30, tzinfo=UTC), date(1988, 7, 1), id="no daylight saving"),
@@ -41,9 +37,7 @@ def test_shanghai_date_does_not_depend_on_the_zone_of_the_moment(hours: int) -> 
 @pytest.mark.parametrize(
     ("moment", "start"),
     [
-        pytest.param(
-            datetime(2026, 11, 22, tzinfo=UTC), datetime(2025, 12, 31, 16, tzinfo=UTC), id="November"
-        ),
+        pytest.param(datetime(2026, 11, 22, tzinfo=UTC), datetime(2025, 12, 31, 16, tzinfo=UTC), id="November"),
         pytest.param(
             datetime(2026, 12, 31, 15, 59, 59, 999_999, tzinfo=UTC),
             datetime(2025, 12, 31, 16, tzinfo=UTC),
@@ -52,9 +46,7 @@ def test_shanghai_date_does_not_depend_on_the_zone_of_the_moment(hours: int) -> 
         pytest.param(
             datetime(2026, 12, 31, 16, tzinfo=UTC), datetime(2026, 12, 31, 16, tzinfo=UTC), id="first instant"
         ),
-        pytest.param(
-            datetime(2027, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, 16, tzinfo=UTC), id="new year in UTC"
-        ),
+        pytest.param(datetime(2027, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, 16, tzinfo=UTC), id="new year in UTC"),
     ],
 )
 def test_calendar_year_begins_at_midnight_in_shanghai(moment: datetime, start: datetime) -> None:

@@ -136,10 +136,7 @@ def test_any_kind_of_credential_of_the_patient_will_do(credential_type: str) -> 
 def test_which_kind_of_institution_may_send_what(kind: str) -> None:
     """Credit is the agency's; settle and quote are everybody else's; anybody may look up its own request."""
     where = position(kind=kind, current=50_000)
-    said = {
-        request.operation: reason_of(decide(request, where))
-        for request in (settle(), quote(), credit(), lookup())
-    }
+    said = {request.operation: reason_of(decide(request, where)) for request in (settle(), quote(), credit(), lookup())}
 
     care = "institution_not_allowed" if kind == "agency" else None
     money = None if kind == "agency" else "institution_not_allowed"

@@ -32,19 +32,11 @@ from tests.support.builders import (
         pytest.param("139900", {"1301": "province", "1399": "province"}, None, id="one province, both open"),
         pytest.param("139900", {"1301": "nation", "1399": "province"}, None, id="nation counts as open"),
         pytest.param("139900", {"1301": "nation", "1399": "nation"}, None, id="both nation"),
-        pytest.param(
-            "139900", {"1301": "pool", "1399": "province"}, "region_not_connected", id="patient's closed"
-        ),
-        pytest.param(
-            "139900", {"1301": "province", "1399": "pool"}, "region_not_connected", id="payer's closed"
-        ),
-        pytest.param(
-            "139900", {"1301": "pool", "1399": "nation"}, "region_not_connected", id="nation and pool"
-        ),
+        pytest.param("139900", {"1301": "pool", "1399": "province"}, "region_not_connected", id="patient's closed"),
+        pytest.param("139900", {"1301": "province", "1399": "pool"}, "region_not_connected", id="payer's closed"),
+        pytest.param("139900", {"1301": "pool", "1399": "nation"}, "region_not_connected", id="nation and pool"),
         pytest.param("139900", {"1301": "pool", "1399": "pool"}, "region_not_connected", id="both closed"),
-        pytest.param(
-            "110100", {"1301": "nation", "1101": "nation"}, "region_not_connected", id="other province"
-        ),
+        pytest.param("110100", {"1301": "nation", "1101": "nation"}, "region_not_connected", id="other province"),
     ],
 )
 def test_regions_share_within_an_area_or_an_open_province(

@@ -28,9 +28,7 @@ def test_credit_goes_to_the_fund_that_it_names(fund: str, after: tuple[int, int]
     [
         pytest.param({"known": False}, "person_unknown", id="unknown"),
         pytest.param({"insurance": "resident"}, "person_not_employee", id="resident"),
-        pytest.param(
-            {"insurance": "resident", "status": "ended"}, "person_not_employee", id="resident who left"
-        ),
+        pytest.param({"insurance": "resident", "status": "ended"}, "person_not_employee", id="resident who left"),
         pytest.param({"insurance": "employee"}, None, id="good neighbour: employee"),
     ],
 )

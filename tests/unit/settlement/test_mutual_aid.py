@@ -17,9 +17,7 @@ OUT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("reason", "out", "good"), [(reason, *sides) for reason, sides in OUT.items()], ids=OUT
-)
+@pytest.mark.parametrize(("reason", "out", "good"), [(reason, *sides) for reason, sides in OUT.items()], ids=OUT)
 def test_candidate_is_out_for_a_reason_and_in_without_it(
     reason: str, out: dict[str, Any], good: dict[str, Any]
 ) -> None:
@@ -69,9 +67,7 @@ def test_all_candidates_out_gives_the_reason_nearest_to_success(one: str, other:
 
 def test_all_five_reasons_at_once() -> None:
     """Five relatives, each out for another reason: the limit is the nearest to success."""
-    relatives = [
-        candidate(reason, number=n, prior=50_000, **OUT[reason][0]) for n, reason in enumerate(OUT, 1)
-    ]
+    relatives = [candidate(reason, number=n, prior=50_000, **OUT[reason][0]) for n, reason in enumerate(OUT, 1)]
 
     decision = decided(settle(), position(*relatives))
 
@@ -148,9 +144,7 @@ def test_richest_counts_only_funds_that_may_be_shared() -> None:
 
 def test_payers_are_never_combined() -> None:
     """Two relatives who together could cover the shortfall cover nothing of it."""
-    decision = decided(
-        settle(), position(candidate("a", number=1, prior=9_999), candidate("b", number=2, prior=9_999))
-    )
+    decision = decided(settle(), position(candidate("a", number=1, prior=9_999), candidate("b", number=2, prior=9_999)))
 
     assert (decision.reason, decision.mutual_aid_fen) == ("richest_payer_insufficient", 0)
 
@@ -233,9 +227,7 @@ def test_expense_is_shared_where_the_payers_region_shares_it(expense: str, share
         pytest.param(False, [], "no_binding", id="nobody"),
         pytest.param(True, [], "kinship_account_only", id="only a kinship account"),
         pytest.param(True, [candidate(prior=0)], "payer_balance_zero", id="kinship account and a binding"),
-        pytest.param(
-            True, [candidate(frozen=True)], "payer_account_frozen", id="kinship account and a payer out"
-        ),
+        pytest.param(True, [candidate(frozen=True)], "payer_account_frozen", id="kinship account and a payer out"),
     ],
 )
 def test_kinship_account_is_named_where_it_was_mistaken_for_a_binding(

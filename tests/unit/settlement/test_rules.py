@@ -18,16 +18,10 @@ def money(decision: Decision) -> tuple[int, int, int]:
     [
         pytest.param({"current": 10_000}, (10_000, 0, 0), "settled", id="own account covers it to the fen"),
         pytest.param({"current": 10_001}, (10_000, 0, 0), "settled", id="own account has more"),
-        pytest.param(
-            {"current": 4_000, "prior": 6_000}, (10_000, 0, 0), "settled", id="both parts of the own account"
-        ),
+        pytest.param({"current": 4_000, "prior": 6_000}, (10_000, 0, 0), "settled", id="both parts of the own account"),
         pytest.param({"wallet": 10_000}, (0, 10_000, 0), "settled", id="wallet alone"),
-        pytest.param(
-            {"current": 1, "wallet": 9_999}, (1, 9_999, 0), "settled", id="own account, then wallet"
-        ),
-        pytest.param(
-            {"current": 10_000, "wallet": 10_000}, (10_000, 0, 0), "settled", id="own account before wallet"
-        ),
+        pytest.param({"current": 1, "wallet": 9_999}, (1, 9_999, 0), "settled", id="own account, then wallet"),
+        pytest.param({"current": 10_000, "wallet": 10_000}, (10_000, 0, 0), "settled", id="own account before wallet"),
         pytest.param({"current": 9_999}, (9_999, 0, 0), "partial", id="a fen short"),
         pytest.param({"wallet": 9_999}, (0, 9_999, 0), "partial", id="wallet a fen short"),
         pytest.param({"current": 1}, (1, 0, 0), "partial", id="one fen is something"),
@@ -142,9 +136,7 @@ def test_payer_is_not_asked_when_nothing_is_left() -> None:
             "mutual_aid_not_requested",
             id="own account pays part",
         ),
-        pytest.param(
-            {"use_mutual_aid": False}, 0, "declined", "mutual_aid_not_requested", id="nothing to pay with"
-        ),
+        pytest.param({"use_mutual_aid": False}, 0, "declined", "mutual_aid_not_requested", id="nothing to pay with"),
         pytest.param({"use_mutual_aid": True}, 4_000, "settled", None, id="good neighbour: requested"),
     ],
 )
@@ -165,12 +157,8 @@ def test_mutual_aid_that_was_not_requested(
         pytest.param(
             {}, [candidate(prior=1)], {"current": 9_998}, "richest_payer_insufficient", id="payer a fen short"
         ),
-        pytest.param(
-            {}, [candidate(prior=0)], {"current": 5_000}, "payer_balance_zero", id="payer has nothing"
-        ),
-        pytest.param(
-            {}, [candidate(prior=9_999, frozen=True)], {"current": 1}, "payer_account_frozen", id="payer out"
-        ),
+        pytest.param({}, [candidate(prior=0)], {"current": 5_000}, "payer_balance_zero", id="payer has nothing"),
+        pytest.param({}, [candidate(prior=9_999, frozen=True)], {"current": 1}, "payer_account_frozen", id="payer out"),
         pytest.param(
             {"use_mutual_aid": False},
             [candidate(prior=9_999)],
@@ -178,9 +166,7 @@ def test_mutual_aid_that_was_not_requested(
             "own_balance_insufficient",
             id="own only",
         ),
-        pytest.param(
-            {"use_mutual_aid": False}, [], {}, "own_balance_insufficient", id="own only, nothing there"
-        ),
+        pytest.param({"use_mutual_aid": False}, [], {}, "own_balance_insufficient", id="own only, nothing there"),
     ],
 )
 def test_require_full_takes_all_or_nothing(
@@ -200,9 +186,7 @@ def test_require_full_takes_all_or_nothing(
         pytest.param({}, [], {"current": 10_000}, id="own account"),
         pytest.param({}, [], {"current": 1, "wallet": 9_999}, id="own account and wallet"),
         pytest.param({}, [candidate(prior=2)], {"current": 9_998}, id="own account and payer"),
-        pytest.param(
-            {"use_mutual_aid": False}, [], {"current": 10_000}, id="mutual aid not requested and not needed"
-        ),
+        pytest.param({"use_mutual_aid": False}, [], {"current": 10_000}, id="mutual aid not requested and not needed"),
     ],
 )
 def test_require_full_is_content_when_accounts_pay_it_all(
@@ -224,9 +208,7 @@ def test_require_full_is_content_when_accounts_pay_it_all(
             None,
             id="credential: null",
         ),
-        pytest.param(
-            {"expense_type": "fitness"}, position(current=4, prior=3), 7, id="expense refused: as it is"
-        ),
+        pytest.param({"expense_type": "fitness"}, position(current=4, prior=3), 7, id="expense refused: as it is"),
         pytest.param({}, position(), 0, id="no account: 0"),
         pytest.param({}, position(insurance="resident", wallet=9), 0, id="a resident without an account: 0"),
         pytest.param({}, position(candidate(prior=10_000)), 0, id="no account and a relative pays: 0"),
