@@ -20,6 +20,7 @@ UV_VERSION = "0.13.9"
 PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = PROJECT / ".local" / "tools"
 PYTHON_MIN = (3, 11)
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 
 
 def main() -> None:
@@ -42,18 +43,25 @@ def find_uv() -> Path:
 
 
 def fetch(destination: Path) -> None:
-    """The uv binary out of its wheel, its checksum verified against PyPI's."""
+    """The uv binary out of its wheel, its checksum verified against the index's."""
+    # The simple index is what mirrors have too.
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
+    listing = urllib.request.Request(f"{index.rstrip('/')}/uv/", headers={"Accept": SIMPLE_JSON})  # noqa: S310
+    with urllib.request.urlopen(listing, timeout=60) as response:  # noqa: S310 https, or the user's own index
+        files = json.load(response)["files"]
     machine = platform.machine()
-    with urllib.request.urlopen(f"https://pypi.org/pypi/uv/{UV_VERSION}/json", timeout=60) as response:
-        files = json.load(response)["urls"]
-    wheels = [file for file in files if file["filename"].endswith(f"manylinux2014_{machine}.whl")]
-    wheels = wheels or [file for file in files if machine in file["filename"] and "manylinux" in file["filename"]]
+    wheels = [
+        file
+        for file in files
+        if file["filename"].startswith(f"uv-{UV_VERSION}-py3-none-manylinux")
+        and file["filename"].endswith(f"_{machine}.whl")
+    ]
     if not wheels:
-        sys.exit(f"PyPI has no uv for {machine}: install uv (https://docs.astral.sh/uv) and try again")
-    with urllib.request.urlopen(wheels[0]["url"], timeout=300) as response:  # noqa: S310 https, from PyPI's answer
+        sys.exit(f"{index} has no uv {UV_VERSION} for {machine}: install uv (https://docs.astral.sh/uv) and try again")
+    with urllib.request.urlopen(wheels[0]["url"], timeout=300) as response:  # noqa: S310 from the index's answer
         wheel = response.read()
-    if hashlib.sha256(wheel).hexdigest() != wheels[0]["digests"]["sha256"]:
-        sys.exit("the uv that was fetched is not the one that PyPI announces: try again")
+    if hashlib.sha256(wheel).hexdigest() != wheels[0]["hashes"]["sha256"]:
+        sys.exit("the uv that was fetched is not the one that the index announces: try again")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/scripts/uv"))
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,10 +21,15 @@ from shared.postgres.trouble import Trouble, trouble_of
 log = structlog.get_logger()
 
 AGAIN_MAX = 10
+ANSWER_TIMEOUT_S = 5.0
 
 
 class ServersAway(Exception):
     """PostgreSQL cannot be used now; what was asked is still to be done."""
+
+
+def away(error: Exception) -> ServersAway:
+    return ServersAway(f"{type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,15 @@ class Handler:
         for _ in range(AGAIN_MAX):
             try:
                 return list(await self._attempt(batch))
+            except ServersAway:
+                raise
             except Exception as error:
                 trouble = trouble_of(error)
                 if trouble is Trouble.AGAIN:
                     log.info("batch_again", requests=len(batch), error=type(error).__name__)
                     continue
                 if trouble is Trouble.AWAY:
-                    raise ServersAway(f"{type(error).__name__}: {error}") from error
+                    raise away(error) from error
                 if len(batch) > 1:
                     middle = len(batch) // 2
                     return await self.handle(batch[:middle]) + await self.handle(batch[middle:])
@@ -80,15 +88,27 @@ class Handler:
 
     async def ready(self) -> None:
         """Returns if the database answers; raises ServersAway if not."""
+        async with self._connection() as connection:
+            try:
+                await connection.fetchval("SELECT 1", timeout=ANSWER_TIMEOUT_S)
+            except Exception as error:
+                raise away(error) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool. Whatever keeps it from connecting, no request is to blame: ServersAway."""
         try:
-            async with self.pool.acquire(timeout=5) as connection:
-                await connection.fetchval("SELECT 1", timeout=5)
+            connection = await self.pool.acquire(timeout=ANSWER_TIMEOUT_S)
         except Exception as error:
-            raise ServersAway(f"{type(error).__name__}: {error}") from error
+            raise away(error) from error
+        try:
+            yield connection
+        finally:
+            await self.pool.release(connection)
 
     async def _attempt(self, batch: Sequence[Incoming]) -> list[Resolution]:
         provinces = {incoming.name.province for incoming in batch}
-        async with self.pool.acquire() as connection, deciding(connection, provinces):
+        async with self._connection() as connection, deciding(connection, provinces):
             now = self.clock()
             work = await self._load(connection, batch, now)
             resolutions = [work.decide(incoming) for incoming in batch]

@@ -19,7 +19,7 @@ _BUSY = frozenset({"55P03", "57014"})
 # connection exceptions, insufficient resources (disk, memory, connections), operator intervention, and a primary
 # that has become a standby.
 _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
-_AWAY = frozenset({"25006", "28000", "28P01", "3D000"})
+_AWAY = frozenset({"25006"})
 
 
 def trouble_of(error: BaseException, *, decided_elsewhere: str = "one_decision_per_request") -> Trouble:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import stamina.instrumentation
 import structlog
 
 # Whatever carries one of these names is personal (or a secret), however deep it lies.
@@ -69,6 +70,8 @@ def configure_logging(level: str, *, service: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    # Whoever retries says once that it began to wait and once that it is over; each try would only be noise.
+    stamina.instrumentation.set_on_retry_hooks([])
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

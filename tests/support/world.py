@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,13 @@ class World:
             world = cls(database_url, amqp_url, http, till, db, private_key, clock)
             stack.push_async_callback(world.stop_workers)
             yield world
+
+    @classmethod
+    @asynccontextmanager
+    async def again(cls, before: "World") -> AsyncIterator["World"]:
+        """The same world with a new connection to the broker, after the old one was lost."""
+        async with client(before.amqp_url, name="tests") as till:
+            yield replace(before, till=till, workers=[])
 
     # ---- the worker ----
 

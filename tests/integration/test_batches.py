@@ -1,0 +1,171 @@
+"""Batches against the real database: halved until the culprit is alone, neighbours unharmed."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
+from services.settlement.model import Incoming, Resolution
+from shared.domain.times import system_clock
+from shared.messages.catalogue import parse
+from shared.messages.envelope import Request
+from shared.postgres.pool import connect, create_pool
+from tests.support.world import World, bill, until
+
+
+def incoming(**more: Any) -> Incoming:
+    request = parse("settle", "settle.130100", None, orjson.dumps(bill(**more)))
+    assert isinstance(request, Request)
+    return Incoming(request)
+
+
+async def handler_of(world: World) -> Handler:
+    return Handler(
+        await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=4), system_clock
+    )
+
+
+async def scene(world: World) -> Handler:
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.stop_workers()
+    return await handler_of(world)
+
+
+async def test_a_poisonous_request_is_found_alone(world: World) -> None:
+    """One of sixteen makes the database fail: fifteen are decided, it alone is not."""
+    handler = await scene(world)
+    await world.db.execute(
+        "ALTER TABLE ledger.decisions ADD CONSTRAINT no_sevens CHECK (request ->> 'amount_fen' <> '7')"
+    )
+    batch = [incoming(amount_fen=number) for number in range(1, 17)]
+
+    results = await handler.handle(batch)
+
+    kinds = [type(result) for result in results]
+    assert kinds == [Resolution] * 6 + [Poisoned] + [Resolution] * 9
+    assert (await world.balances())["MOTHER"] == (100_000 - (sum(range(1, 17)) - 7), 0, 0)
+
+
+async def test_each_request_sees_what_those_before_it_took(world: World) -> None:
+    """A batch on one account acts in the order of arrival: the last one finds too little."""
+    handler = await scene(world)
+
+    results = await handler.handle([incoming(amount_fen=fen) for fen in (60_000, 30_000, 20_000, 10_000)])
+
+    outcomes = [result.answer.outcome for result in results if isinstance(result, Resolution)]
+    assert outcomes == ["settled", "settled", "declined", "settled"]
+    assert (await world.balances())["MOTHER"] == (0, 0, 0)
+
+
+async def test_a_copy_in_the_same_batch_is_answered_from_the_first(world: World) -> None:
+    """Two copies in one batch: one decision, the second marked as sent again."""
+    handler = await scene(world)
+    request = incoming(amount_fen=5)
+
+    first, second = await handler.handle([request, request])
+
+    assert isinstance(first, Resolution)
+    assert isinstance(second, Resolution)
+    assert second.answer == first.answer.again()
+
+
+async def test_a_row_held_from_outside_delays_its_own_request_only(world: World) -> None:
+    """Somebody's open transaction holds an account: that request waits, the rest of the batch goes on."""
+    handler = await scene(world)
+    await world.person("OTHER", insurance="resident")
+    outside = await asyncpg.connect(world.database_url)
+    holding = outside.transaction()
+    await holding.start()
+    await outside.execute("SELECT * FROM ledger.accounts WHERE person_id = 'MOTHER' FOR UPDATE")
+
+    held, free = await handler.handle([incoming(), incoming(person_id="OTHER")])
+    await holding.rollback()
+    await outside.close()
+    (again,) = await handler.handle([held.incoming])
+
+    assert isinstance(held, Busy)
+    assert isinstance(free, Resolution)
+    assert isinstance(again, Resolution)
+    assert again.answer.outcome == "settled"
+
+
+async def test_a_batch_that_meets_a_deadlock_is_tried_again_as_a_whole(world: World) -> None:
+    """An outside session locks in the opposite order; whoever is the victim, everything is decided once."""
+    handler = await scene(world)
+    await world.person("AUNT")
+    await world.bind("AUNT", "CHILD")
+    await world.db.execute("INSERT INTO ledger.accounts (province, person_id) VALUES (13, 'AUNT')")
+    outside = await asyncpg.connect(world.database_url)
+    await outside.execute("SET deadlock_timeout = '10s'")
+    holding = outside.transaction()
+    await holding.start()
+    # Accounts are locked in the order AUNT, MOTHER; this session holds the last and asks for the first.
+    await outside.execute("SELECT * FROM ledger.accounts WHERE person_id = 'MOTHER' FOR UPDATE")
+    deciding = asyncio.create_task(handler.handle([incoming(amount_fen=9)]))
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    await until(lambda: world.db.fetchval(blocked))
+
+    await outside.execute("SELECT * FROM ledger.accounts WHERE person_id = 'AUNT' FOR UPDATE")
+    await holding.rollback()
+    await outside.close()
+    (result,) = await deciding
+
+    assert isinstance(result, Resolution)
+    assert result.answer.outcome == "settled"
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await world.db.fetchval(deadlocks) == 1
+
+
+async def test_a_database_that_is_not_there_is_said_to_be_away() -> None:
+    """Nothing is lost or poisoned: the caller keeps what it asked."""
+    pool = await create_pool("postgresql://nobody@127.0.0.1:1/none", role=None, name="tests", size_max=1)
+
+    with pytest.raises(ServersAway):
+        await Handler(pool, system_clock).handle([incoming()])
+
+
+async def test_a_policy_change_takes_effect_for_the_next_batch(world: World) -> None:
+    """No restart: the worker sees by the epoch that its policies are old, and records which version decided."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.policy("1301", keep_fen=99_999)
+
+    answer = await world.settle(amount_fen=2)
+
+    assert answer["reason"] == "richest_payer_insufficient"
+    record = "SELECT record FROM ledger.decisions WHERE request_id = $1"
+    assert '"policy": "1301@1"' in await world.db.fetchval(record, answer["request_id"])
+
+
+async def test_a_yearly_limit_counts_what_the_binding_has_used(world: World) -> None:
+    """The limit of the binding, across batches and within one."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.person("SON", insurance="resident")
+    await world.bind("MOTHER", "SON", annual_limit_fen=1_000)
+
+    answers = [await world.settle("SON", fen) for fen in (600, 500, 400, 1)]
+
+    assert [answer["reason"] for answer in answers] == [
+        None,
+        "authorised_limit_exceeded",
+        None,
+        "authorised_limit_exceeded",
+    ]
+
+
+async def test_connections_keep_to_their_limits(world: World) -> None:
+    """Every session gives up on a lock, on a statement and on an idle transaction."""
+    connection = await connect(world.database_url, role="gongji_settlement", name="tests")
+
+    limits = [
+        await connection.fetchval(f"SHOW {name}")
+        for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    ]
+
+    await connection.close()
+    assert limits == ["2s", "15s", "15s"]
