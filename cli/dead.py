@@ -27,7 +27,7 @@ LetterId = Annotated[str, typer.Argument(help="An id from `gongji dead list`.")]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. Its id is a digest of what came, so it is the same each time it is listed."""
+    """One dead letter. Its id is a digest of what came, so copies of one message have one id."""
 
     tag: int
     message: DeliveredMessage
@@ -35,7 +35,7 @@ class Letter:
     @property
     def letter_id(self) -> str:
         properties = self.message.header.properties
-        parts = (self.message.routing_key or "", properties.message_type or "", properties.message_id or "")
+        parts = (self.message.routing_key or "", properties.message_type or "")
         return sha256("\x1f".join(parts).encode() + b"\x1f" + self.message.body).hexdigest()[:ID_LENGTH]
 
     def summary(self) -> dict[str, Any]:

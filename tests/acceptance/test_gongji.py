@@ -1,0 +1,269 @@
+"""The whole stack from outside: the `gongji` command, HTTP and messages, processes killed and started again."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from shared.rabbit.connection import connect, open_channel
+from shared.rabbit.publisher import Outgoing, Publisher
+from shared.rabbit.topology import REQUESTS
+
+GONGJI = Path(sys.executable).with_name("gongji")
+TILL = ("--institution", "H1", "--region", "130100")
+AGENCY = ("--institution", "A1", "--region", "130100")
+
+
+class Stack:
+    """A stack that was started with `gongji up`, and how to talk to it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/root"),
+            "LANG": "C.UTF-8",
+            "GONGJI_STATE_DIR": str(directory),
+        }
+
+    def run(self, *words: str, code: int = 0, **more: str) -> str:
+        """One command; its stdout. Fails the test if it ends with another exit code."""
+        done = subprocess.run(
+            [GONGJI, *words], env={**self.environment, **more}, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.run(*words, "--json", code=code))
+
+    def pid(self, name: str) -> int:
+        pids = {process["name"]: process["pid"] for process in self.json("env")["processes"]}
+        pid: int = pids[name]
+        return pid
+
+    def call(self, role: str, method: str, path: str, body: Any = None) -> httpx.Response:
+        token = self.run("token", "--role", role).strip()
+        url = self.json("env")["GONGJI_BINDING_URL"]
+        return httpx.request(method, url + path, json=body, headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Up once for this module, with a family; down and gone afterwards."""
+    started = Stack(tmp_path_factory.mktemp("stack"))
+    started.run("up", "--workers", "2")
+    try:
+        for institution, kind in (("H1", "hospital"), ("A1", "agency")):
+            body = {"name": institution, "kind": kind, "region_code": "130100"}
+            started.call("operator", "PUT", f"/v1/institutions/{institution}", body).raise_for_status()
+        for number, (person, insurance) in enumerate(
+            (("CHILD", "resident"), ("MOTHER", "employee"), ("FATHER", "employee"))
+        ):
+            body = {
+                "name": "某人",
+                "id_number": f"13010219900307{number:04d}",
+                "region_code": "130100",
+                "insurance": insurance,
+            }
+            started.call("feed", "PUT", f"/v1/persons/{person}", body).raise_for_status()
+        for payer in ("MOTHER", "FATHER"):
+            body = {"payer_id": payer, "beneficiary_id": "CHILD", "relation": "son"}
+            started.call("clerk", "POST", "/v1/bindings", body).raise_for_status()
+        started.json("credit", *AGENCY, "--person", "MOTHER", "--amount-fen", "100000")
+        started.json("credit", *AGENCY, "--person", "FATHER", "--amount-fen", "200000", "--fund", "prior_years")
+        yield started
+    finally:
+        started.run("down")
+
+
+def test_a_bill_is_settled_explained_and_proven(stack: Stack) -> None:
+    """settle, the same again, another content, lookup, explain, audit: as the contract says."""
+    bill = (*TILL, "--person", "CHILD", "--amount-fen", "12850", "--occurred-at", "2026-11-22T09:30:00+08:00")
+    settled = stack.json("settle", *bill, "--request-id", "bill-1")
+    again = stack.json("settle", *bill, "--request-id", "bill-1")
+    conflict = stack.json("settle", *bill, "--request-id", "bill-1", "--require-full", code=1)
+    found = stack.json("lookup", *TILL, "bill-1")
+    story = stack.json("explain", settled["settlement_id"])
+    proven = stack.json("audit")
+
+    assert (settled["outcome"], settled["payer_id"], settled["mutual_aid_fen"]) == ("settled", "FATHER", 12850)
+    assert again == {**settled, "replayed": True}
+    assert conflict["reason"] == "request_conflict"
+    assert found["original"] == settled
+    assert [seen["payer_id"] for seen in story["candidates"]] == ["FATHER", "MOTHER"]
+    assert story["candidates"][0]["usable_fen"] > story["candidates"][1]["usable_fen"] == 100_000
+    assert story["locked"] == ["CHILD", "FATHER", "MOTHER"]
+    assert proven["holds"]
+
+
+def test_it_speaks_both_languages(stack: Stack) -> None:
+    """The reason is a sentence in the terminal's language, or in the one asked for."""
+    bill = ("quote", *TILL, "--person", "CHILD", "--amount-fen", "99999999")
+
+    english = stack.run(*bill)
+    chinese = stack.run(*bill, "--lang", "zh")
+
+    assert "payers are never combined" in english
+    assert "共济不能多人拼付" in chinese
+
+
+def test_wrong_words_are_refused_in_one_sentence(stack: Stack) -> None:
+    """Exit code 2, the option and what it should be; no traceback."""
+    said = stack.run("settle", *TILL, "--person", "CHILD", "--amount-fen", "0", code=2)
+    member = stack.run("token", "--role", "member", code=2)
+    unknown = stack.run("explain", "13-00000000000000000000000000000000", code=1)
+
+    assert "amount_fen: Input should be greater than or equal to 1" in said
+    assert "add --person" in member
+    assert "there is no decision" in unknown
+    assert "Traceback" not in said + member + unknown
+
+
+def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
+    """No url is guessed."""
+    said = Stack(tmp_path).run("settle", *TILL, "--person", "CHILD", "--amount-fen", "1", code=2)
+
+    assert "run `gongji up`" in said
+
+
+@pytest.mark.parametrize("name", ["settlement-1", "binding", "postgres", "rabbitmq"])
+def test_what_dies_is_started_again(stack: Stack, name: str) -> None:
+    """Killed with -9: another pid, and a bill is settled as before."""
+    before = stack.pid(name)
+
+    psutil.Process(before).kill()
+    deadline = time.monotonic() + 90
+    settled = None
+    while settled is None and time.monotonic() < deadline:
+        settled = _settled_within(stack, 10)
+
+    assert settled is not None
+    assert settled["outcome"] == "settled"
+    assert stack.pid(name) != before
+    assert stack.json("audit")["holds"]
+
+
+def test_a_dead_letter_is_listed_shown_replayed_and_discarded(stack: Stack) -> None:
+    """What could not be read waits for a person."""
+    environment = stack.json("env")
+    _publish(environment["GONGJI_AMQP_URL"], b"{")
+    letter = _one_letter(stack)
+
+    shown = stack.json("dead", "show", letter["id"])
+    stack.run("dead", "replay", letter["id"])
+    back = _one_letter(stack)
+    stack.run("dead", "discard", back["id"], "--yes")
+
+    assert (letter["reason"], letter["queue"], letter["bytes"]) == ("malformed", "gongji.settlement", 1)
+    assert shown["body"] == "{"
+    assert back["id"] == letter["id"]
+    assert stack.json("dead", "list") == []
+
+
+def test_the_probes_and_metrics_of_each_process_answer(stack: Stack) -> None:
+    """healthz, readyz and metrics; what was settled is counted."""
+    environment = stack.json("env")
+    urls = [environment["GONGJI_BINDING_URL"], *environment["GONGJI_SETTLEMENT_URLS"].split(",")]
+    stack.json("settle", *TILL, "--person", "CHILD", "--amount-fen", "1")
+
+    statuses = {httpx.get(url + path).status_code for url in urls for path in ("/healthz", "/readyz", "/metrics")}
+    counted = "".join(httpx.get(url + "/metrics").text for url in urls)
+
+    assert statuses == {200}
+    for name in ("gongji_requests_total", "gongji_batch_requests", "gongji_stage_seconds", "gongji_queue_messages"):
+        assert name in counted
+    assert "CHILD" not in counted
+
+
+async def test_an_audit_finds_what_was_tampered_with(stack: Stack) -> None:
+    """A balance changed behind the ledger's back: exit 1, and the row."""
+    database = await asyncpg.connect(stack.json("env")["GONGJI_DATABASE_URL"])
+    await database.execute("UPDATE ledger.accounts SET wallet_fen = wallet_fen + 1 WHERE person_id = 'MOTHER'")
+
+    found = stack.json("audit", code=1)
+    await database.execute("UPDATE ledger.accounts SET wallet_fen = wallet_fen - 1 WHERE person_id = 'MOTHER'")
+    await database.close()
+
+    assert not found["holds"]
+    assert [row["person_id"] for row in found["broken"]["balances_equal_entries"]] == ["MOTHER"]
+    assert stack.json("audit")["holds"]
+
+
+def test_up_on_a_running_stack_and_down_on_none(stack: Stack, tmp_path: Path) -> None:
+    """Both are harmless."""
+    before = stack.json("env")
+
+    stack.run("up", "--workers", "2")
+
+    assert stack.json("env") == before
+    assert "nothing was running" in Stack(tmp_path).run("down")
+
+
+def test_no_log_names_anybody(stack: Stack) -> None:
+    """Not a name, not an ID number, not a password, in any log of the services."""
+    logs = Path(stack.environment["GONGJI_STATE_DIR"], "logs")
+    password = stack.json("env")["GONGJI_AMQP_URL"].split(":")[2].split("@")[0]
+
+    for log in (*logs.glob("settlement-*.log"), logs / "binding.log"):
+        text = log.read_text(encoding="utf-8")
+        assert text
+        assert "某人" not in text
+        assert "13010219900307" not in text
+        assert password not in text
+
+
+def test_the_demo_plays_and_stops_what_it_started(tmp_path: Path) -> None:
+    """In Chinese, on servers of its own; every bill as listed, the ledger proven, nothing left running."""
+    demo = Stack(tmp_path)
+
+    said = demo.run("demo", "--lang", "zh")
+
+    assert "全部结果与预期一致" in said
+    assert said.count("✓") == 11
+    assert "✗" not in said
+    assert "账实相符" in said
+    assert not [
+        each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(each.info["cmdline"] or [])
+    ]
+
+
+def _settled_within(stack: Stack, timeout_s: int) -> dict[str, Any] | None:
+    done = subprocess.run(
+        [GONGJI, "settle", *TILL, "--person", "CHILD", "--amount-fen", "1", "--timeout", str(timeout_s), "--json"],
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer: dict[str, Any] | None = json.loads(done.stdout) if done.returncode == 0 else None
+    return answer
+
+
+def _publish(amqp_url: str, body: bytes) -> None:
+    async def publish() -> None:
+        connection = await connect([amqp_url], name="tests")
+        channel = await open_channel(connection, confirms=True)
+        await Publisher(channel).publish([Outgoing(REQUESTS, "settle.130100", body, type="settle")])
+        await connection.close()
+
+    asyncio.run(publish())
+
+
+def _one_letter(stack: Stack) -> dict[str, Any]:
+    """The dead letter there is, once it is there."""
+    deadline = time.monotonic() + 20
+    letters: list[dict[str, Any]] = []
+    while not letters and time.monotonic() < deadline:
+        letters = stack.json("dead", "list")
+    (letter,) = letters
+    return letter
