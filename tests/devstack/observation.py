@@ -29,6 +29,21 @@ def family(stack: StackState) -> list[psutil.Process]:
     return [supervisor, *supervisor.children(recursive=True)]
 
 
+def started_for(directory: Path) -> list[psutil.Process]:
+    """The supervisors that this process has started for a directory, and everything below them.
+
+    The run's other servers are children of this process too.
+    """
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        try:
+            if f"--state={directory.resolve()}" in child.cmdline():
+                found += [child, *child.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
 def none_runs(processes: list[psutil.Process]) -> bool:
     return not any(runs(process) for process in processes)
 

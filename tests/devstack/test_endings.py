@@ -15,7 +15,7 @@ from deploy.devstack import state
 from deploy.devstack.failure import StackFailed
 from deploy.devstack.launch import down, up
 from deploy.devstack.state import Phase
-from tests.devstack.observation import family, message, none_runs, row, until, write
+from tests.devstack.observation import family, message, none_runs, row, started_for, until, write
 
 UP = """
 import os, sys
@@ -70,9 +70,8 @@ def test_interrupted_up_leaves_nothing(directory: Path, after_s: float) -> None:
     stop_looking = threading.Event()
 
     def look() -> None:
-        me = psutil.Process()
         while not stop_looking.wait(0.02):
-            seen.extend(child for child in me.children(recursive=True) if child not in seen)
+            seen.extend(process for process in started_for(directory) if process not in seen)
 
     with ThreadPoolExecutor(1) as looking:
         looking.submit(look)
@@ -91,7 +90,7 @@ def test_failed_up_says_why_and_leaves_nothing(directory: Path) -> None:
     with pytest.raises(StackFailed, match=r"install the package postgresql-9\.4"):
         up(directory, servers_only=True, pg="9.4", progress=print)
     assert state.read(directory) is None
-    assert none_runs(psutil.Process().children(recursive=True))
+    assert none_runs(started_for(directory))
 
 
 def test_two_at_once_get_the_same_stack(directory: Path) -> None:
