@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -39,52 +40,50 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON."
 Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")]
 
 
-def settle(
-    institution: Institution,
-    region: Region,
-    person: Person,
-    amount_fen: Amount,
-    expense: Expense = ExpenseType.OUTPATIENT,
-    request_id: RequestId = None,
-    care_region: CareRegion = None,
-    credential: CredentialType = "01",
-    credential_person: CredentialOf = None,
-    own_account: OwnAccount = True,
-    mutual_aid: MutualAid = True,
-    require_full: RequireFull = False,
-    bill_ref: BillRef = None,
-    occurred_at: OccurredAt = None,
-    timeout: Timeout = 30.0,
-    as_json: AsJson = False,
-    lang: Lang = None,
-) -> None:
-    """Settle a bill: own account, wallet, then the richest relative for all that is left."""
-    asked = _bill(locals())
-    _ask(SettleRequest, asked, timeout, as_json, lang)
+def bill_command(kind: type[SettleRequest], name: str, text: str) -> Callable[..., None]:
+    """Settle and quote are one command with the same options; they differ in what they send."""
+
+    def command(
+        institution: Institution,
+        region: Region,
+        person: Person,
+        amount_fen: Amount,
+        expense: Expense = ExpenseType.OUTPATIENT,
+        request_id: RequestId = None,
+        care_region: CareRegion = None,
+        credential: CredentialType = "01",
+        credential_person: CredentialOf = None,
+        own_account: OwnAccount = True,
+        mutual_aid: MutualAid = True,
+        require_full: RequireFull = False,
+        bill_ref: BillRef = None,
+        occurred_at: OccurredAt = None,
+        timeout: Timeout = 30.0,
+        as_json: AsJson = False,
+        lang: Lang = None,
+    ) -> None:
+        asked = {
+            **_common(institution, region, request_id, occurred_at),
+            "person_id": person,
+            "credential": {"type": credential, "person_id": credential_person or person},
+            "expense_type": expense,
+            "amount_fen": amount_fen,
+            "care_region": care_region or region,
+            "use_own_account": own_account,
+            "use_mutual_aid": mutual_aid,
+            "require_full": require_full,
+            "bill_ref": bill_ref,
+        }
+        _ask(kind, asked, timeout, as_json, lang)
+
+    command.__name__, command.__doc__ = name, text
+    return command
 
 
-def quote(
-    institution: Institution,
-    region: Region,
-    person: Person,
-    amount_fen: Amount,
-    expense: Expense = ExpenseType.OUTPATIENT,
-    request_id: RequestId = None,
-    care_region: CareRegion = None,
-    credential: CredentialType = "01",
-    credential_person: CredentialOf = None,
-    own_account: OwnAccount = True,
-    mutual_aid: MutualAid = True,
-    require_full: RequireFull = False,
-    bill_ref: BillRef = None,
-    occurred_at: OccurredAt = None,
-    timeout: Timeout = 30.0,
-    as_json: AsJson = False,
-    lang: Lang = None,
-) -> None:
-    """Decide as settle would, and debit nothing."""
-    asked = _bill(locals())
-    _ask(QuoteRequest, asked, timeout, as_json, lang)
+settle = bill_command(
+    SettleRequest, "settle", "Settle a bill: own account, wallet, then the richest relative for all that is left."
+)
+quote = bill_command(QuoteRequest, "quote", "Decide as settle would, and debit nothing.")
 
 
 def credit(
@@ -135,25 +134,6 @@ def _common(institution: str, region: str, request_id: str | None, occurred_at: 
         "institution_id": institution,
         "insured_region": region,
         "occurred_at": occurred_at or datetime.now(UTC).isoformat(),
-    }
-
-
-def _bill(given: dict[str, Any]) -> dict[str, Any]:
-    """The body of settle and quote from the options of the command."""
-    return {
-        **_common(given["institution"], given["region"], given["request_id"], given["occurred_at"]),
-        "person_id": given["person"],
-        "credential": {
-            "type": given["credential"],
-            "person_id": given["credential_person"] or given["person"],
-        },
-        "expense_type": given["expense"],
-        "amount_fen": given["amount_fen"],
-        "care_region": given["care_region"] or given["region"],
-        "use_own_account": given["own_account"],
-        "use_mutual_aid": given["mutual_aid"],
-        "require_full": given["require_full"],
-        "bill_ref": given["bill_ref"],
     }
 
 

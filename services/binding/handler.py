@@ -16,7 +16,7 @@ from services.binding.model import Binding, BindingPosition, Caller, KinshipLink
 from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn
 from services.binding.sealing import Sealer
 from shared.domain.ids import parse_public_id, time_ordered_uuid
-from shared.domain.policy import RegionPolicy
+from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of
 from shared.domain.times import Clock, shanghai_date
@@ -259,7 +259,7 @@ class Handler:
             await bindings.standing(connection, payer, beneficiary, change.today) if payer and beneficiary else []
         )
 
-        def policy_of(person: Person | None) -> Any:
+        def policy_of(person: Person | None) -> PolicyVersion:
             return book.on(person.region_code if person else "", change.today)
 
         return BindingPosition(

@@ -21,12 +21,12 @@ async def deciding(connection: Any, provinces: Iterable[int]) -> AsyncIterator[N
     """A transaction in which nobody's authority to pay can change."""
     keys = (EVERY_PROVINCE, *sorted(set(provinces)))
     locks = ", ".join(f"pg_advisory_xact_lock_shared({AUTHORITY}, {key:d})" for key in keys)
-    # One round trip; reads come in later statements, whose snapshots are taken under the lock.
-    await connection.execute(f"BEGIN; SELECT {locks}")
     try:
+        # One round trip; reads come in later statements, whose snapshots are taken under the lock.
+        await connection.execute(f"BEGIN; SELECT {locks}")
         yield
     except BaseException:
-        if not connection.is_closed():
+        if connection.is_in_transaction():
             await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")

@@ -8,7 +8,7 @@ import pytest
 
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher, Receipt
-from shared.rabbit.topology import DEAD, REQUESTS, RESULTS
+from shared.rabbit.topology import DEAD, DELIVERY_LIMIT, REQUESTS, RESULTS, SETTLEMENT
 from tests.support.world import World, bill, until
 
 MINE = "reply.results.of-h1"
@@ -169,6 +169,25 @@ async def test_a_foreign_reply_queue_is_refused_and_stays_empty(world: World) ->
 
     assert orjson.loads(answer.body)["reason"] == "reply_queue_not_allowed"
     assert victim.message_count == 0
+
+
+async def test_a_request_that_takes_its_worker_down_is_put_aside_in_the_end(world: World) -> None:
+    """Delivered and never acknowledged as often as the limit allows: the broker dead-letters it, with its body."""
+    body = orjson.dumps(bill())
+    await publish(world, Outgoing(REQUESTS, "settle.130100", body, type="settle"))
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=False)
+
+    for _ in range(DELIVERY_LIMIT + 1):
+        await until(lambda: _has(channel, SETTLEMENT))
+        message = await channel.basic_get(SETTLEMENT)
+        assert message.delivery_tag is not None
+        await channel.basic_nack(message.delivery_tag, requeue=True)
+    (letter,) = await dead_letters(world, at_least=1)
+    await connection.close()
+
+    assert letter.body == body
+    assert letter.header.properties.headers["x-first-death-reason"] == "delivery_limit"
 
 
 async def publish(world: World, *messages: Outgoing) -> None:
