@@ -108,7 +108,7 @@ class Lane:
         self._arrived: deque[DeliveredMessage] = deque()
         self._wake = asyncio.Event()
         self._lost = False
-        self._put_aside = 0
+        self._put_aside: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -187,11 +187,10 @@ class Lane:
         return Settled(delivery, answer if delivery.sender.reply_to else None, dead_letter=found)
 
     def _again_later(self, delivery: Delivery) -> None:
-        """It stays unacknowledged, so from now on nothing may be acknowledged in its stead."""
-        self._put_aside += 1
+        """It stays unacknowledged, and until it is answered nothing behind it may be acknowledged in its stead."""
+        self._put_aside.add(delivery.tag)
 
         def again() -> None:
-            self._put_aside -= 1
             self._arrived.append(delivery.message)
             self._wake.set()
 
@@ -227,7 +226,8 @@ class Lane:
         tags = [each.delivery.tag for each in settled]
         if not tags:
             return
-        if self._put_aside == 0:
+        self._put_aside.difference_update(tags)
+        if not self._put_aside:
             await self._channel.basic_ack(max(tags), multiple=True, wait=False)
             return
         for tag in tags:

@@ -21,6 +21,12 @@ from tests.conftest import Database
 from tests.support.ports import free_port
 from tests.support.world import World, bill, until
 
+LOCK_WAITERS = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
+# Where counting began, by database.
+_first: dict[str, int] = {}
+
 
 class Worker:
     """A settlement worker as its own process."""
@@ -183,6 +189,53 @@ async def test_a_worker_killed_between_commit_and_answer_answers_from_the_decisi
     assert {answer["outcome"] for answer in answers} == {"settled"}
     assert len({answer["settlement_id"] for answer in answers}) == 2_000
     assert (await world.balances())["MOTHER"] == (98_000, 0, 0)
+
+
+async def test_a_request_that_had_to_wait_is_not_acknowledged_in_passing(
+    world: World, worker: Worker, stack: AsyncExitStack
+) -> None:
+    """Somebody holds its row while others are settled behind it; the worker dies; it comes again and is settled."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.person("OTHER", insurance="resident")
+    await world.stop_workers()
+    outside = await asyncpg.connect(world.database_url)
+    stack.push_async_callback(outside.close)
+    holding = outside.transaction()
+    await holding.start()
+    await outside.execute("SELECT * FROM ledger.accounts WHERE person_id = 'MOTHER' FOR UPDATE")
+    waiting = asyncio.create_task(world.settle(amount_fen=7, timeout_s=90))
+    others = asyncio.create_task(_keep_asking(world))
+
+    # It has been tried, put aside and tried again, with others answered in between.
+    await until(lambda: _decisions(world, 100))
+    await until(lambda: world.db.fetchval(LOCK_WAITERS))
+    await until(lambda: _decisions_grow(world))
+    worker.process.kill()
+    others.cancel()
+    await holding.rollback()
+    world.start_worker()
+    answer = await waiting
+
+    assert answer["outcome"] == "settled"
+    assert (await world.balances())["MOTHER"] == (99_993, 0, 0)
+
+
+async def _keep_asking(world: World) -> None:
+    """Requests that need nobody's account, one after the other on four tills."""
+
+    async def till() -> None:
+        while True:
+            await world.settle("OTHER", 1, timeout_s=60)
+
+    await asyncio.gather(*(till() for _ in range(4)))
+
+
+async def _decisions_grow(world: World) -> bool:
+    """Whether many more have been decided since this was first asked."""
+    now = await world.count("ledger.decisions")
+    _first.setdefault(world.database_url, now)
+    return now >= _first[world.database_url] + 300
 
 
 async def _ask_quietly(world: World, body: dict[str, object]) -> None:

@@ -147,8 +147,10 @@ class World:
         region = options.pop("region", body.get("insured_region", "130100"))
         return await self.till.ask(operation, region, orjson.dumps(body), **{"timeout_s": 20, **options})
 
-    async def settle(self, person_id: str = "CHILD", amount_fen: int = 1_000, **more: Any) -> Answer:
-        return await self.ask("settle", bill(person_id, amount_fen, **more))
+    async def settle(
+        self, person_id: str = "CHILD", amount_fen: int = 1_000, *, timeout_s: float = 20, **more: Any
+    ) -> Answer:
+        return await self.ask("settle", bill(person_id, amount_fen, **more), timeout_s=timeout_s)
 
     async def credit(self, person_id: str, amount_fen: int, fund: str = "current_year", **more: Any) -> Answer:
         body = envelope(institution_id=AGENCY, person_id=person_id, fund=fund, amount_fen=amount_fen, **more)
