@@ -15,6 +15,19 @@ from shared.postgres.queries import load_queries
 SQL = load_queries("cli", "audit.sql")
 INVARIANTS = tuple(name for name in SQL if name != "totals")
 ROWS_SHOWN = 20
+CHINESE = {
+    "entries_sum_to_zero": "每笔变动借贷平衡",
+    "balances_equal_entries": "账户余额等于分录之和",
+    "no_balance_is_negative": "没有负余额",
+    "one_decision_per_request": "每个流水号只有一次裁定",
+    "every_movement_was_decided": "每笔变动都有裁定依据",
+    "every_decision_moved_what_it_says": "结算裁定与实际扣款一致",
+    "every_credit_moved_what_it_says": "划入裁定与实际入账一致",
+    "answers_add_up": "各支付项之和等于总金额",
+    "one_payer_per_settlement": "每笔结算至多一位共济人",
+    "the_payer_was_the_richest": "付款人是余额最多的共济人",
+    "the_payer_was_a_candidate": "付款人在候选共济人之中",
+}
 
 
 def audit(
@@ -57,13 +70,12 @@ async def _rows(connection: Any, name: str) -> list[dict[str, Any]]:
 
 def show(found: dict[str, Any], say: Speech) -> None:
     for name, rows in found["broken"].items():
-        mark = "[green]holds[/] " if not rows else "[red]BROKEN[/]"
-        console.print(f"  {mark} {name.replace('_', ' ')}")
+        console.print(f"  {_mark(not rows, say)} {say(name.replace('_', ' '), CHINESE[name])}")
         for row in rows:
             console.print(f"           {row}")
     totals = found["totals"]
-    mark = "[green]holds[/] " if found["conserved"] else "[red]BROKEN[/]"
-    console.print(f"  {mark} held + payable = contributed: ", end="")
+    sums = say("held + payable = contributed", "账户结余 + 应付机构 = 划入总额")
+    console.print(f"  {_mark(found['conserved'], say)} {sums}: ", end="")
     console.print(
         f"{yuan(totals['held_fen'])} + {yuan(totals['payable_fen'])} = {yuan(totals['contributed_fen'])} "
         + say("yuan", "元")
@@ -76,3 +88,7 @@ def show(found: dict[str, Any], say: Speech) -> None:
             + ("账实相符" if found["holds"] else "[red]账实不符[/]"),
         )
     )
+
+
+def _mark(holds: object, say: Speech) -> str:
+    return f"[green]{say('holds ', '成立')}[/]" if holds else f"[red]{say('BROKEN', '不成立')}[/]"

@@ -20,10 +20,11 @@ from shared.domain.reasons import TEXTS, Reason
 EXAMPLE = PROJECT / "examples" / "hebei.yaml"
 
 
-def demo(
-    file: Annotated[Path, typer.Option(help="The scenario to play.", exists=True)] = EXAMPLE,
-    lang: Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")] = None,
-) -> None:
+File = Annotated[Path, typer.Option("--file", help="The scenario to play.", exists=True, dir_okay=False)]
+Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")]
+
+
+def demo(file: File = EXAMPLE, lang: Lang = None) -> None:
     """Play the example families through the whole system, then prove the ledger.
 
     Starts a private stack, sends real messages, prints what was asked, who paid and why, and stops what it started.
@@ -31,20 +32,38 @@ def demo(
     """
     say = speech(lang)
     with _stack(say) as reach:
-        player = Player(read_scenario(file), reach)
-        console.print(f"\n[bold]{say(player.scenario.title.en, player.scenario.title.zh)}[/]")
-        try:
-            wrong = asyncio.run(_play(player, say))
-        except NotAsListed as error:
-            errors.print(f"[red]{error}[/]")
-            raise typer.Exit(BROKEN) from None
-        console.print("\n" + say("[bold]The ledger, proven[/]", "[bold]账务核验[/]"))
-        found = asyncio.run(audit.prove(reach["GONGJI_DATABASE_URL"]))
-        audit.show(found, say)
-    if wrong or not found["holds"]:
-        errors.print(say(f"[red]{wrong} bills came out otherwise than listed[/]", f"[red]有 {wrong} 笔与预期不符[/]"))
+        as_listed = perform(file, reach, say)
+    if not as_listed:
         raise typer.Exit(BROKEN)
-    console.print(say("[green]every bill came out as listed[/]", "[green]全部结果与预期一致[/]"))
+
+
+def play(file: File = EXAMPLE, lang: Lang = None) -> None:
+    """Play a scenario on the stack that is running: people, money and bindings to try things with.
+
+    Every id gets a suffix of this run, so it can be played again. Exits with 1 if anything comes out otherwise.
+    """
+    if not perform(file, environment(), speech(lang)):
+        raise typer.Exit(BROKEN)
+
+
+def perform(file: Path, reach: Environment, say: Speech) -> bool:
+    """Plays a scenario and proves the ledger; whether every bill came out as listed and the ledger holds."""
+    player = Player(read_scenario(file), reach)
+    console.print(f"\n[bold]{say(player.scenario.title.en, player.scenario.title.zh)}[/]")
+    try:
+        wrong = asyncio.run(_play(player, say))
+    except NotAsListed as error:
+        errors.print(f"[red]{error}[/]")
+        return False
+    console.print("\n" + say("[bold]The ledger, proven[/]", "[bold]账务核验[/]"))
+    found = asyncio.run(audit.prove(reach["GONGJI_DATABASE_URL"]))
+    audit.show(found, say)
+    if wrong:
+        errors.print(say(f"[red]{wrong} bills came out otherwise than listed[/]", f"[red]有 {wrong} 笔与预期不符[/]"))
+    else:
+        console.print(say("[green]every bill came out as listed[/]", "[green]全部结果与预期一致[/]"))
+        console.print(say(f"ids of this run end in -{player.run}", f"本次演示的编号均以 -{player.run} 结尾"))
+    return not wrong and bool(found["holds"])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 import typer
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from cli.environment import environment
 from cli.speech import REJECTED, Speech, console, errors, print_json, speech
-from shared.domain.ids import parse_public_id
+from shared.domain.ids import parse_public_id, public_id
 from shared.domain.money import yuan
 from shared.domain.reasons import TEXTS, Reason
 from shared.postgres.pool import connect
@@ -50,11 +51,12 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
         rows = await connection.fetch(SQL["entries"], *place) if place else []
     finally:
         await connection.close()
-    story["candidates"] = _ranked(story.pop("record")["considered"])
-    story["locked"] = sorted(
-        {story["request"].get("person_id", ""), *(seen["payer_id"] for seen in story["candidates"])} - {""}
-    )
+    record, province = story.pop("record"), int(story["request"]["insured_region"][:2])
+    story |= {"policy": record["policy"], "locked": record["locked"], "candidates": _ranked(record["considered"])}
     story["entries"] = [dict(row) for row in rows]
+    for named in (*story["candidates"], *story["entries"]):
+        if named["binding_id"]:
+            named["binding_id"] = public_id(province, UUID(str(named["binding_id"])))
     return story
 
 
@@ -91,7 +93,8 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
         console.print(f"  {story['reason']}: {say(text.english, text.chinese)}")
     if story["candidates"]:
         console.print(_candidates(story, answer, say))
-    console.print(say("Locked, in this order: ", "依次锁定：") + ", ".join(story["locked"]))
+    if story["locked"]:
+        console.print(say("Locked, in this order: ", "依次锁定：") + ", ".join(story["locked"]))
     for entry in story["entries"]:
         moved = ", ".join(
             f"{field.removesuffix('_fen')} {yuan(entry[field])}"

@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "The stack": (stack.up, stack.down, stack.env, stack.token, stack.migrate, demo.demo),
+    "The stack": (stack.up, stack.down, stack.env, stack.token, stack.migrate, demo.demo, demo.play),
     "Requests": (requests.settle, requests.quote, requests.credit, requests.lookup),
     "Proof": (explain.explain, audit.audit),
 }

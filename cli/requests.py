@@ -3,17 +3,18 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
 
 from cli.environment import environment
-from cli.speech import ANSWERED, REJECTED, USAGE, console, errors, print_json, speech
+from cli.speech import ANSWERED, FIELDS, OUTCOMES, REJECTED, USAGE, console, errors, print_json, speech
 from shared.domain.money import yuan
 from shared.domain.policy import ExpenseType
 from shared.domain.reasons import TEXTS, Reason
+from shared.domain.times import SHANGHAI
 from shared.messages.catalogue import describe
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
@@ -34,7 +35,9 @@ OwnAccount = Annotated[bool, typer.Option(help="Use the patient's own account.")
 MutualAid = Annotated[bool, typer.Option(help="Ask relatives for what is left.")]
 RequireFull = Annotated[bool, typer.Option("--require-full", help="All of it from accounts, or nothing.")]
 BillRef = Annotated[str | None, typer.Option("--bill-ref", help="Your visit or bill number.")]
-OccurredAt = Annotated[str | None, typer.Option("--occurred-at", help="RFC 3339; now if left out.")]
+OccurredAt = Annotated[
+    str | None, typer.Option("--occurred-at", help="RFC 3339; else now, or with --request-id today.")
+]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the answer.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")]
@@ -129,11 +132,13 @@ def lookup(
 
 
 def _common(institution: str, region: str, request_id: str | None, occurred_at: str | None) -> dict[str, Any]:
+    now = datetime.now(SHANGHAI).replace(microsecond=0)
     return {
         "request_id": request_id or f"cli-{secrets.token_hex(8)}",
         "institution_id": institution,
         "insured_region": region,
-        "occurred_at": occurred_at or datetime.now(UTC).isoformat(),
+        # Repeating an id repeats the request, so the hour must not be part of what differs.
+        "occurred_at": occurred_at or (now.replace(hour=0, minute=0, second=0) if request_id else now).isoformat(),
     }
 
 
@@ -161,17 +166,20 @@ async def send(amqp_url: str, request: Request, *, timeout_s: float) -> dict[str
 
 def _show(answer: dict[str, Any], lang: str | None) -> None:
     say = speech(lang)
-    colour = {"rejected": "red", "declined": "yellow", "not_found": "yellow"}.get(answer["outcome"], "green")
+    outcome = answer["outcome"]
+    colour = {"rejected": "red", "declined": "yellow", "not_found": "yellow"}.get(outcome, "green")
     repeated = say(" (sent again)", "（重发）") if answer["replayed"] else ""
-    console.print(f"[{colour}]{answer['outcome']}[/]{repeated}")
+    console.print(f"[{colour}]{say(outcome, f'{OUTCOMES[outcome]} {outcome}')}[/]{repeated}")
     if reason := answer["reason"]:
         text = TEXTS[Reason(reason)]
         console.print(f"  {reason}: {say(text.english, answer['reason_text'])}")
-    for field, value in answer.items():
-        if field.endswith("_fen") and value is not None:
-            console.print(f"  {field:<16} {yuan(value):>16} " + say("yuan", "元"))
-    for field in ("payer_id", "settlement_id", "request_id"):
-        if answer.get(field):
-            console.print(f"  {field:<16} {answer[field]}")
+    shown = {name: f"{yuan(value):>16} {say('yuan', '元')}" for name, value in answer.items() if _is_money(name, value)}
+    shown |= {name: answer[name] for name in ("payer_id", "settlement_id", "request_id") if answer.get(name)}
     if original := answer.get("original"):
-        console.print(f"  {'original':<16} {original['operation']} {original['outcome']}")
+        shown["original"] = f"{original['operation']} {original['outcome']}"
+    for name, value in shown.items():
+        console.print(f"  {name:<16} {value}" + say("", f"  {FIELDS[name]}"))
+
+
+def _is_money(name: str, value: Any) -> bool:
+    return name.endswith("_fen") and value is not None

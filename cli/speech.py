@@ -28,6 +28,32 @@ class Speech:
         return chinese if self.chinese else english
 
 
+OUTCOMES = {
+    "settled": "全额支付",
+    "partial": "部分支付",
+    "declined": "未支付",
+    "rejected": "不予受理",
+    "credited": "已划入",
+    "found": "已找到",
+    "not_found": "未找到",
+}
+FIELDS = {
+    "amount_fen": "个人负担总金额",
+    "own_account_fen": "本人账户支付",
+    "wallet_fen": "医保钱包支付",
+    "mutual_aid_fen": "家庭共济支付",
+    "cash_fen": "个人现金支付",
+    "own_balance_fen": "本人账户余额",
+    "current_year_fen": "当年余额",
+    "prior_years_fen": "历年余额",
+    "refunded_fen": "已退金额",
+    "payer_id": "共济人",
+    "settlement_id": "结算编号",
+    "request_id": "流水号",
+    "original": "原交易",
+}
+
+
 def speech(lang: str | None) -> Speech:
     """The language asked for, else the one of the terminal: LC_ALL, LC_MESSAGES or LANG beginning with zh is Chinese."""
     wanted = lang or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""

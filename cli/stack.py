@@ -1,6 +1,7 @@
 """up, down, env, token, migrate: the stack on this machine."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,17 @@ def up(
     A private PostgreSQL and RabbitMQ on free loopback ports, the binding service and the settlement workers. What dies
     is started again. With GONGJI_DATABASE_URL or GONGJI_AMQP_URL set, that server is used instead.
     """
+    forget_own_urls()
     launch.up(state_directory(), workers=workers, pg=pg, progress=console.print)
     console.print("ready; `gongji env` tells how to reach it, `gongji down` stops it")
+
+
+def forget_own_urls() -> None:
+    """After `eval "$(gongji env)"` the stack's own urls are in the environment; they are not given servers."""
+    known = state.load(state_directory())
+    for name, value in known.environment().items() if known else ():
+        if os.environ.get(name) == value:
+            del os.environ[name]
 
 
 def down() -> None:

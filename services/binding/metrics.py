@@ -7,7 +7,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 
-HTTP_REQUESTS = Counter("gongji_http_requests_total", "Requests answered.", ["method", "route", "status"])
+HTTP_REQUESTS = Counter("gongji_http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("gongji_http_request_seconds", "Time to answer.", ["method", "route"])
 REFUSALS = Counter("gongji_http_refusals_total", "Refusals by their first reason.", ["reason"])
 

@@ -2,14 +2,14 @@
 
 from pydantic import Field, FilePath
 
-from shared.runtime.lifecycle import ServiceSettings
+from shared.runtime.lifecycle import DatabaseUrl, ServiceSettings
 from shared.runtime.tokens import AUDIENCE
 
 
 class BindingSettings(ServiceSettings):
     """GONGJI_… variables of the binding service; docs/operations.md says what each is for."""
 
-    database_url: str = Field(min_length=1)
+    database_url: DatabaseUrl
     database_role: str | None = "gongji_binding"
     database_connections_max: int = Field(default=10, ge=1, le=200)
     jwt_public_key_file: FilePath

@@ -33,16 +33,33 @@ INQUIRIES = frozenset({Operation.QUOTE, Operation.LOOKUP})
 
 @dataclass(slots=True)
 class Batch:
-    """What a transaction has read, moving on with each decision. `accounts` holds every account that was locked."""
+    """What a transaction has read, moving on with each decision.
+
+    `accounts` holds every account that was locked; `held` names those that somebody else holds.
+    """
 
     now: datetime
     book: PolicyBook
     facts: Facts
     accounts: dict[PersonKey, Account]
     authenticate_senders: bool = False
+    held: frozenset[PersonKey] = frozenset()
+
+    def lacks(self, incoming: Incoming) -> bool:
+        """Whether a request may need an account that somebody else holds."""
+        return bool(self.held) and not self.held.isdisjoint(self.touched(incoming))
+
+    def touched(self, incoming: Incoming) -> list[PersonKey]:
+        """Everybody whose account a request may move, in the order in which accounts are locked."""
+        subject = subject_of(incoming.request)
+        if subject is None or (incoming.operation not in INQUIRIES and incoming.name in self.facts.stored):
+            return []
+        payers = {binding.payer for binding in self.facts.bindings.get(subject, ())}
+        return sorted({subject, *payers})
 
     def decide(self, incoming: Incoming) -> Resolution:
         """One request: its verdict, the answer, and the accounts as they are after it."""
+        locked = tuple(key for key in self.touched(incoming) if key in self.accounts)
         verdict = rules.decide(incoming.request, self.position(incoming))
         movement_id = None
         if isinstance(verdict, Decision) and verdict.moves_money:
@@ -57,7 +74,7 @@ class Batch:
             self.facts.stored[incoming.name] = StoredDecision(
                 incoming.operation, incoming.request.content(), answer.model_dump_json()
             )
-        return Resolution(incoming, verdict, answer, movement_id)
+        return Resolution(incoming, verdict, answer, movement_id, locked)
 
     def position(self, incoming: Incoming) -> Position:
         """Everything that this one request is decided by."""

@@ -10,6 +10,7 @@ from services.settlement.model import (
     Decision,
     Facts,
     Institution,
+    PersonKey,
     RequestName,
     Resolution,
     StoredDecision,
@@ -56,13 +57,20 @@ def _row(resolution: Resolution) -> tuple[Any, ...]:
         decision.reason,
         resolution.movement_id,
         incoming.request.content(),
-        _record(decision),
+        _record(decision, resolution.locked),
         resolution.answer.model_dump_json(),
     )
 
 
-def _record(decision: Decision) -> str:
+def _record(decision: Decision, locked: Sequence[PersonKey]) -> str:
     """The candidates as the rule saw them, so that the decision can be explained and decided again."""
     considered = [asdict(seen) for seen in decision.considered]
     # asyncpg's UUIDs are a type of their own that orjson does not know.
-    return orjson.dumps({"policy": decision.policy, "considered": considered}, default=str).decode()
+    return orjson.dumps(
+        {
+            "policy": decision.policy,
+            "locked": [key.person_id for key in locked],
+            "considered": considered,
+        },
+        default=str,
+    ).decode()

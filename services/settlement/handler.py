@@ -10,11 +10,11 @@ import structlog
 
 from services.settlement import decisions, ledger, registry
 from services.settlement.batch import INQUIRIES, Batch, original_of, subject_of
-from services.settlement.model import Account, Decision, Facts, Incoming, PersonKey, Replay, Resolution
+from services.settlement.ledger import Hold
+from services.settlement.model import Decision, Facts, Incoming, PersonKey, Replay, Resolution
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.credit import CreditRequest
-from shared.messages.settle import SettleRequest
 from shared.postgres.authority import deciding
 from shared.postgres.trouble import Trouble, trouble_of
 
@@ -60,30 +60,34 @@ class Handler:
     _book: PolicyBook = field(default_factory=PolicyBook.of)
     _book_epoch: int = 0
 
-    async def handle(self, batch: Sequence[Incoming]) -> list[Result]:
-        """A result for each request of the batch, in its order.
+    async def handle(self, batch: Sequence[Incoming], *, wait: bool = True) -> list[Result]:
+        """A result for each request of the batch, in its order. Raises ServersAway.
 
-        A batch that fails is halved until the culprit is alone. Raises ServersAway.
+        A batch that fails is halved until the culprit is alone. Where somebody outside holds a row for too long, or at
+        once where `wait` is false, the requests that need it are Busy and the others are decided.
         """
         for _ in range(AGAIN_MAX):
             try:
-                return list(await self._attempt(batch))
+                return await self._attempt(batch, wait=wait)
             except ServersAway:
                 raise
             except Exception as error:
-                trouble = trouble_of(error)
-                if trouble is Trouble.AGAIN:
-                    log.info("batch_again", requests=len(batch), error=type(error).__name__)
-                    continue
-                if trouble is Trouble.AWAY:
-                    raise away(error) from error
-                if len(batch) > 1:
-                    middle = len(batch) // 2
-                    return await self.handle(batch[:middle]) + await self.handle(batch[middle:])
-                if trouble is Trouble.BUSY:
-                    return [Busy(batch[0])]
-                log.exception("request_poisoned", request_id=batch[0].request.request_id)
-                return [Poisoned(batch[0], type(error).__name__)]
+                match trouble_of(error):
+                    case Trouble.AGAIN:
+                        log.info("batch_again", requests=len(batch), error=type(error).__name__)
+                    case Trouble.AWAY:
+                        raise away(error) from error
+                    case Trouble.BUSY if wait:
+                        return await self.handle(batch, wait=False)
+                    case Trouble.BUSY:
+                        break
+                    case Trouble.POISON if len(batch) > 1:
+                        middle = len(batch) // 2
+                        halves = batch[:middle], batch[middle:]
+                        return [result for half in halves for result in await self.handle(half, wait=wait)]
+                    case Trouble.POISON:
+                        log.exception("request_poisoned", request_id=batch[0].request.request_id)
+                        return [Poisoned(batch[0], type(error).__name__)]
         return [Busy(incoming) for incoming in batch]
 
     async def ready(self) -> None:
@@ -106,12 +110,15 @@ class Handler:
         finally:
             await self.pool.release(connection)
 
-    async def _attempt(self, batch: Sequence[Incoming]) -> list[Resolution]:
+    async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
         provinces = {incoming.name.province for incoming in batch}
         async with self._connection() as connection, deciding(connection, provinces):
             now = self.clock()
-            work = await self._load(connection, batch, now)
-            resolutions = [work.decide(incoming) for incoming in batch]
+            work = await self._load(connection, batch, now, Hold.LOCK if wait else Hold.LOCK_FREE)
+            results: list[Result] = [
+                Busy(incoming) if work.lacks(incoming) else work.decide(incoming) for incoming in batch
+            ]
+            resolutions = [result for result in results if isinstance(result, Resolution)]
             decided = [
                 resolution
                 for resolution in resolutions
@@ -121,9 +128,9 @@ class Handler:
                 await ledger.record(connection, decided, now)
             elif any(_tells_of_the_past(resolution) for resolution in resolutions):
                 await ledger.remember_replay(connection)
-        return resolutions
+        return results
 
-    async def _load(self, connection: Any, batch: Sequence[Incoming], now: datetime) -> Batch:
+    async def _load(self, connection: Any, batch: Sequence[Incoming], now: datetime, hold: Hold) -> Batch:
         """Everything the batch is decided by; whatever it may debit is locked."""
         facts = Facts()
         names = {incoming.name for incoming in batch}
@@ -134,27 +141,16 @@ class Handler:
 
         fresh = [incoming for incoming in batch if incoming.operation in INQUIRIES or incoming.name not in facts.stored]
         await registry.people(connection, _patients(fresh), shanghai_date(now), facts)
-        accounts = await self._accounts(connection, fresh, facts)
+        await ledger.open_accounts(connection, _credited(fresh, facts))
+        if all(incoming.operation in INQUIRIES for incoming in fresh):
+            hold = Hold.READ
+        wanted = _patients(fresh) | facts.payers_within_reach()
+        accounts = await ledger.accounts(connection, wanted, hold)
+        held: set[PersonKey] = set()
+        if hold is Hold.LOCK_FREE:
+            held = set(await ledger.accounts(connection, wanted - set(accounts), Hold.READ))
         facts.used_fen.update(await self._used(connection, facts, now))
-        return Batch(now, self._book, facts, accounts, self.authenticate_senders)
-
-    async def _accounts(self, connection: Any, fresh: Sequence[Incoming], facts: Facts) -> dict[PersonKey, Account]:
-        moving = any(incoming.operation not in INQUIRIES for incoming in fresh)
-        credited = {
-            key
-            for incoming in fresh
-            if isinstance(incoming.request, CreditRequest) and (key := subject_of(incoming.request)) in facts.enrolments
-        }
-        await ledger.open_accounts(connection, (key for key in credited if key))
-        wanted = {key for incoming in fresh if (key := subject_of(incoming.request))}
-        wanted.update(
-            binding.payer
-            for patient, bindings in facts.bindings.items()
-            for binding in bindings
-            # A payer in another province can never pay here, so no cell ever locks a row of another.
-            if binding.payer.province == patient.province
-        )
-        return await ledger.accounts(connection, wanted, lock=moving)
+        return Batch(now, self._book, facts, accounts, self.authenticate_senders, frozenset(held))
 
     async def _used(self, connection: Any, facts: Facts, now: datetime) -> dict[Any, int]:
         today = shanghai_date(now)
@@ -172,11 +168,13 @@ class Handler:
 
 
 def _patients(batch: Sequence[Incoming]) -> set[PersonKey]:
-    return {
-        key
-        for incoming in batch
-        if isinstance(incoming.request, SettleRequest | CreditRequest) and (key := subject_of(incoming.request))
-    }
+    return {key for incoming in batch if (key := subject_of(incoming.request))}
+
+
+def _credited(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
+    """Known people who are to be credited: their accounts open on first use."""
+    credits_only = [incoming for incoming in batch if isinstance(incoming.request, CreditRequest)]
+    return _patients(credits_only) & set(facts.enrolments)
 
 
 def _tells_of_the_past(resolution: Resolution) -> bool:

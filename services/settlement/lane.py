@@ -151,7 +151,9 @@ class Lane:
         while True:
             try:
                 with metrics.STAGE_SECONDS.labels("decide").time():
-                    results = iter(await self._handler.handle(incoming) if incoming else [])
+                    # One that has waited before does not make the others wait again.
+                    wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
+                    results = iter(await self._handler.handle(incoming, wait=wait) if incoming else [])
                 break
             except ServersAway as away:
                 await self._pause(away, stop)

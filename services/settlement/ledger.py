@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from services.settlement import decisions
@@ -24,13 +25,20 @@ async def open_accounts(connection: Any, people: Iterable[PersonKey]) -> None:
         await connection.execute(SQL["open_accounts"], [k.province for k in keys], [k.person_id for k in keys])
 
 
-async def accounts(connection: Any, people: Iterable[PersonKey], *, lock: bool) -> dict[PersonKey, Account]:
-    """The accounts of these people; locked, they stay as they are until the transaction ends."""
+class Hold(Enum):
+    """How accounts are taken; a locked one stays as it is until the transaction ends."""
+
+    READ = "read_accounts"
+    LOCK = "lock_accounts"
+    LOCK_FREE = "lock_free_accounts"
+
+
+async def accounts(connection: Any, people: Iterable[PersonKey], hold: Hold) -> dict[PersonKey, Account]:
+    """The accounts of these people, without those who have none; LOCK_FREE leaves out what somebody else holds."""
     keys = sorted(set(people))
     if not keys:
         return {}
-    query = SQL["lock_accounts" if lock else "read_accounts"]
-    rows = await connection.fetch(query, [k.province for k in keys], [k.person_id for k in keys])
+    rows = await connection.fetch(SQL[hold.value], [k.province for k in keys], [k.person_id for k in keys])
     return {
         PersonKey(row["province"], row["person_id"]): Account(
             row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]

@@ -17,6 +17,15 @@ INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
 ORDER BY account.province, account.person_id
 FOR NO KEY UPDATE OF account;
 
+-- name: lock_free_accounts
+-- The same, leaving out whatever somebody else holds at the moment.
+SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen
+FROM ledger.accounts AS account
+INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
+    ON account.province = wanted.province AND account.person_id = wanted.person_id
+ORDER BY account.province, account.person_id
+FOR NO KEY UPDATE OF account SKIP LOCKED;
+
 -- name: read_accounts
 -- The same accounts for somebody who only asks.
 SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen

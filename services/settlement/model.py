@@ -233,6 +233,7 @@ class Resolution:
     verdict: Verdict
     answer: Answer
     movement_id: UUID | None = None
+    locked: tuple[PersonKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +246,12 @@ class Facts:
     bindings: dict[PersonKey, tuple[Binding, ...]] = field(default_factory=dict)
     kinship_linked: set[PersonKey] = field(default_factory=set)
     used_fen: dict[UUID, int] = field(default_factory=dict)
+
+    def payers_within_reach(self) -> set[PersonKey]:
+        """Everybody who may come to pay. A payer in another province never can, so no cell locks a row of another."""
+        return {
+            binding.payer
+            for patient, bindings in self.bindings.items()
+            for binding in bindings
+            if binding.payer.province == patient.province
+        }

@@ -2,15 +2,15 @@
 
 from pydantic import Field
 
-from shared.runtime.lifecycle import ServiceSettings
+from shared.runtime.lifecycle import AmqpUrls, DatabaseUrl, ServiceSettings
 
 
 class SettlementSettings(ServiceSettings):
     """GONGJI_… variables of a worker; docs/operations.md says what each is for."""
 
-    database_url: str = Field(min_length=1)
+    database_url: DatabaseUrl
     database_role: str | None = "gongji_settlement"
-    amqp_url: str = Field(min_length=1)
+    amqp_url: AmqpUrls
     authenticate_senders: bool = False
     batch_max: int = Field(default=500, ge=1, le=5_000)
     # Two batches: one in the database, one being answered or arriving.

@@ -42,6 +42,10 @@ CATALOGUE: dict[Operation, Wire] = {
 }
 
 
+# Operations of the contract that this release does not know yet.
+NOT_YET = frozenset({"refund", "cancel", "transfer", "reconcile"})
+
+
 @dataclass(frozen=True, slots=True)
 class Malformed:
     """A body that is no acceptable request.
@@ -76,7 +80,8 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
     """
     if operation not in CATALOGUE:
         # What the sender made up is repeated nowhere: not in an answer, a label or a routing key.
-        return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", None, body)
+        known = operation if operation in NOT_YET else None
+        return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", known, body)
     if len(body) > BODY_BYTES_MAX:
         return Malformed(f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read", operation)
     if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":

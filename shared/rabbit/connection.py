@@ -4,6 +4,7 @@ A robust connection that heals itself has lost consumers after broker restarts f
 session that used the connection; whoever supervises starts another, with new connections, channels and consumer tags.
 """
 
+import logging
 from collections.abc import Sequence
 
 import aio_pika
@@ -13,6 +14,9 @@ from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 
 log = structlog.get_logger()
+
+# Its errors reach whoever waits for the connection, who says it once and in its own words.
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 CONNECT_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
@@ -50,7 +54,7 @@ async def connect(urls: Sequence[str], *, name: str) -> AbstractConnection:
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Channel:
     """The protocol channel below aio-pika's: it can write a batch of messages together.
 
-    `Exchange.publish` waits for the socket under a lock, one system call a message; measured, that halves the rate.
+    `Exchange.publish` waits for the socket under a lock, one system call a message.
     An unroutable mandatory message raises at whoever awaits its confirm.
     """
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)

@@ -19,6 +19,8 @@ QUEUES: dict[str, tuple[str, ...]] = {
 
 # A message that has come this often and was never acknowledged takes the worker down with it.
 DELIVERY_LIMIT = 20
+# Looking at dead letters takes and returns them; RabbitMQ 4 would drop them after twenty looks, 3.10 knows no "never".
+LOOKS_MAX = 1_000_000
 
 
 async def declare(channel: AbstractChannel) -> None:
@@ -26,7 +28,9 @@ async def declare(channel: AbstractChannel) -> None:
     await channel.exchange_declare(exchange=REQUESTS, exchange_type="topic", durable=True)
     await channel.exchange_declare(exchange=RESULTS, exchange_type="topic", durable=True)
     await channel.exchange_declare(exchange=DEAD, exchange_type="fanout", durable=True)
-    await channel.queue_declare(queue=DEAD, durable=True, arguments={"x-queue-type": "quorum"})
+    await channel.queue_declare(
+        queue=DEAD, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": LOOKS_MAX}
+    )
     await channel.queue_bind(queue=DEAD, exchange=DEAD)
     for queue, keys in QUEUES.items():
         await channel.queue_declare(

@@ -6,11 +6,15 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import uvloop
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Checked at the door, so that a wrong one is named before anything starts. Several brokers are separated by commas.
+DatabaseUrl = Annotated[str, Field(pattern=r"^postgres(ql)?://[^\s]+$")]
+AmqpUrls = Annotated[str, Field(pattern=r"^amqps?://[^\s,]+(,\s*amqps?://[^\s,]+)*$")]
 
 
 class ServiceSettings(BaseSettings):
@@ -18,10 +22,10 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GONGJI_", extra="ignore", frozen=True)
 
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     http_host: str = "127.0.0.1"
-    http_port: int = 0
-    drain_timeout_s: float = 20.0
+    http_port: int = Field(default=0, ge=0, le=65_535)
+    drain_timeout_s: float = Field(default=20.0, ge=0, le=600)
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)

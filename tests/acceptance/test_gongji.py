@@ -112,9 +112,37 @@ def test_it_speaks_both_languages(stack: Stack) -> None:
 
     english = stack.run(*bill)
     chinese = stack.run(*bill, "--lang", "zh")
+    proven = stack.run("audit", "--lang", "zh")
 
     assert "payers are never combined" in english
+    assert "未支付" in chinese
     assert "共济不能多人拼付" in chinese
+    assert "账户余额等于分录之和" in proven
+
+
+def test_repeating_a_request_id_repeats_the_request(stack: Stack) -> None:
+    """Nothing else has to be said again: the hour is not part of what differs."""
+    bill = (*TILL, "--person", "CHILD", "--amount-fen", "3", "--request-id", "bill-again")
+
+    first, second = stack.json("settle", *bill), stack.json("settle", *bill)
+
+    assert second == {**first, "replayed": True}
+
+
+def test_a_scenario_is_played_on_the_running_stack_again_and_again(stack: Stack) -> None:
+    """Every run has ids of its own."""
+    said = [stack.run("play"), stack.run("play")]
+
+    assert all("every bill came out as listed" in each for each in said)
+
+
+def test_up_is_not_misled_by_its_own_environment(stack: Stack) -> None:
+    """After `eval "$(gongji env)"` the stack's urls are in the environment; they are its own, not given servers."""
+    before = stack.json("env")
+
+    stack.run("up", "--workers", "2", **{name: before[name] for name in ("GONGJI_DATABASE_URL", "GONGJI_AMQP_URL")})
+
+    assert stack.json("env") == before
 
 
 def test_wrong_words_are_refused_in_one_sentence(stack: Stack) -> None:

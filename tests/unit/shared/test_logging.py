@@ -82,10 +82,10 @@ def test_a_line_is_one_json_object_with_the_service(capsys: pytest.CaptureFixtur
 
 @pytest.mark.usefixtures("restored")
 def test_the_libraries_loggers_are_redacted_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """aiormq, uvicorn and the rest go the same way."""
+    """uvicorn and the rest go the same way."""
     configure_logging("info", service="test")
 
-    logging.getLogger("aiormq").warning("connection to amqp://user:secret@host lost for %s", ID_NUMBER)
+    logging.getLogger("uvicorn.error").warning("connection to amqp://user:secret@host lost for %s", ID_NUMBER)
 
     written = json.loads(capsys.readouterr().out)
     assert written["event"] == f"connection to amqp://{REDACTED}@host lost for {REDACTED}"

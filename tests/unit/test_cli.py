@@ -1,0 +1,19 @@
+"""What the command says of itself."""
+
+from cli import audit
+from cli.speech import FIELDS, OUTCOMES
+from shared.messages.catalogue import CATALOGUE
+from shared.messages.envelope import Outcome
+
+
+def test_every_invariant_has_a_chinese_name() -> None:
+    """And no name is left over."""
+    assert set(audit.CHINESE) == set(audit.INVARIANTS)
+
+
+def test_every_outcome_and_every_amount_has_a_chinese_name() -> None:
+    """Whatever an answer may carry can be shown."""
+    amounts = {name for wire in CATALOGUE.values() for name in wire.answer.model_fields if name.endswith("_fen")}
+
+    assert set(OUTCOMES) == set(Outcome)
+    assert amounts <= set(FIELDS)
