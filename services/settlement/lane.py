@@ -191,6 +191,7 @@ class Lane:
     def _again_later(self, delivery: Delivery) -> None:
         """It stays unacknowledged, and until it is answered nothing behind it may be acknowledged in its stead."""
         self._put_aside.add(delivery.tag)
+        metrics.PUT_ASIDE.labels(self._queue).inc()
 
         def again() -> None:
             self._arrived.append(delivery.message)

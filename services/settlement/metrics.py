@@ -4,6 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter("gongji_requests_total", "Requests answered.", ["operation", "outcome", "reason"])
 REPLAYS = Counter("gongji_replays_total", "Requests answered from their stored decision.", ["operation"])
+PUT_ASIDE = Counter(
+    "gongji_requests_put_aside_total", "Times that a request had to wait for a row held from outside.", ["queue"]
+)
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
 UNDELIVERED = Counter("gongji_answers_undelivered_total", "Answers that no queue took.", ["receipt"])
 BATCH_SIZE = Histogram(

@@ -102,7 +102,7 @@ def test_a_bill_is_settled_explained_and_proven(stack: Stack) -> None:
     assert found["original"] == settled
     assert [seen["payer_id"] for seen in story["candidates"]] == ["FATHER", "MOTHER"]
     assert story["candidates"][0]["usable_fen"] > story["candidates"][1]["usable_fen"] == 100_000
-    assert story["locked"] == ["CHILD", "FATHER", "MOTHER"]
+    assert story["locked"] == ["FATHER", "MOTHER"]
     assert proven["holds"]
 
 

@@ -21,12 +21,6 @@ from tests.conftest import Database
 from tests.support.ports import free_port
 from tests.support.world import World, bill, until
 
-LOCK_WAITERS = """
-SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
-"""
-# Where counting began, by database.
-_first: dict[str, int] = {}
-
 
 class Worker:
     """A settlement worker as its own process."""
@@ -58,9 +52,17 @@ class Worker:
 
     async def has_paused(self) -> bool:
         """Whether it consumes no settlements; the broker itself still counts a consumer that holds messages."""
+        return await self.metric("gongji_consuming") == 0
+
+    async def has_put_aside(self, times: int) -> bool:
+        return await self.metric("gongji_requests_put_aside_total") >= times
+
+    async def metric(self, name: str) -> float:
+        """A metric of the settlement queue, 0 where it has not been counted yet."""
         async with httpx.AsyncClient() as http:
             metrics = (await http.get(f"http://{LOOPBACK}:{self.port}/metrics")).text
-        return f'gongji_consuming{{queue="{SETTLEMENT}"}} 0.0' in metrics
+        beginning = f'{name}{{queue="{SETTLEMENT}"}} '
+        return next((float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(beginning)), 0.0)
 
     async def is_not_ready(self) -> bool:
         return await self.status("/readyz") == 503
@@ -208,9 +210,9 @@ async def test_a_request_that_had_to_wait_is_not_acknowledged_in_passing(
     others = asyncio.create_task(_keep_asking(world))
 
     # It has been tried, put aside and tried again, with others answered in between.
-    await until(lambda: _decisions(world, 100))
-    await until(lambda: world.db.fetchval(LOCK_WAITERS))
-    await until(lambda: _decisions_grow(world))
+    await until(partial(worker.has_put_aside, 3))
+    decided = await world.count("ledger.decisions")
+    await until(partial(_decisions, world, decided + 200))
     worker.process.kill()
     others.cancel()
     await holding.rollback()
@@ -229,13 +231,6 @@ async def _keep_asking(world: World) -> None:
             await world.settle("OTHER", 1, timeout_s=60)
 
     await asyncio.gather(*(till() for _ in range(4)))
-
-
-async def _decisions_grow(world: World) -> bool:
-    """Whether many more have been decided since this was first asked."""
-    now = await world.count("ledger.decisions")
-    _first.setdefault(world.database_url, now)
-    return now >= _first[world.database_url] + 300
 
 
 async def _ask_quietly(world: World, body: dict[str, object]) -> None:
