@@ -7,7 +7,7 @@ from collections.abc import Callable
 import asyncpg
 import typer
 
-from cli import audit, dead, demo, explain, requests, stack
+from cli import audit, dead, demo, explain, policy, requests, stack
 from cli.environment import NotReachable
 from cli.speech import NO_ANSWER, USAGE, errors
 from deploy.devstack.failure import StackFailed
@@ -30,6 +30,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(policy.app, name="policy", rich_help_panel="Operation")
 app.add_typer(dead.app, name="dead", rich_help_panel="Operation")
 
 

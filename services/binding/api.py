@@ -23,12 +23,11 @@ from services.binding.resources import (
     Page,
     PersonIn,
     PersonOut,
-    PolicyCode,
     PolicyOut,
 )
 from services.binding.sealing import mask_id_number, mask_name
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN, parse_public_id
-from shared.domain.policy import RegionPolicy
+from shared.domain.policy import PolicyCode, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 from shared.domain.times import shanghai_date

@@ -29,7 +29,6 @@ Item = TypeVar("Item")
 
 PersonId = Annotated[str, Field(pattern=PERSON_ID_PATTERN)]
 Region = Annotated[str, Field(pattern=REGION_CODE_PATTERN)]
-PolicyCode = Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")]
 Day = Annotated[date, BeforeValidator(_written_as_date, json_schema_input_type=str)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_without_nul)]
 StrictFlag = Annotated[bool, Field(strict=True)]

@@ -41,6 +41,8 @@ class ExpenseType(StrEnum):
 # Never covered, anywhere: domain.md, rule 8.
 NEVER_COVERED = frozenset({ExpenseType.PUBLIC_HEALTH, ExpenseType.FITNESS, ExpenseType.WELLNESS})
 
+# A province, a pooling area or a region.
+PolicyCode = Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")]
 Count = Annotated[int, Field(ge=0, le=1_000)]
 Money = Annotated[int, Field(ge=0, le=10**11)]
 

@@ -145,6 +145,23 @@ def test_up_is_not_misled_by_its_own_environment(stack: Stack) -> None:
     assert stack.json("env") == before
 
 
+def test_a_policy_file_is_loaded_and_shown(stack: Stack) -> None:
+    """Before, the shipped default holds; afterwards the file's, from its date on."""
+    before = stack.json("policy", "show", "350100")
+    checked = stack.run("policy", "check", "examples/policies/fujian.yaml")
+    loaded = stack.run("policy", "load", "examples/policies/fujian.yaml")
+
+    after = stack.json("policy", "show", "350100")
+    earlier = stack.json("policy", "show", "350100", "--on", "2023-12-31")
+    listed = [each["name"] for each in stack.json("policy", "list")]
+
+    assert "35 can be put" in checked
+    assert "put 35@1, effective 2024-01-01" in loaded
+    assert (before["name"], after["name"], earlier["name"]) == ("default@0", "35@1", "default@0")
+    assert after["keep_fen"] == 200_000
+    assert listed == ["13@0", "35@1", "default@0"]
+
+
 def test_wrong_words_are_refused_in_one_sentence(stack: Stack) -> None:
     """Exit code 2, the option and what it should be; no traceback."""
     said = stack.run("settle", *TILL, "--person", "CHILD", "--amount-fen", "0", code=2)

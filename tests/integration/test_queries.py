@@ -17,6 +17,7 @@ FILES = {
     ("services.binding", "bindings.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
+    ("cli", "policy.sql"): "gongji_audit",
 }
 QUERIES = [
     pytest.param(role, text, id=f"{package.rpartition('.')[2]}.{file.removesuffix('.sql')}.{name}")
