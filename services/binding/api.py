@@ -23,6 +23,7 @@ from services.binding.resources import (
     Page,
     PersonIn,
     PersonOut,
+    PolicyIn,
     PolicyOut,
 )
 from services.binding.sealing import mask_id_number, mask_name
@@ -98,9 +99,14 @@ def respond(result: Answered | Refused) -> Response:
 
 
 @router.put("/regions/{region_code}/policy", tags=["regions"])
-async def put_policy(region_code: PolicyCode, policy: RegionPolicy, caller: Asker, desk: Desk) -> PolicyOut:
-    """A new dated version of a region's policy. Fields left out have the shipped default's values."""
+async def put_policy(region_code: PolicyCode, said: PolicyIn, caller: Asker, desk: Desk) -> PolicyOut:
+    """A new dated version of a region's policy, effective today if no date is given.
+
+    Fields left out have the shipped default's values.
+    """
     allow(caller, Role.OPERATOR)
+    effective_from = said.effective_from or shanghai_date(desk.clock())
+    policy = RegionPolicy.model_validate({**said.model_dump(), "effective_from": effective_from})
     version = await desk.put_policy(region_code, policy, caller)
     return PolicyOut(region_code=region_code, version=version, **policy.model_dump())
 
@@ -156,7 +162,7 @@ async def _freeze(
 
     async def work(change: Change) -> FreezeOut | Refused:
         if not await desk.freeze(change, person_id, frozen=frozen):
-            return Refused((Reason.PERSON_UNKNOWN,))
+            return Refused((Reason.NOT_FOUND,))
         return FreezeOut(person_id=person_id, account_frozen=frozen)
 
     return respond(await desk.once(caller, key, content, 200, work))
@@ -197,7 +203,7 @@ async def list_bindings(
     """A person's bindings, those that are over included, in the order in which they were made."""
     person_id, side = _either(payer_id=payer_id, beneficiary_id=beneficiary_id)
     allow(caller, Role.CLERK, person_id=person_id)
-    found = granted(await desk.bindings_of(person_id, side=side, after=_after(cursor), limit=limit + 1))
+    found = await desk.bindings_of(person_id, side=side, after=_after(cursor), limit=limit + 1)
     last = found[limit - 1].binding_id if len(found) > limit else None
     return Page(items=[_binding_out(each) for each in found[:limit]], next=last)
 

@@ -23,7 +23,6 @@ from shared.domain.times import Clock, shanghai_date
 from shared.postgres.authority import EVERY_PROVINCE, take_exclusively
 
 ANSWERS_KEPT = timedelta(days=7)
-UNKNOWN = Refused((Reason.PERSON_UNKNOWN,))
 MISSING = Refused((Reason.NOT_FOUND,))
 
 
@@ -128,7 +127,7 @@ class Handler:
 
     async def person(self, person_id: str) -> Person | Refused:
         async with self.pool.acquire() as connection:
-            return await registry.person(connection, person_id) or UNKNOWN
+            return await registry.person(connection, person_id) or MISSING
 
     async def freeze(self, change: Change, person_id: str, *, frozen: bool) -> bool:
         """Whether there is such a person to freeze or unfreeze."""
@@ -211,11 +210,12 @@ class Handler:
         change.provinces |= {binding.province, binding.beneficiary_province}
         return ended
 
-    async def bindings_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding] | Refused:
+    async def bindings_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding]:
+        """A page of a person's bindings; nobody's, if nobody has this id."""
         async with self.pool.acquire() as connection:
             person = await registry.person(connection, person_id)
             if person is None:
-                return UNKNOWN
+                return []
             return await bindings.list_of(connection, person, side=side, after=after, limit=limit)
 
     # ---- kinship links ----
@@ -227,7 +227,7 @@ class Handler:
         holder = await registry.person(change.connection, asked.holder_id)
         shown = await registry.person(change.connection, asked.shown_id)
         if holder is None or shown is None:
-            return UNKNOWN
+            return MISSING
         link = KinshipLink(
             shown.province,
             time_ordered_uuid(change.now, asked.holder_id, asked.shown_id, change.now.isoformat()),

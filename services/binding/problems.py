@@ -18,7 +18,6 @@ STATUS: dict[Reason, int] = {
     Reason.UNAUTHENTICATED: 401,
     Reason.FORBIDDEN: 403,
     Reason.NOT_FOUND: 404,
-    Reason.PERSON_UNKNOWN: 404,
     Reason.INVALID: 422,
     Reason.SELF_BINDING: 422,
     Reason.RATE_LIMITED: 429,

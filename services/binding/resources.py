@@ -73,6 +73,12 @@ class InstitutionOut(InstitutionIn):
     institution_id: Annotated[str, Field(pattern=INSTITUTION_ID_PATTERN)]
 
 
+class PolicyIn(RegionPolicy):
+    """A policy to put; without a date it is effective today."""
+
+    effective_from: date | None = None  # type: ignore[assignment]
+
+
 class PolicyOut(RegionPolicy):
     """A version of a region's policy, as it was put."""
 

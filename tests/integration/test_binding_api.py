@@ -342,3 +342,26 @@ async def _index_of(world: World, person_id: str, id_number: str) -> bytes:
     query = "SELECT id_number_index FROM registry.persons WHERE person_id = $1"
     index: bytes = await world.db.fetchval(query, person_id)
     return index
+
+
+async def test_a_policy_without_a_date_is_effective_today(world: World) -> None:
+    """And the shipped default's values stand where nothing is said."""
+    response = await world.call(Role.OPERATOR, "PUT", "/v1/regions/44/policy", {"scope": "province"})
+
+    put = response.json()
+    assert response.status_code == 200
+    assert (put["effective_from"], put["scope"], put["members_max"]) == (today().isoformat(), "province", 8)
+
+
+async def test_what_is_not_there_is_not_found(world: World) -> None:
+    """A person, an account, a binding, a link; a list of nobody's bindings is empty."""
+    nobody = await world.call(Role.CLERK, "GET", "/v1/persons/NOBODY")
+    account = await world.call(Role.OPERATOR, "POST", "/v1/accounts/NOBODY/freeze")
+    binding = await world.call(Role.CLERK, "POST", f"/v1/bindings/13-{'0' * 32}/end")
+    link = await world.call(Role.CLERK, "POST", "/v1/kinship-links", {"holder_id": "NOBODY", "shown_id": "NEITHER"})
+    listed = await world.call(Role.CLERK, "GET", "/v1/bindings?payer_id=NOBODY")
+
+    assert [(each.status_code, each.json()["reason"]) for each in (nobody, account, binding, link)] == [
+        (404, "not_found")
+    ] * 4
+    assert (listed.status_code, listed.json()) == (200, {"items": [], "next": None})
