@@ -42,6 +42,9 @@ CATALOGUE: dict[Operation, Wire] = {
 }
 
 
+# A body that is too long is still read for its sender's name, unless it is far too long.
+NAME_BYTES_MAX = 1024 * 1024
+
 # Operations of the contract that this release does not know yet.
 NOT_YET = frozenset({"refund", "cancel", "transfer", "reconcile"})
 
@@ -83,7 +86,8 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
         known = operation if operation in NOT_YET else None
         return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", known, body)
     if len(body) > BODY_BYTES_MAX:
-        return Malformed(f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read", operation)
+        too_long = f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read"
+        return _malformed(too_long, operation, body) if len(body) <= NAME_BYTES_MAX else Malformed(too_long, operation)
     if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":
         return _malformed("content_type must be application/json", operation, body)
     key_operation, _, key_region = routing_key.partition(".")

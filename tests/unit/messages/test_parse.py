@@ -336,3 +336,16 @@ def test_sender_is_answered_by_the_name_that_counts() -> None:
 
     assert isinstance(found, Malformed)
     assert found.request_id == "R-1"
+
+
+def test_a_body_that_is_too_long_is_still_answered_by_name() -> None:
+    """Its sender learns which request it was; only far too long a body is not read at all."""
+    name = b'{"request_id":"r1","institution_id":"H1","bill_ref":"'
+
+    long = parse("settle", "settle.130100", None, name + b"x" * 70_000 + b'"}')
+    far_too_long = parse("settle", "settle.130100", None, name + b"x" * 2_000_000 + b'"}')
+
+    assert isinstance(long, Malformed)
+    assert isinstance(far_too_long, Malformed)
+    assert (long.request_id, long.readable) == ("r1", True)
+    assert (far_too_long.request_id, far_too_long.readable) == (None, False)
