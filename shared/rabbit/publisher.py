@@ -57,19 +57,33 @@ class Publisher:
         """A receipt for each message, once the broker has every one of them.
 
         A queue that is full or broken refuses a message; that is a receipt too, so that it harms no other message.
-        Raises PublishFailed where a receipt does not come within CONFIRM_TIMEOUT_S.
+        Raises PublishFailed where a receipt does not come within CONFIRM_TIMEOUT_S, not counting the time in which the
+        broker blocks publishers for lack of memory or disk: giving up then would only make everything come again.
         """
         if not messages:
             return []
-        confirms = [asyncio.ensure_future(self._publish(message)) for message in messages]
+        confirms = asyncio.gather(*(self._publish(message) for message in messages))
         try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                return await asyncio.gather(*confirms)
+            while True:
+                done, _ = await asyncio.wait([confirms], timeout=CONFIRM_TIMEOUT_S)
+                if done:
+                    return await confirms
+                if not await self._blocked():
+                    raise PublishFailed(f"not confirmed within {CONFIRM_TIMEOUT_S:g} s")
+                await self._channel.connection.ready()
         except BrokerError as error:
             raise PublishFailed(f"{type(error).__name__}: {error}") from error
         finally:
-            for confirm in confirms:
-                confirm.cancel()
+            confirms.cancel()
+
+    async def _blocked(self) -> bool:
+        """Whether the broker has raised an alarm that stops this connection from publishing."""
+        try:
+            async with asyncio.timeout(0):
+                await self._channel.connection.ready()
+        except TimeoutError:
+            return True
+        return False
 
     async def _publish(self, message: Outgoing) -> Receipt:
         properties = Basic.Properties(
