@@ -147,8 +147,8 @@ async def _replay(amqp_url: str, letter_id: str) -> None:
             content_type=properties.content_type,
         )
         (receipt,) = await Publisher(channel).publish([again])
-        if receipt is Receipt.UNROUTABLE:
-            errors.print(f"[red]no queue takes {letter.message.routing_key!r}: discard it, or correct the sender[/]")
+        if receipt is not Receipt.CONFIRMED:
+            errors.print(f"[red]{letter.message.routing_key!r} was {receipt.value}: the letter stays where it is[/]")
             raise typer.Exit(REJECTED)
         await channel.basic_ack(letter.tag)
 

@@ -13,14 +13,14 @@ from services.settlement import metrics
 from services.settlement.handler import Handler
 from services.settlement.lane import ConsumerLost, Lane
 from shared.domain.times import Clock
-from shared.rabbit.connection import BrokerError, connect, open_channel
+from shared.rabbit.connection import BrokerError, close, connect, open_channel
 from shared.rabbit.publisher import PublishFailed
+from shared.rabbit.replies import Replies
 from shared.rabbit.topology import QUEUES, declare
 
 log = structlog.get_logger()
 
 LAG_EVERY_S = 5.0
-CLOSE_TIMEOUT_S = 5.0
 
 
 class SessionLost(Exception):
@@ -53,7 +53,7 @@ class Consumer:
 
     async def _session(self, stop: asyncio.Event) -> None:
         """One session, from connecting to stopping. Raises SessionLost."""
-        opened: list[AbstractConnection] = []
+        opened: list[AbstractConnection | Replies] = []
         try:
             # Apart, because an alarm blocks a connection that publishes, and acknowledgements must still flow.
             consuming = await connect(self.brokers, name="gongji-settlement consuming")
@@ -66,9 +66,13 @@ class Consumer:
             lanes = []
             for queue in QUEUES:
                 requests = await open_channel(consuming, confirms=False)
-                replies = await open_channel(publishing, confirms=True)
-                channels += [requests, replies]
-                lanes.append(Lane(queue, requests, replies, self.handler, self.clock, self.batch_max, self.prefetch))
+                answers = await open_channel(publishing, confirms=True)
+                channels += [requests, answers]
+                replies = Replies(self.brokers, name="gongji-settlement replying")
+                opened.append(replies)
+                lanes.append(
+                    Lane(queue, requests, answers, replies, self.handler, self.clock, self.batch_max, self.prefetch)
+                )
             metrics.SESSIONS.inc()
             self.connected = True
             log.info("broker_session_begun", queues=list(QUEUES))
@@ -82,8 +86,8 @@ class Consumer:
             raise SessionLost(names) from lost
         finally:
             self.connected = False
-            for connection in opened:
-                await _close(connection)
+            for each in opened:
+                await (each.close() if isinstance(each, Replies) else close(each))
 
     async def _work(self, lanes: Sequence[Lane], channels: Sequence[Channel], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as session:
@@ -108,14 +112,6 @@ async def _measure_lag(channel: Channel) -> None:
             declared = await channel.queue_declare(queue=queue, passive=True)
             metrics.WAITING.labels(queue).set(declared.message_count or 0)
         await asyncio.sleep(LAG_EVERY_S)
-
-
-async def _close(connection: AbstractConnection) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await connection.close()
-    except BrokerError as error:
-        log.info("broker_close_failed", error=type(error).__name__)
 
 
 def _leaves(error: Exception) -> list[Exception]:

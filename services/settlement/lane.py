@@ -24,6 +24,7 @@ from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed, parse
 from shared.messages.envelope import Answer, Request
 from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed, Receipt
+from shared.rabbit.replies import Replies
 from shared.rabbit.topology import DEAD, RESULTS
 
 log = structlog.get_logger()
@@ -92,6 +93,7 @@ class Lane:
         queue: str,
         consuming: Channel,
         publishing: Channel,
+        replies: Replies,
         handler: Handler,
         clock: Clock,
         batch_max: int,
@@ -100,6 +102,7 @@ class Lane:
         self._queue = queue
         self._channel = consuming
         self._publisher = Publisher(publishing)
+        self._replies = replies
         self._handler = handler
         self._clock = clock
         self._batch_max = batch_max
@@ -238,9 +241,14 @@ class Lane:
 
     async def _publish(self, postings: Sequence[Posting]) -> None:
         """Publishes answers and dead letters. Raises PublishFailed where the broker does not take a dead letter."""
-        receipts = await self._publisher.publish([posting.message for posting in postings])
+        to_senders = [posting for posting in postings if not posting.message.exchange]
+        to_exchanges = [posting for posting in postings if posting.message.exchange]
+        receipts = [
+            *await self._replies.publish([posting.message for posting in to_senders]),
+            *await self._publisher.publish([posting.message for posting in to_exchanges]),
+        ]
         elsewhere = []
-        for posting, receipt in zip(postings, receipts, strict=True):
+        for posting, receipt in zip([*to_senders, *to_exchanges], receipts, strict=True):
             if receipt is Receipt.CONFIRMED:
                 continue
             if posting.message.exchange == DEAD:

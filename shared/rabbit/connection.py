@@ -4,6 +4,7 @@ A robust connection that heals itself has lost consumers after broker restarts f
 session that used the connection; whoever supervises starts another, with new connections, channels and consumer tags.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 CONNECT_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 
 # What a broker that is away, going away or refusing raises, through aio-pika and the socket below it.
@@ -49,6 +51,15 @@ async def connect(urls: Sequence[str], *, name: str) -> AbstractConnection:
             log.info("broker_refused", error=type(error).__name__)
             refused = error
     raise refused
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Closes a connection, whatever state it is in."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()
+    except BrokerError as error:
+        log.info("broker_close_failed", error=type(error).__name__)
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Channel:

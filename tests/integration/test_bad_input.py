@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher, Receipt
@@ -128,6 +129,35 @@ async def test_a_full_reply_queue_holds_up_nobody(world: World) -> None:
 
     assert neighbour["outcome"] == "settled"
     assert orjson.loads(answer.body)["request_id"] == orjson.loads(body)["request_id"]
+
+
+FORGED = "amq.rabbitmq.reply-to.g1h2gCXg5yZXBseUA0MDU0NDE4MwAAC6QAAAAAYXxU5w==.Zm9v"
+
+
+async def test_a_forged_direct_reply_harms_nobody_else(world: World) -> None:
+    """RabbitMQ 3.10 breaks the channel that publishes to it: its own answer goes to the results, no session is lost."""
+    world.start_worker()
+    await world.family("MOTHER")
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=False)
+    await channel.queue_declare(queue=MINE, exclusive=True)
+    await channel.queue_bind(MINE, RESULTS, routing_key="settle.settled.H1")
+    sessions = REGISTRY.get_sample_value("gongji_broker_sessions_total")
+    forged = Outgoing(REQUESTS, "settle.130100", orjson.dumps(bill()), type="settle", reply_to=FORGED)
+
+    neighbours = [asyncio.create_task(world.settle(amount_fen=1)) for _ in range(20)]
+    await publish(world, forged)
+    neighbours += [asyncio.create_task(world.settle(amount_fen=1)) for _ in range(20)]
+    answers = await asyncio.gather(*neighbours)
+    await until(lambda: _decided(world, orjson.loads(forged.body)["request_id"]))
+    await until(lambda: _has(channel, MINE))
+    answer = await channel.basic_get(MINE)
+    await connection.close()
+
+    assert {answer["outcome"] for answer in answers} == {"settled"}
+    assert {answer["replayed"] for answer in answers} == {False}
+    assert orjson.loads(answer.body)["request_id"] == orjson.loads(forged.body)["request_id"]
+    assert REGISTRY.get_sample_value("gongji_broker_sessions_total") == sessions
 
 
 async def test_senders_are_held_to_their_own_name_and_queue(world: World) -> None:
