@@ -14,10 +14,14 @@ from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 
+from shared.rabbit.tolerance import read_tolerantly
+
 log = structlog.get_logger()
 
 # Its errors reach whoever waits for the connection, who says it once and in its own words.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+read_tolerantly()
 
 CONNECT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 5.0
