@@ -1,12 +1,13 @@
 """audit: proves the ledger. Its queries know nothing of the worker's code, only what the contract promises."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from cli.environment import environment
 from cli.explain import AUDIT_ROLE
+from cli.options import AsJson, Lang
 from cli.speech import BROKEN, Speech, console, print_json, speech
 from shared.domain.money import yuan
 from shared.postgres.pool import connect
@@ -31,8 +32,8 @@ CHINESE = {
 
 
 def audit(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
-    lang: Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")] = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
 ) -> None:
     """Prove the ledger: check every invariant; exit 1 and the rows if one is broken."""
     found = asyncio.run(prove(environment()["GONGJI_DATABASE_URL"]))

@@ -12,6 +12,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from cli.environment import environment
+from cli.options import AsJson
 from cli.speech import REJECTED, console, errors, print_json
 from shared.rabbit.connection import connect, hosts, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher, Receipt
@@ -21,7 +22,6 @@ LISTED_MAX = 1_000
 ID_LENGTH = 12
 
 app = typer.Typer(help="Dead-lettered messages.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 LetterId = Annotated[str, typer.Argument(help="An id from `gongji dead list`.")]
 
 

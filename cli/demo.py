@@ -11,6 +11,7 @@ import typer
 
 from cli import audit
 from cli.environment import PROJECT, Environment, environment, state_directory
+from cli.options import Lang
 from cli.scenario import NotAsListed, Played, Player, read_scenario
 from cli.speech import BROKEN, Speech, console, errors, speech
 from deploy.devstack import launch
@@ -21,7 +22,6 @@ EXAMPLE = PROJECT / "examples" / "hebei.yaml"
 
 
 File = Annotated[Path, typer.Option("--file", help="The scenario to play.", exists=True, dir_okay=False)]
-Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")]
 
 
 def demo(file: File = EXAMPLE, lang: Lang = None) -> None:

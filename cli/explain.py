@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from cli.environment import environment
+from cli.options import AsJson, Lang
 from cli.speech import REJECTED, Speech, console, errors, print_json, speech
 from shared.domain.ids import parse_public_id, public_id
 from shared.domain.money import yuan
@@ -22,8 +23,8 @@ AUDIT_ROLE = "gongji_audit"
 
 def explain(
     settlement_id: Annotated[str, typer.Argument(help="A settlement_id, or REGION/INSTITUTION/REQUEST_ID.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
-    lang: Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")] = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
 ) -> None:
     """Tell why a settlement was decided as it was: candidates, what was locked, the rule that decided."""
     story = asyncio.run(_story(environment()["GONGJI_DATABASE_URL"], settlement_id))

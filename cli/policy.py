@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cli.environment import environment
 from cli.explain import AUDIT_ROLE
+from cli.options import AsJson
 from cli.speech import REJECTED, console, errors, print_json
 from cli.stack import make_token
 from shared.domain.policy import SHIPPED, PolicyBook, PolicyCode, PolicyVersion, RegionPolicy
@@ -25,7 +26,6 @@ SQL = load_queries("cli", "policy.sql")
 FILE = TypeAdapter(dict[PolicyCode, RegionPolicy])
 
 app = typer.Typer(help="Region policies: dated data, changed over HTTP without a deployment.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 PolicyFile = Annotated[Path, typer.Argument(help="YAML: a policy under each region code.", exists=True, dir_okay=False)]
 
 
@@ -101,9 +101,7 @@ async def _book(url: str) -> PolicyBook:
         rows = await connection.fetch(SQL["versions"])
     finally:
         await connection.close()
-    return PolicyBook.of(
-        PolicyVersion(row["code"], row["version"], RegionPolicy.model_validate_json(row["policy"])) for row in rows
-    )
+    return PolicyBook.of_rows([dict(row) for row in rows])
 
 
 def _plain(version: PolicyVersion) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from cli.environment import environment
+from cli.options import AsJson, Lang
 from cli.speech import ANSWERED, FIELDS, OUTCOMES, REJECTED, USAGE, console, errors, print_json, speech
 from shared.domain.money import yuan
 from shared.domain.policy import ExpenseType
@@ -39,8 +40,6 @@ OccurredAt = Annotated[
     str | None, typer.Option("--occurred-at", help="RFC 3339; else now, or with --request-id today.")
 ]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the answer.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else the terminal's language.")]
 
 
 def bill_command(kind: type[SettleRequest], name: str, text: str) -> Callable[..., None]:

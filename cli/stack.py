@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.environment import environment, state_directory
+from cli.options import AsJson
 from cli.speech import USAGE, console, errors, print_json
 from deploy.devstack import launch, state
 from shared.domain.roles import Role
@@ -17,7 +18,6 @@ from shared.postgres.pool import connect
 from shared.runtime.tokens import sign_token
 
 TOKEN_LIFE_S = 12 * 3600
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
 def up(

@@ -18,7 +18,7 @@ from services.binding.sealing import Sealer
 from shared.domain.ids import parse_public_id, time_ordered_uuid
 from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
-from shared.domain.regions import province_of
+from shared.domain.regions import province_of, whole_province
 from shared.domain.times import Clock, shanghai_date
 from shared.postgres.authority import EVERY_PROVINCE, take_exclusively
 
@@ -202,7 +202,7 @@ class Handler:
             return binding
         payer = await registry.person(change.connection, binding.payer_id)
         book = await registry.policies(change.connection, [binding.province])
-        region = payer.region_code if payer else f"{binding.province:02d}0000"
+        region = payer.region_code if payer else whole_province(binding.province)
         if reasons := rules.refuse_end(binding, end_date or change.today, book.on(region, change.today)):
             return Refused(reasons)
         ended = replace(binding, valid_until=last, ended_at=change.now, end_cause=f"asked_by_{caller.role}")

@@ -7,7 +7,7 @@ from typing import Any
 from services.binding.model import Person
 from services.binding.resources import InstitutionIn
 from shared.domain.enrolment import EnrolmentStatus, Insurance
-from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
+from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
 from shared.postgres.queries import load_queries
 
@@ -70,9 +70,7 @@ async def put_institution(connection: Any, institution_id: str, said: Institutio
 async def policies(connection: Any, provinces: Iterable[int]) -> PolicyBook:
     """The shipped policies under those put in these provinces."""
     rows = await connection.fetch(SQL["policies"], sorted(set(provinces)))
-    return PolicyBook.of(
-        PolicyVersion(row["code"], row["version"], RegionPolicy.model_validate_json(row["policy"])) for row in rows
-    )
+    return PolicyBook.of_rows(rows)
 
 
 async def put_policy(connection: Any, code: str, policy: RegionPolicy, by: str, now: datetime) -> int:

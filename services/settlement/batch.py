@@ -20,7 +20,7 @@ from services.settlement.model import (
 )
 from shared.domain.ids import time_ordered_uuid
 from shared.domain.policy import PolicyBook
-from shared.domain.regions import connected
+from shared.domain.regions import connected, whole_province
 from shared.domain.times import shanghai_date
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Operation, Request
@@ -106,7 +106,7 @@ class Batch:
         payer = self.facts.enrolments.get(binding.payer)
         patient = self.facts.enrolments.get(patient_key)
         # A payer who is insured nowhere any more shares under the policy of the province that the binding was made in.
-        region = payer.region_code if payer else f"{binding.payer.province:02d}0000"
+        region = payer.region_code if payer else whole_province(binding.payer.province)
         policy = self.book.on(region, today)
         theirs = self.book.on(patient.region_code, today) if patient else policy
         within_reach = patient is not None and connected(

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.settlement.model import Binding, Enrolment, Facts, PersonKey
 from shared.domain.enrolment import EnrolmentStatus, Insurance
-from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
+from shared.domain.policy import PolicyBook
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "registry.sql")
@@ -38,9 +38,7 @@ async def people(connection: Any, patients: Iterable[PersonKey], today: date, fa
 async def policies(connection: Any) -> PolicyBook:
     """The shipped policies under those that operators have put."""
     rows = await connection.fetch(SQL["policies"])
-    return PolicyBook.of(
-        PolicyVersion(row["code"], row["version"], RegionPolicy.model_validate_json(row["policy"])) for row in rows
-    )
+    return PolicyBook.of_rows(rows)
 
 
 def _enrolment(row: Any, prefix: str) -> Enrolment:

@@ -3,13 +3,7 @@
 import re
 from datetime import datetime
 from hashlib import blake2b
-from typing import NewType
 from uuid import UUID
-
-PersonId = NewType("PersonId", str)
-InstitutionId = NewType("InstitutionId", str)
-RequestId = NewType("RequestId", str)
-BindingId = NewType("BindingId", str)
 
 PERSON_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 INSTITUTION_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"

@@ -1,10 +1,5 @@
 """Money is whole fen; a yuan is a hundred of them."""
 
-from typing import NewType
-
-Fen = NewType("Fen", int)
-
-NOTHING = Fen(0)
 AMOUNT_MIN_FEN = 1
 AMOUNT_MAX_FEN = 10**11
 

@@ -6,7 +6,7 @@ shipped default; of the versions under one code, the latest that is in effect on
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
@@ -130,6 +130,13 @@ class PolicyBook:
             for code, versions in by_code.items()
         }
         return cls(latest_first)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "PolicyBook":
+        """The book that stored rows of code, version and policy (JSON text) make, on top of the shipped policies."""
+        return cls.of(
+            PolicyVersion(row["code"], row["version"], RegionPolicy.model_validate_json(row["policy"])) for row in rows
+        )
 
     def on(self, region: str, day: date) -> PolicyVersion:
         """The policy of a region on a Shanghai date."""

@@ -5,9 +5,6 @@ are not a GB/T 2260 list (379900 and 430199 exist), so nothing here looks them u
 """
 
 from enum import StrEnum
-from typing import NewType
-
-RegionCode = NewType("RegionCode", str)
 
 REGION_CODE_PATTERN = r"^[0-9]{6}$"
 
@@ -23,6 +20,11 @@ class Scope(StrEnum):
 def province_of(region: str) -> int:
     """The province of a region code: "130100" -> 13. It decides which cell holds the account."""
     return int(region[:2])
+
+
+def whole_province(province: int) -> str:
+    """The region code that stands for a province where nothing nearer is known: 13 -> "130000"."""
+    return f"{province:02d}0000"
 
 
 def pooling_area_of(region: str) -> str:

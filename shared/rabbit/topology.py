@@ -5,11 +5,13 @@ The guarantees are arguments of the queues, not policies: a queue made by anybod
 
 from aiormq.abc import AbstractChannel
 
+from shared.messages.catalogue import INQUIRY_QUEUE, SETTLEMENT_QUEUE
+
 REQUESTS = "gongji.requests"
 RESULTS = "gongji.results"
 DEAD = "gongji.dead"
-SETTLEMENT = "gongji.settlement"
-INQUIRY = "gongji.inquiry"
+SETTLEMENT = SETTLEMENT_QUEUE
+INQUIRY = INQUIRY_QUEUE
 
 # Two queues, so that a backlog of payments does not hold up a question.
 QUEUES: dict[str, tuple[str, ...]] = {
