@@ -63,6 +63,7 @@ def test_stack_ends_with_its_owner(directory: Path) -> None:
     owner.stdin.close()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("after_s", [0.0, 0.002, 0.3, 2.0, 5.0])
 def test_interrupted_up_leaves_nothing(directory: Path, after_s: float) -> None:
     interrupt = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
