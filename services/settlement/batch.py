@@ -6,21 +6,18 @@ from datetime import datetime
 from services.settlement import answers, rules
 from services.settlement.model import (
     NOBODY,
-    Account,
-    Binding,
-    Candidate,
     Decision,
     Facts,
     Incoming,
-    PersonKey,
     Position,
     RequestName,
     Resolution,
     StoredDecision,
 )
-from shared.domain.ids import time_ordered_uuid
+from shared.domain.accounts import Account
+from shared.domain.ids import PersonKey, time_ordered_uuid
+from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
-from shared.domain.regions import connected, whole_province
 from shared.domain.times import shanghai_date
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Operation, Request
@@ -102,23 +99,14 @@ class Batch:
         return tuple(self._candidate(binding, patient_key) for binding in self.facts.bindings.get(patient_key, ()))
 
     def _candidate(self, binding: Binding, patient_key: PersonKey) -> Candidate:
-        today = shanghai_date(self.now)
-        payer = self.facts.enrolments.get(binding.payer)
-        patient = self.facts.enrolments.get(patient_key)
-        # A payer who is insured nowhere any more shares under the policy of the province that the binding was made in.
-        region = payer.region_code if payer else whole_province(binding.payer.province)
-        policy = self.book.on(region, today)
-        theirs = self.book.on(patient.region_code, today) if patient else policy
-        within_reach = patient is not None and connected(
-            region, policy.policy.scope, patient.region_code, theirs.policy.scope
-        )
-        return Candidate(
-            binding=binding,
-            payer=payer,
+        return candidate_of(
+            binding,
+            self.facts.enrolments.get(binding.payer),
+            patient_key,
+            self.facts.enrolments.get(patient_key),
+            self.book,
+            shanghai_date(self.now),
             account=self.accounts.get(binding.payer, Account()),
-            policy=policy,
-            # A payer who is gone is not out of reach: what is wrong is that they can no longer pay.
-            connected=within_reach or (payer is None and binding.payer.province == patient_key.province),
             used_fen=self.facts.used_fen.get(binding.binding_id, 0),
         )
 

@@ -6,16 +6,9 @@ from typing import Any
 
 import orjson
 
-from services.settlement.model import (
-    Decision,
-    Facts,
-    Institution,
-    PersonKey,
-    RequestName,
-    Resolution,
-    StoredDecision,
-)
+from services.settlement.model import Decision, Facts, Institution, RequestName, Resolution, StoredDecision
 from shared.domain.enrolment import InstitutionKind, InstitutionStatus
+from shared.domain.ids import PersonKey
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "decisions.sql")

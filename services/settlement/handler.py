@@ -11,7 +11,8 @@ import structlog
 from services.settlement import decisions, ledger, registry
 from services.settlement.batch import INQUIRIES, Batch, original_of, subject_of
 from services.settlement.ledger import Hold
-from services.settlement.model import Decision, Facts, Incoming, PersonKey, Replay, Resolution
+from services.settlement.model import Decision, Facts, Incoming, Replay, Resolution
+from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.credit import CreditRequest

@@ -7,8 +7,10 @@ from enum import Enum
 from typing import Any
 
 from services.settlement import decisions
-from services.settlement.model import Account, Binding, Decision, Entry, PersonKey, Resolution
-from shared.domain.ids import time_ordered_uuid
+from services.settlement.model import Decision, Entry, Resolution
+from shared.domain.accounts import Account
+from shared.domain.ids import PersonKey, time_ordered_uuid
+from shared.domain.mutual_aid import Binding
 from shared.domain.times import shanghai_year_start
 from shared.messages.envelope import Operation
 from shared.postgres.queries import load_queries

@@ -6,19 +6,14 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
+from shared.domain.accounts import EMPTY, Account
+from shared.domain.enrolment import Enrolment, InstitutionKind
+from shared.domain.ids import PersonKey
+from shared.domain.mutual_aid import Binding, Candidate, Considered
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of
 from shared.messages.envelope import Answer, Operation, Outcome, Request
-
-
-class PersonKey(NamedTuple):
-    """A person within the province that insures them. Accounts are locked in the order of these keys."""
-
-    province: int
-    person_id: str
-
 
 NOBODY = PersonKey(0, "")
 
@@ -47,62 +42,6 @@ class Institution:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
-    """A person as the registry knows them: no name, no ID number."""
-
-    region_code: str
-    insurance: Insurance
-    status: EnrolmentStatus
-    account_frozen: bool
-
-    @property
-    def is_active_employee(self) -> bool:
-        return self.insurance is Insurance.EMPLOYEE and self.status is EnrolmentStatus.ACTIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One person's money: the personal account's two parts, and the wallet."""
-
-    current_year_fen: int = 0
-    prior_years_fen: int = 0
-    wallet_fen: int = 0
-
-    @property
-    def personal_fen(self) -> int:
-        return self.current_year_fen + self.prior_years_fen
-
-    def plus(self, entry: "Entry") -> "Account":
-        return Account(
-            self.current_year_fen + entry.current_year_fen,
-            self.prior_years_fen + entry.prior_years_fen,
-            self.wallet_fen + entry.wallet_fen,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A binding of the patient that is valid today."""
-
-    binding_id: UUID
-    payer: PersonKey
-    bound_at: datetime
-    annual_limit_fen: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A binding with all that decides whether and how much its payer can pay."""
-
-    binding: Binding
-    payer: Enrolment | None
-    account: Account
-    policy: PolicyVersion
-    connected: bool
-    used_fen: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class StoredDecision:
     """A request decided earlier: its canonical content and the answer that was sent, both as JSON text."""
 
@@ -122,7 +61,7 @@ class Position:
     stored: StoredDecision | None = None
     patient: Enrolment | None = None
     patient_key: PersonKey = NOBODY
-    account: Account = Account()
+    account: Account = EMPTY
     policy: PolicyVersion | None = None
     candidates: tuple[Candidate, ...] = ()
     kinship_linked: bool = False
@@ -153,19 +92,6 @@ class Entry:
     @property
     def contra_fen(self) -> int:
         return -(self.current_year_fen + self.prior_years_fen + self.wallet_fen)
-
-
-@dataclass(frozen=True, slots=True)
-class Considered:
-    """A candidate as the rule saw it: usable balance, and why it was out (None: it was ranked)."""
-
-    binding_id: UUID
-    payer_id: str
-    usable_fen: int
-    policy: str
-    bound_at: datetime
-    out: Reason | None = None
-    limit_left_fen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from services.settlement.model import Binding, Enrolment, Facts, PersonKey
-from shared.domain.enrolment import EnrolmentStatus, Insurance
+from services.settlement.model import Facts
+from shared.domain.enrolment import Enrolment, EnrolmentStatus, Insurance
+from shared.domain.ids import PersonKey
+from shared.domain.mutual_aid import Binding
 from shared.domain.policy import PolicyBook
 from shared.postgres.queries import load_queries
 

@@ -1,20 +1,16 @@
-"""The rule. Everything that decides who pays lives in this file, and nothing here does anything but decide.
+"""The rule: what becomes of a request. Nothing here does anything but decide; the choice among relatives is
+shared.domain.mutual_aid, where the binding service finds it too.
 
 No I/O, no clock, no await: a request and a position go in, a verdict comes out. Guards stand in the contract's order
 of precedence, one reason each. Source: contract.md, "How a settlement is decided"; domain.md, rules 1-11.
 """
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from pydantic_core import from_json
 
 from services.settlement.model import (
-    Account,
-    Candidate,
-    Considered,
     Contra,
     Decision,
     Entry,
@@ -24,8 +20,8 @@ from services.settlement.model import (
     Sender,
     Verdict,
 )
-from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
-from shared.domain.policy import NEVER_COVERED, Funds, RegionPolicy
+from shared.domain.enrolment import InstitutionKind, Insurance
+from shared.domain.mutual_aid import PATIENT_GUARDS, Bill, Candidate, Choice, choose, first_broken, own_money
 from shared.domain.reasons import Reason
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import OCCURRED_AHEAD_MAX, Operation, Outcome, Request
@@ -42,15 +38,6 @@ MAY_SEND: dict[Operation, frozenset[InstitutionKind]] = {
     Operation.CREDIT: frozenset({InstitutionKind.AGENCY}),
     Operation.LOOKUP: frozenset(InstitutionKind),
 }
-
-# Why a candidate is out, from farthest from success to nearest.
-CANDIDATE_REASONS = (
-    Reason.REGION_NOT_CONNECTED,
-    Reason.PAYER_NOT_ELIGIBLE,
-    Reason.PAYER_ACCOUNT_FROZEN,
-    Reason.EXPENSE_NOT_SHARED,
-    Reason.AUTHORISED_LIMIT_EXCEEDED,
-)
 
 
 def decide(request: Request, position: Position) -> Verdict:
@@ -127,20 +114,18 @@ def refuse_institution(operation: Operation, position: Position) -> Reason | Non
 
 def settle(request: SettleRequest, position: Position) -> Decision:
     """Own account, then wallet, then one relative for the whole of what is left."""
-    if reason := refuse_person(request, position):
+    account, patient = position.account, position.patient
+    bill = Bill(request.expense_type, request.credential.person_id == request.person_id)
+    if reason := first_broken(PATIENT_GUARDS, patient, bill):
         known = reason is Reason.EXPENSE_NOT_COVERED
-        return Decision(Outcome.DECLINED, reason, own_balance_fen=position.account.personal_fen if known else None)
+        return Decision(Outcome.DECLINED, reason, own_balance_fen=account.personal_fen if known else None)
 
-    account = position.account
-    own_fen = min(account.personal_fen, request.amount_fen) if pays_own(request, position) else 0
-    wallet_fen = min(account.wallet_fen, request.amount_fen - own_fen)
+    own_fen, wallet_fen = own_money(patient, account, request.amount_fen, use_own_account=request.use_own_account)
     shortfall_fen = request.amount_fen - own_fen - wallet_fen
-
-    considered: tuple[Considered, ...] = ()
-    payer: Candidate | None = None
-    reason = None
+    choice = Choice()
     if shortfall_fen > 0:
-        payer, reason, considered = ask_mutual_aid(request, position, shortfall_fen)
+        choice = ask_mutual_aid(request, position, replace(bill, shortfall_fen=shortfall_fen))
+    payer, reason = choice.payer, choice.reason
 
     policy = position.policy.name if position.policy else None
     cash_fen = 0 if payer or shortfall_fen == 0 else shortfall_fen
@@ -151,7 +136,7 @@ def settle(request: SettleRequest, position: Position) -> Decision:
             Outcome.DECLINED,
             reason,
             own_balance_fen=account.personal_fen,
-            considered=considered,
+            considered=choice.considered,
             policy=policy,
         )
 
@@ -167,103 +152,15 @@ def settle(request: SettleRequest, position: Position) -> Decision:
         payer_id=payer.binding.payer.person_id if payer else None,
         own_balance_fen=account.personal_fen - own_fen,
         entries=tuple(entries),
-        considered=considered,
+        considered=choice.considered,
         policy=policy,
     )
 
 
-def refuse_person(request: SettleRequest, position: Position) -> Reason | None:
-    if position.patient is None:
-        return Reason.PERSON_UNKNOWN
-    if request.credential.person_id != request.person_id:
-        return Reason.CREDENTIAL_MISMATCH
-    if position.patient.status is not EnrolmentStatus.ACTIVE:
-        return Reason.PERSON_NOT_INSURED
-    if request.expense_type in NEVER_COVERED:
-        return Reason.EXPENSE_NOT_COVERED
-    return None
-
-
-def pays_own(request: SettleRequest, position: Position) -> bool:
-    patient = position.patient
-    return request.use_own_account and patient is not None and patient.is_active_employee and not patient.account_frozen
-
-
-def ask_mutual_aid(
-    request: SettleRequest, position: Position, shortfall_fen: int
-) -> tuple[Candidate | None, Reason | None, tuple[Considered, ...]]:
-    """The one relative who pays the whole shortfall, or why there is none; and everybody who was considered."""
+def ask_mutual_aid(request: SettleRequest, position: Position, bill: Bill) -> Choice:
     if not request.use_mutual_aid:
-        return None, Reason.MUTUAL_AID_NOT_REQUESTED, ()
-    if not position.candidates:
-        return None, Reason.KINSHIP_ACCOUNT_ONLY if position.kinship_linked else Reason.NO_BINDING, ()
-
-    considered = tuple(consider(request, candidate, shortfall_fen) for candidate in position.candidates)
-    ranked = [
-        (rank(seen), candidate, seen)
-        for candidate, seen in zip(position.candidates, considered, strict=True)
-        if seen.out is None
-    ]
-    if not ranked:
-        nearest = max((seen.out for seen in considered if seen.out), key=CANDIDATE_REASONS.index)
-        return None, nearest, considered
-
-    _, richest, seen = min(ranked, key=lambda each: each[0])
-    if seen.usable_fen == 0:
-        return None, Reason.PAYER_BALANCE_ZERO, considered
-    if seen.usable_fen < shortfall_fen:
-        return None, Reason.RICHEST_PAYER_INSUFFICIENT, considered
-    return richest, None, considered
-
-
-def rank(seen: Considered) -> tuple[int, datetime, UUID]:
-    """Most usable balance first; ties: the binding made earliest, then the smallest binding id."""
-    return -seen.usable_fen, seen.bound_at, seen.binding_id
-
-
-def consider(request: SettleRequest, candidate: Candidate, shortfall_fen: int) -> Considered:
-    left_fen = limit_left(candidate)
-    return Considered(
-        binding_id=candidate.binding.binding_id,
-        payer_id=candidate.binding.payer.person_id,
-        usable_fen=usable(candidate.account, candidate.policy.policy),
-        policy=candidate.policy.name,
-        bound_at=candidate.binding.bound_at,
-        out=refuse_candidate(request, candidate, left_fen, shortfall_fen),
-        limit_left_fen=left_fen,
-    )
-
-
-def refuse_candidate(
-    request: SettleRequest, candidate: Candidate, left_fen: int | None, shortfall_fen: int
-) -> Reason | None:
-    if not candidate.connected:
-        return Reason.REGION_NOT_CONNECTED
-    if candidate.payer is None or not candidate.payer.is_active_employee:
-        return Reason.PAYER_NOT_ELIGIBLE
-    if candidate.payer.account_frozen:
-        return Reason.PAYER_ACCOUNT_FROZEN
-    if request.expense_type not in candidate.policy.policy.shared_expense_types:
-        return Reason.EXPENSE_NOT_SHARED
-    if left_fen is not None and left_fen < shortfall_fen:
-        return Reason.AUTHORISED_LIMIT_EXCEEDED
-    return None
-
-
-def limit_left(candidate: Candidate) -> int | None:
-    """What this binding may still use in this calendar year; None where neither binding nor policy limits it."""
-    limits = [
-        limit
-        for limit in (candidate.binding.annual_limit_fen, candidate.policy.policy.annual_limit_fen)
-        if limit is not None
-    ]
-    return max(min(limits) - candidate.used_fen, 0) if limits else None
-
-
-def usable(account: Account, policy: RegionPolicy) -> int:
-    """The funds that the payer's region lets be shared, less what it must keep, never below 0."""
-    shared_fen = account.prior_years_fen if policy.funds is Funds.PRIOR_YEARS else account.personal_fen
-    return max(shared_fen - policy.keep_fen, 0)
+        return Choice(reason=Reason.MUTUAL_AID_NOT_REQUESTED)
+    return choose(position.candidates, bill, kinship_linked=position.kinship_linked)
 
 
 def own_entry(position: Position, own_fen: int, wallet_fen: int) -> Entry:

@@ -1,5 +1,6 @@
 """How a person is insured, and what an institution is: words that both services speak."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -14,6 +15,20 @@ class EnrolmentStatus(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """How a person is insured: no name, no ID number."""
+
+    region_code: str
+    insurance: Insurance
+    status: EnrolmentStatus
+    account_frozen: bool = False
+
+    @property
+    def is_active_employee(self) -> bool:
+        return self.insurance is Insurance.EMPLOYEE and self.status is EnrolmentStatus.ACTIVE
 
 
 class InstitutionKind(StrEnum):

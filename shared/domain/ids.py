@@ -3,12 +3,20 @@
 import re
 from datetime import datetime
 from hashlib import blake2b
+from typing import NamedTuple
 from uuid import UUID
 
 PERSON_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 INSTITUTION_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 PUBLIC_ID = re.compile(r"([0-9]{2})-([0-9a-f]{32})")
+
+
+class PersonKey(NamedTuple):
+    """A person within the province that insures them. Accounts are locked in the order of these keys."""
+
+    province: int
+    person_id: str
 
 
 def time_ordered_uuid(moment: datetime, *name: str) -> UUID:

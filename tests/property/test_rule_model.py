@@ -7,8 +7,11 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from services.settlement.batch import Batch
-from services.settlement.model import Account, Binding, Decision, Incoming, PersonKey
+from services.settlement.model import Decision, Incoming
 from services.settlement.rules import decide
+from shared.domain.accounts import Account
+from shared.domain.ids import PersonKey
+from shared.domain.mutual_aid import Binding
 from shared.domain.policy import SHIPPED, shipped_policies
 from tests.support import naive_rule
 from tests.support.builders import PATIENT, batch, earlier, enrolment, policy, quote, settle

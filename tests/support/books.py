@@ -5,15 +5,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.settlement.batch import Batch
-from services.settlement.model import (
-    Account,
-    Decision,
-    Facts,
-    PersonKey,
-    RequestName,
-    Resolution,
-    StoredDecision,
-)
+from services.settlement.model import Decision, Facts, RequestName, Resolution, StoredDecision
+from shared.domain.accounts import Account
+from shared.domain.ids import PersonKey
 from tests.support.builders import PATIENT, PROVINCE, batch, binding, enrolment, policy
 
 MOTHER, FATHER = PersonKey(PROVINCE, "mother"), PersonKey(PROVINCE, "father")

@@ -7,23 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from services.settlement.batch import Batch
-from services.settlement.model import (
-    Account,
-    Binding,
-    Candidate,
-    Decision,
-    Enrolment,
-    Facts,
-    Incoming,
-    Institution,
-    PersonKey,
-    Position,
-    Sender,
-    StoredDecision,
-    Verdict,
-)
+from services.settlement.model import Decision, Facts, Incoming, Institution, Position, Sender, StoredDecision, Verdict
 from services.settlement.rules import decide
-from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
+from shared.domain.accounts import Account
+from shared.domain.enrolment import Enrolment, EnrolmentStatus, InstitutionKind, Insurance
+from shared.domain.ids import PersonKey
+from shared.domain.mutual_aid import Binding, Candidate
 from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.settlement.model import Account
+from shared.domain.accounts import Account
 from shared.domain.reasons import TEXTS, Reason
 from tests.support.builders import NOW, PATIENT, answered, batch, credit, enrolment, family, settle
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.settlement.model import Account, PersonKey
+from shared.domain.accounts import Account
+from shared.domain.ids import PersonKey
 from tests.support.builders import (
     PATIENT,
     PAYER,

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.settlement.model import Account, Decision
+from services.settlement.model import Decision
+from shared.domain.accounts import Account
 from tests.support.builders import PATIENT, candidate, decided, policy, position, quote, settle
 
 

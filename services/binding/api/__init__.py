@@ -1,0 +1,10 @@
+"""The HTTP edge: who may ask, what they sent, what they get. Source: contract.md, "Binding service, HTTP"."""
+
+from fastapi import APIRouter
+
+from services.binding.api import bindings, facts, kinship
+from services.binding.api.door import REFUSALS
+
+router = APIRouter(prefix="/v1", responses=REFUSALS)
+for room in (facts, bindings, kinship):
+    router.include_router(room.router)

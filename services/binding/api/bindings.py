@@ -1,0 +1,85 @@
+"""Bindings: who pays for whom."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from services.binding.api.door import Asker, Content, Cursor, Desk, IdempotencyKey, Limit, after, allow, either, respond
+from services.binding.handler import Change
+from services.binding.model import Binding, Refused
+from services.binding.problems import FieldProblem, Problem
+from services.binding.resources import BindingIn, BindingOut, EndIn, Page
+from shared.domain.ids import PERSON_ID_PATTERN
+from shared.domain.reasons import Reason
+from shared.domain.roles import Role
+from shared.domain.times import shanghai_date
+
+router = APIRouter()
+
+
+@router.post("/bindings", response_model=BindingOut, tags=["bindings"], status_code=201)
+async def bind(
+    asked: BindingIn, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Lets `payer_id` pay for `beneficiary_id`. A refusal names every reason that applies."""
+    allow(caller, Role.CLERK, person_id=asked.payer_id)
+    today = shanghai_date(desk.clock())
+    if asked.valid_until is not None and asked.valid_until <= (asked.valid_from or today):
+        raise Problem(
+            Reason.INVALID,
+            fields=[FieldProblem(field="valid_until", problem="must be later than valid_from")],
+        )
+
+    async def work(change: Change) -> BindingOut | Refused:
+        made = await desk.bind(change, caller, asked)
+        return made if isinstance(made, Refused) else _binding_out(made)
+
+    return respond(await desk.once(caller, idempotency_key, content, 201, work))
+
+
+@router.get("/bindings", tags=["bindings"])
+async def list_bindings(
+    caller: Asker,
+    desk: Desk,
+    payer_id: Annotated[str | None, Query(pattern=PERSON_ID_PATTERN)] = None,
+    beneficiary_id: Annotated[str | None, Query(pattern=PERSON_ID_PATTERN)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[BindingOut]:
+    """A person's bindings, those that are over included, in the order in which they were made."""
+    person_id, side = either(payer_id=payer_id, beneficiary_id=beneficiary_id)
+    allow(caller, Role.CLERK, person_id=person_id)
+    found = await desk.bindings_of(person_id, side=side, after=after(cursor), limit=limit + 1)
+    last = found[limit - 1].binding_id if len(found) > limit else None
+    return Page(items=[_binding_out(each) for each in found[:limit]], next=last)
+
+
+@router.post("/bindings/{binding_id}/end", response_model=BindingOut, tags=["bindings"])
+async def end_binding(
+    binding_id: Annotated[str, Path(max_length=64)],
+    caller: Asker,
+    desk: Desk,
+    content: Content,
+    asked: EndIn | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Ends a binding on a date, today if left out. From that day on it pays for nothing."""
+    end_date = asked.end_date if asked else None
+    if end_date is not None and end_date < shanghai_date(desk.clock()):
+        raise Problem(Reason.INVALID, fields=[FieldProblem(field="end_date", problem="must be today at the earliest")])
+
+    async def work(change: Change) -> BindingOut | Refused:
+        binding = await desk.binding(change, binding_id)
+        if isinstance(binding, Refused):
+            # A stranger does not learn which ids exist.
+            allow(caller, Role.CLERK, Role.MEMBER)
+            return binding
+        allow(caller, Role.CLERK, person_id=binding.payer_id)
+        ended = await desk.end(change, caller, binding, end_date)
+        return ended if isinstance(ended, Refused) else _binding_out(ended)
+
+    return respond(await desk.once(caller, idempotency_key, content, 200, work))
+
+
+def _binding_out(binding: Binding) -> BindingOut:
+    return BindingOut.model_validate(binding, from_attributes=True)

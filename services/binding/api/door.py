@@ -1,0 +1,96 @@
+"""What every call passes first: who asks, what they sent, and how they are told no."""
+
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Header, Path, Query, Request, Response
+
+from services.binding.bindings import FIRST
+from services.binding.handler import Answered, Handler
+from services.binding.model import Caller, Refused
+from services.binding.problems import FieldProblem, Problem, ProblemDetails
+from shared.domain.ids import PERSON_ID_PATTERN, parse_public_id
+from shared.domain.reasons import Reason
+from shared.domain.roles import Role
+
+LIMIT_MAX = 200
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemDetails, "content": {"application/problem+json": {}}, "description": text}
+    for status, text in {
+        401: "no valid bearer token",
+        403: "this token may not do that",
+        404: "there is no such thing",
+        409: "refused; every reason that applies is named",
+        422: "wrong in itself; the fields are named",
+        503: "the database is away; try again",
+    }.items()
+}
+
+
+def desk_of(request: Request) -> Handler:
+    desk: Handler = request.app.state.handler
+    return desk
+
+
+def caller_of(request: Request, authorization: Annotated[str | None, Header()] = None) -> Caller:
+    caller: Caller | None = request.app.state.authenticator.caller(authorization)
+    if caller is None:
+        raise Problem(Reason.UNAUTHENTICATED)
+    return caller
+
+
+async def content_of(request: Request) -> bytes:
+    """What an Idempotency-Key stands for: the method, the path and the body."""
+    return b"\n".join([request.method.encode(), request.url.path.encode(), await request.body()])
+
+
+Desk = Annotated[Handler, Depends(desk_of)]
+Asker = Annotated[Caller, Depends(caller_of)]
+Content = Annotated[bytes, Depends(content_of)]
+PersonPath = Annotated[str, Path(pattern=PERSON_ID_PATTERN)]
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Cursor = Annotated[str | None, Query(max_length=64)]
+
+Good = TypeVar("Good")
+
+
+def allow(caller: Caller, *roles: Role, person_id: str | None = None) -> None:
+    """Lets these roles pass, and a member who is that person. Raises Problem(forbidden)."""
+    if caller.role in roles or (person_id is not None and caller.is_person(person_id)):
+        return
+    raise Problem(Reason.FORBIDDEN)
+
+
+def granted(result: Good | Refused) -> Good:
+    if isinstance(result, Refused):
+        raise Problem(*result.reasons)
+    return result
+
+
+def respond(result: Answered | Refused) -> Response:
+    answered = granted(result)
+    return Response(orjson.dumps(answered.body), status_code=answered.status, media_type="application/json")
+
+
+def either(**sides: str | None) -> tuple[str, str]:
+    """The person asked for and the side they are on, of two query parameters named <side>_id."""
+    given = [(person_id, name.removesuffix("_id")) for name, person_id in sides.items() if person_id is not None]
+    if len(given) != 1:
+        problem = f"give either {' or '.join(sides)}"
+        raise Problem(Reason.INVALID, fields=[FieldProblem(field=name, problem=problem) for name in sides])
+    return given[0]
+
+
+def after(cursor: str | None) -> UUID:
+    if cursor is None:
+        return FIRST
+    place = parse_public_id(cursor)
+    if place is None:
+        raise Problem(
+            Reason.INVALID,
+            fields=[FieldProblem(field="cursor", problem="must be the `next` of an earlier page")],
+        )
+    return place[1]

@@ -1,0 +1,75 @@
+"""Kinship links: who may show whose code. They move no money."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from services.binding.api.door import (
+    Asker,
+    Content,
+    Cursor,
+    Desk,
+    IdempotencyKey,
+    Limit,
+    after,
+    allow,
+    either,
+    granted,
+    respond,
+)
+from services.binding.handler import Change
+from services.binding.model import KinshipLink, Refused
+from services.binding.resources import (
+    KinshipLinkIn,
+    KinshipLinkOut,
+    Page,
+)
+from shared.domain.ids import PERSON_ID_PATTERN
+from shared.domain.roles import Role
+
+router = APIRouter()
+
+
+@router.post("/kinship-links", response_model=KinshipLinkOut, tags=["kinship links"], status_code=201)
+async def link(
+    asked: KinshipLinkIn, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Lets the holder show somebody's code on a phone. It moves no money: to pay for a relative, make a binding."""
+    allow(caller, Role.CLERK, person_id=asked.holder_id)
+
+    async def work(change: Change) -> KinshipLinkOut | Refused:
+        made = await desk.link(change, caller, asked)
+        return made if isinstance(made, Refused) else _link_out(made)
+
+    return respond(await desk.once(caller, idempotency_key, content, 201, work))
+
+
+@router.get("/kinship-links", tags=["kinship links"])
+async def list_links(
+    caller: Asker,
+    desk: Desk,
+    holder_id: Annotated[str | None, Query(pattern=PERSON_ID_PATTERN)] = None,
+    shown_id: Annotated[str | None, Query(pattern=PERSON_ID_PATTERN)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[KinshipLinkOut]:
+    """The standing kinship links of a person, as the holder or as the one whose code is shown."""
+    person_id, side = either(holder_id=holder_id, shown_id=shown_id)
+    allow(caller, Role.CLERK, person_id=person_id)
+    found = await desk.links_of(person_id, side=side, after=after(cursor), limit=limit + 1)
+    last = found[limit - 1].kinship_link_id if len(found) > limit else None
+    return Page(items=[_link_out(each) for each in found[:limit]], next=last)
+
+
+@router.delete("/kinship-links/{kinship_link_id}", tags=["kinship links"], status_code=204)
+async def unlink(kinship_link_id: Annotated[str, Path(max_length=64)], caller: Asker, desk: Desk) -> None:
+    """Ends a kinship link."""
+    allow(caller, Role.CLERK, Role.MEMBER)
+    async with desk.change() as change:
+        found = granted(await desk.kinship_link(change, kinship_link_id))
+        allow(caller, Role.CLERK, person_id=found.holder_id)
+        await desk.unlink(change, found)
+
+
+def _link_out(link: KinshipLink) -> KinshipLinkOut:
+    return KinshipLinkOut.model_validate(link, from_attributes=True)

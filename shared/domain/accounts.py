@@ -1,0 +1,38 @@
+"""One person's money, in fen: the personal account's two parts, and the wallet."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Parts(Protocol):
+    """A change of each part of an account."""
+
+    @property
+    def current_year_fen(self) -> int: ...
+    @property
+    def prior_years_fen(self) -> int: ...
+    @property
+    def wallet_fen(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Balances: this year's contributions, earlier years' balance, and what relatives have put into the wallet."""
+
+    current_year_fen: int = 0
+    prior_years_fen: int = 0
+    wallet_fen: int = 0
+
+    @property
+    def personal_fen(self) -> int:
+        return self.current_year_fen + self.prior_years_fen
+
+    def plus(self, change: Parts) -> "Account":
+        return Account(
+            self.current_year_fen + change.current_year_fen,
+            self.prior_years_fen + change.prior_years_fen,
+            self.wallet_fen + change.wallet_fen,
+        )
+
+
+EMPTY = Account()
