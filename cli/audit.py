@@ -24,6 +24,9 @@ CHINESE = {
     "every_movement_was_decided": "每笔变动都有裁定依据",
     "every_decision_moved_what_it_says": "结算裁定与实际扣款一致",
     "every_credit_moved_what_it_says": "划入裁定与实际入账一致",
+    "every_transfer_moved_what_it_says": "每笔钱包转账与实际进出一致",
+    "every_arrival_was_given": "每笔到账、退回都有对应的转账",
+    "a_year_turns_once": "每个账户每年至多结转一次",
     "answers_add_up": "各支付项之和等于总金额",
     "one_payer_per_settlement": "每笔结算至多一位共济人",
     "the_payer_was_the_richest": "付款人是余额最多的共济人",
@@ -56,7 +59,7 @@ async def prove(url: str) -> dict[str, Any]:
             totals = dict((await connection.fetch(SQL["totals"]))[0])
     finally:
         await connection.close()
-    conserved = totals["held_fen"] + totals["payable_fen"] == totals["contributed_fen"]
+    conserved = totals["held_fen"] + totals["payable_fen"] + totals["in_transit_fen"] == totals["contributed_fen"]
     return {
         "holds": conserved and not any(broken.values()),
         "conserved": conserved,
@@ -75,10 +78,10 @@ def show(found: dict[str, Any], say: Speech) -> None:
         for row in rows:
             console.print(f"           {row}")
     totals = found["totals"]
-    sums = say("held + payable = contributed", "账户结余 + 应付机构 = 划入总额")
+    sums = say("held + payable + in transit = contributed", "账户结余 + 应付机构 + 转账在途 = 划入总额")
     console.print(f"  {_mark(found['conserved'], say)} {sums}: ", end="")
     console.print(
-        f"{yuan(totals['held_fen'])} + {yuan(totals['payable_fen'])} = {yuan(totals['contributed_fen'])} "
+        f"{yuan(totals['held_fen'])} + {yuan(totals['payable_fen'])} + {yuan(totals['in_transit_fen'])} = {yuan(totals['contributed_fen'])} "
         + say("yuan", "元")
     )
     console.print(

@@ -55,7 +55,7 @@ LEFT JOIN ledger.decisions AS decision
     ON decision.province = entry.province
     AND decision.institution_id = entry.institution_id
     AND decision.request_id = entry.request_id
-WHERE decision.movement_id IS DISTINCT FROM entry.movement_id;
+WHERE entry.institution_id IS NOT NULL AND decision.movement_id IS DISTINCT FROM entry.movement_id;
 
 -- name: every_decision_moved_what_it_says
 -- What an answer says was paid is what the entries took, and from whom.
@@ -107,6 +107,58 @@ WHERE
             )
         )
     );
+
+-- name: every_transfer_moved_what_it_says
+-- A transfer took from the giver what it says, and went once: to the receiver's wallet, back, or nowhere yet.
+SELECT
+    transfer.province,
+    transfer.transfer_id,
+    transfer.state,
+    given.current_year_fen,
+    given.prior_years_fen,
+    ended.person_id,
+    ended.contra_fen
+FROM ledger.transfers AS transfer
+LEFT JOIN ledger.entries AS given
+    ON given.province = transfer.province
+    AND given.movement_id = transfer.transfer_id
+    AND given.person_id = transfer.from_person_id
+    AND given.kind = 'transfer'
+LEFT JOIN ledger.entries AS ended
+    ON ended.movement_id = transfer.closed_movement_id
+    AND (ended.province, ended.person_id, ended.kind) = (
+        CASE transfer.state WHEN 'arrived' THEN transfer.to_province ELSE transfer.province END,
+        CASE transfer.state WHEN 'arrived' THEN transfer.to_person_id ELSE transfer.from_person_id END,
+        CASE transfer.state WHEN 'arrived' THEN 'arrival' ELSE 'return' END
+    )
+WHERE
+    (given.current_year_fen, given.prior_years_fen)
+    IS DISTINCT FROM (-transfer.current_year_fen, -transfer.prior_years_fen)
+    OR coalesce(ended.contra_fen, 0) <> CASE
+        WHEN transfer.state IN ('arrived', 'returned') THEN -(transfer.current_year_fen + transfer.prior_years_fen)
+        ELSE 0
+    END;
+
+-- name: every_arrival_was_given
+-- Nothing arrives or returns that no transfer sent, and a decided transfer is there.
+SELECT entry.province, entry.movement_id, entry.person_id, entry.kind
+FROM ledger.entries AS entry
+LEFT JOIN ledger.transfers AS transfer
+    ON transfer.province = entry.province AND transfer.transfer_id = entry.movement_id
+WHERE entry.kind = 'transfer' AND transfer.transfer_id IS NULL
+UNION ALL
+SELECT entry.province, entry.movement_id, entry.person_id, entry.kind
+FROM ledger.entries AS entry
+LEFT JOIN ledger.transfers AS transfer ON transfer.closed_movement_id = entry.movement_id
+WHERE entry.kind IN ('arrival', 'return') AND transfer.transfer_id IS NULL;
+
+-- name: a_year_turns_once
+-- An account is rolled over at most once a year, and never again with money of the year before.
+SELECT province, person_id, date_part('year', moved_at AT TIME ZONE 'Asia/Shanghai') AS year, count(*) AS rollovers
+FROM ledger.entries
+WHERE kind = 'rollover'
+GROUP BY province, person_id, date_part('year', moved_at AT TIME ZONE 'Asia/Shanghai')
+HAVING count(*) > 1;
 
 -- name: answers_add_up
 -- own account + wallet + mutual aid + cash = amount.
@@ -165,4 +217,5 @@ SELECT
     (SELECT count(*) FROM ledger.decisions) AS decisions,
     (SELECT coalesce(sum(current_year_fen + prior_years_fen + wallet_fen), 0)::bigint FROM ledger.accounts) AS held_fen,
     (SELECT coalesce(sum(contra_fen), 0)::bigint FROM ledger.entries WHERE contra = 'payable') AS payable_fen,
+    (SELECT coalesce(sum(contra_fen), 0)::bigint FROM ledger.entries WHERE contra = 'in_transit') AS in_transit_fen,
     (SELECT coalesce(-sum(contra_fen), 0)::bigint FROM ledger.entries WHERE contra = 'contribution') AS contributed_fen;

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import asyncpg
 import typer
 
-from cli import audit, dead, demo, explain, policy, requests, stack
+from cli import audit, dead, demo, explain, policy, requests, rollover, stack
 from cli.environment import NotReachable
 from cli.speech import NO_ANSWER, USAGE, errors
 from deploy.devstack.failure import StackFailed
@@ -24,12 +24,13 @@ app = typer.Typer(
 )
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "The stack": (stack.up, stack.down, stack.env, stack.token, stack.migrate, demo.demo, demo.play),
-    "Requests": (requests.settle, requests.quote, requests.credit, requests.lookup),
+    "Requests": (requests.settle, requests.quote, requests.credit, requests.transfer, requests.lookup),
     "Proof": (explain.explain, audit.audit),
 }
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.command(rich_help_panel="Operation")(rollover.rollover)
 app.add_typer(policy.app, name="policy", rich_help_panel="Operation")
 app.add_typer(dead.app, name="dead", rich_help_panel="Operation")
 

@@ -1,4 +1,4 @@
-"""settle, quote, credit, lookup: one request through the broker, its answer printed."""
+"""settle, quote, credit, transfer, lookup: one request through the broker, its answer printed."""
 
 import asyncio
 import secrets
@@ -21,6 +21,7 @@ from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
+from shared.messages.transfer import TransferRequest
 from shared.rabbit.client import client
 
 Institution = Annotated[str, typer.Option("--institution", "-i", help="Who sends the request.")]
@@ -112,6 +113,30 @@ def credit(
     _ask(CreditRequest, asked, timeout, as_json, lang)
 
 
+def transfer(
+    institution: Annotated[str, typer.Option("--institution", "-i", help="The agency or gateway.")],
+    region: Annotated[str, typer.Option("--region", "-r", help="Six digits: where the giver is insured.")],
+    giver: Annotated[str, typer.Option("--from", help="Whose personal account gives.")],
+    receiver: Annotated[str, typer.Option("--to", help="Whose wallet receives.")],
+    amount_fen: Amount,
+    to_region: Annotated[str | None, typer.Option(help="Where the receiver is insured; else --region.")] = None,
+    request_id: RequestId = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Give to a relative's wallet, in any province; it returns if the receiver does not accept it in time."""
+    asked = {
+        **_common(institution, region, request_id, occurred_at),
+        "from_person_id": giver,
+        "to_person_id": receiver,
+        "to_insured_region": to_region or region,
+        "amount_fen": amount_fen,
+    }
+    _ask(TransferRequest, asked, timeout, as_json, lang)
+
+
 def lookup(
     institution: Institution,
     region: Region,
@@ -173,7 +198,11 @@ def _show(answer: dict[str, Any], lang: str | None) -> None:
         text = TEXTS[Reason(reason)]
         console.print(f"  {reason}: {say(text.english, answer['reason_text'])}")
     shown = {name: f"{yuan(value):>16} {say('yuan', '元')}" for name, value in answer.items() if _is_money(name, value)}
-    shown |= {name: answer[name] for name in ("payer_id", "settlement_id", "request_id") if answer.get(name)}
+    shown |= {
+        name: answer[name]
+        for name in ("payer_id", "settlement_id", "transfer_id", "accept_by", "request_id")
+        if answer.get(name)
+    }
     if original := answer.get("original"):
         shown["original"] = f"{original['operation']} {original['outcome']}"
     for name, value in shown.items():

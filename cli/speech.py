@@ -34,6 +34,8 @@ OUTCOMES = {
     "declined": "未支付",
     "rejected": "不予受理",
     "credited": "已划入",
+    "transferred": "已转入",
+    "pending": "待接收",
     "found": "已找到",
     "not_found": "未找到",
 }
@@ -49,6 +51,8 @@ FIELDS = {
     "refunded_fen": "已退金额",
     "payer_id": "共济人",
     "settlement_id": "结算编号",
+    "transfer_id": "转账编号",
+    "accept_by": "接收期限",
     "request_id": "流水号",
     "original": "原交易",
 }

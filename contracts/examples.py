@@ -70,6 +70,28 @@ EXAMPLES: dict[Operation, dict[str, dict[str, Any]]] = {
             "prior_years_fen": 0,
         },
     },
+    Operation.TRANSFER: {
+        "request": {
+            **ENVELOPE,
+            "request_id": "20261122-gift-3",
+            "institution_id": "G12000000001",
+            "insured_region": "120100",
+            "from_person_id": "P120100000007",
+            "to_person_id": "P130100000042",
+            "to_insured_region": "130100",
+            "amount_fen": 50000,
+        },
+        "answer": {
+            **ANSWERED,
+            "operation": "transfer",
+            "request_id": "20261122-gift-3",
+            "institution_id": "G12000000001",
+            "outcome": "pending",
+            "transfer_id": "12-019ac0ffee007abc8def0123456789ab",
+            "amount_fen": 50000,
+            "accept_by": "2026-11-22T22:00:00Z",
+        },
+    },
     Operation.LOOKUP: {
         "request": {**ENVELOPE, "request_id": "ask-1", "original_request_id": "20261122-000017"},
         "answer": {

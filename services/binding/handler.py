@@ -11,8 +11,18 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from services.binding import bindings, registry, rules
-from services.binding.model import Binding, BindingPosition, Caller, KinshipLink, Person, Proposal, Refused
+from services.binding import bindings, registry, rules, transfers
+from services.binding.model import (
+    Binding,
+    BindingPosition,
+    Caller,
+    KinshipLink,
+    Person,
+    Proposal,
+    Refused,
+    Transfer,
+    TransferState,
+)
 from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn
 from services.binding.sealing import Sealer
 from shared.domain.ids import parse_public_id, time_ordered_uuid
@@ -249,6 +259,30 @@ class Handler:
     async def links_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[KinshipLink]:
         async with self.pool.acquire() as connection:
             return await bindings.list_links(connection, person_id, side=side, after=after, limit=limit)
+
+    # ---- the wallet ----
+
+    async def transfer(self, change: Change, transfer_id: str) -> Transfer | Refused:
+        place = parse_public_id(transfer_id)
+        return (place and await transfers.find(change.connection, *place)) or MISSING
+
+    async def accept(self, change: Change, caller: Caller, transfer: Transfer) -> Transfer | Refused:
+        """The transfer, accepted. It is looked at again once the worker can no longer return it."""
+        connection = change.connection
+        await take_exclusively(connection, {transfer.province, transfer.to_province})
+        found = await transfers.find(connection, transfer.province, transfer.row_id)
+        assert found
+        if found.state is TransferState.ACCEPTED:
+            return found
+        receiver = await registry.person(connection, found.to_person_id)
+        if reasons := rules.refuse_acceptance(found, receiver, change.now):
+            return Refused(reasons)
+        await transfers.accept(connection, found, change.now, caller.subject)
+        return replace(found, state=TransferState.ACCEPTED, accepted_at=change.now)
+
+    async def transfers_of(self, person_id: str, *, sides: tuple[str, ...], before: UUID, limit: int) -> list[Transfer]:
+        async with self.pool.acquire() as connection:
+            return await transfers.list_of(connection, person_id, sides=sides, before=before, limit=limit)
 
     async def _position(self, change: Change, proposal: Proposal) -> BindingPosition:
         connection = change.connection

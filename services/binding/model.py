@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from uuid import UUID
 
 from shared.domain.enrolment import EnrolmentStatus, Insurance
@@ -118,3 +119,32 @@ class Refused:
     """Why not: every reason that applies, the first one first."""
 
     reasons: tuple[Reason, ...]
+
+
+class TransferState(StrEnum):
+    """Pending until the receiver accepts or it returns."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Money on its way from a personal account to a relative's wallet."""
+
+    province: int
+    row_id: UUID
+    from_person_id: str
+    to_province: int
+    to_person_id: str
+    amount_fen: int
+    state: TransferState
+    made_at: datetime
+    accept_by: datetime
+    accepted_at: datetime | None
+    returned_at: datetime | None
+
+    @property
+    def transfer_id(self) -> str:
+        return public_id(self.province, self.row_id)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from services.binding.model import TransferState
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN
 from shared.domain.money import AMOUNT_MAX_FEN
@@ -132,6 +133,20 @@ class KinshipLinkOut(BaseModel):
     holder_id: str
     shown_id: str
     linked_at: datetime
+
+
+class TransferOut(BaseModel):
+    """Money on its way to a relative's wallet: pending until the receiver accepts, or returned at `accept_by`."""
+
+    transfer_id: str
+    from_person_id: str
+    to_person_id: str
+    amount_fen: int
+    state: TransferState
+    made_at: datetime
+    accept_by: datetime
+    accepted_at: datetime | None
+    returned_at: datetime | None
 
 
 class FreezeOut(BaseModel):

@@ -4,9 +4,9 @@ Source: contract.md, "A refused binding"; domain.md, rules 1, 7, 10 and 11.
 """
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from services.binding.model import Binding, BindingPosition, Proposal
+from services.binding.model import Binding, BindingPosition, Person, Proposal, Transfer, TransferState
 from shared.domain.enrolment import EnrolmentStatus, Insurance
 from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
@@ -85,4 +85,16 @@ def refuse_end(binding: Binding, end_date: date, policy: PolicyVersion) -> tuple
     """Some regions refuse an end in a binding's first days."""
     if end_date < binding.valid_from + timedelta(days=policy.policy.unbind_after_days):
         return (Reason.BOUND_TOO_RECENTLY,)
+    return ()
+
+
+def refuse_acceptance(transfer: Transfer, receiver: Person | None, now: datetime) -> tuple[Reason, ...]:
+    """Why a pending transfer cannot be accepted any more, or not by somebody in this position."""
+    if transfer.state is TransferState.RETURNED or now >= transfer.accept_by:
+        return (Reason.TRANSFER_RETURNED,)
+    insured = receiver and receiver.province == transfer.to_province and receiver.status is EnrolmentStatus.ACTIVE
+    if not receiver or not insured:
+        return (Reason.BENEFICIARY_NOT_INSURED,)
+    if receiver.account_frozen:
+        return (Reason.PAYER_ACCOUNT_FROZEN,)
     return ()

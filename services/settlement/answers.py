@@ -9,11 +9,12 @@ from pydantic_core import from_json
 from services.settlement.model import Decision, Incoming, Rejection, Replay, StoredDecision, Verdict
 from shared.domain.ids import public_id
 from shared.domain.reasons import TEXTS, Reason
-from shared.messages.catalogue import CATALOGUE, Malformed
+from shared.messages.catalogue import CATALOGUE, AnswerType, Malformed
 from shared.messages.credit import CreditAnswer
 from shared.messages.envelope import Answer, Operation, Outcome
 from shared.messages.lookup import LookupAnswer
 from shared.messages.settle import SettleAnswer, SettleRequest
+from shared.messages.transfer import TransferAnswer, TransferRequest
 
 
 def answer(incoming: Incoming, verdict: Verdict, movement_id: UUID | None, now: datetime) -> Answer:
@@ -81,6 +82,14 @@ def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, n
                 current_year_fen=after.current_year_fen if after else None,
                 prior_years_fen=after.prior_years_fen if after else None,
             )
+        case Operation.TRANSFER:
+            assert isinstance(request, TransferRequest)
+            return TransferAnswer(
+                **common,
+                transfer_id=public_id(incoming.name.province, movement_id) if movement_id else None,
+                amount_fen=request.amount_fen,
+                accept_by=decision.accept_by if decision.outcome is Outcome.PENDING else None,
+            )
         case Operation.LOOKUP:
             found = decision.original
             return LookupAnswer(**common, original=_as_sent(found) if found else None, cancelled=False, refunded_fen=0)
@@ -91,5 +100,5 @@ def _as_sent(stored: StoredDecision) -> dict[str, Any]:
     return content
 
 
-def _answer_type(operation: str | None) -> type[SettleAnswer] | type[CreditAnswer] | type[LookupAnswer]:
+def _answer_type(operation: str | None) -> AnswerType:
     return CATALOGUE[Operation(operation)].answer if operation in CATALOGUE else SettleAnswer

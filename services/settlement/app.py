@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.settlement.chores import Chores
 from services.settlement.consumer import Consumer
 from services.settlement.handler import Handler, ServersAway
 from services.settlement.settings import SettlementSettings
@@ -15,8 +16,8 @@ from shared.telemetry.probe import probe_app, serving
 
 log = structlog.get_logger()
 
-# One connection a lane, and one to ask whether the database is there.
-CONNECTIONS_MAX = 4
+# One connection a lane, one for the chores, and one to ask whether the database is there.
+CONNECTIONS_MAX = 5
 
 
 async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
@@ -43,7 +44,10 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
 
         await house.enter_async_context(serving(probe_app(readiness), settings.http_host, settings.http_port))
         log.info("started", http_port=settings.http_port)
+        chores = asyncio.create_task(Chores(pool, clock, settings.chores_every_s).run(stop))
         await _until_drained(consumer, stop, settings.drain_timeout_s)
+        chores.cancel()
+        await asyncio.wait({chores})
         log.info("stopped")
 
 

@@ -48,7 +48,7 @@ def _row(resolution: Resolution) -> tuple[Any, ...]:
         incoming.operation,
         decision.outcome,
         decision.reason,
-        resolution.movement_id,
+        resolution.movement.movement_id if resolution.movement else None,
         incoming.request.content(),
         _record(decision, resolution.locked),
         resolution.answer.model_dump_json(),

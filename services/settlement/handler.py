@@ -8,14 +8,15 @@ from typing import Any
 
 import structlog
 
-from services.settlement import decisions, ledger, registry
-from services.settlement.batch import INQUIRIES, Batch, original_of, subject_of
+from services.settlement import decisions, ledger, registry, transfers
+from services.settlement.batch import INQUIRIES, Batch, original_of, people_of, subject_of, touched
 from services.settlement.ledger import Hold
-from services.settlement.model import Decision, Facts, Incoming, Replay, Resolution
+from services.settlement.model import Decision, Facts, Incoming, Replay, Resolution, Transfer
 from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.credit import CreditRequest
+from shared.messages.transfer import TransferRequest
 from shared.postgres.authority import deciding
 from shared.postgres.trouble import Trouble, trouble_of
 
@@ -49,6 +50,18 @@ class Busy:
 
 
 Result = Resolution | Poisoned | Busy
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Transfers that have become their receivers'; `held`: those of whom somebody else is closing one."""
+
+    transfers: list[Transfer] = field(default_factory=list)
+    held: set[PersonKey] = field(default_factory=set)
+
+    @property
+    def receivers(self) -> set[PersonKey]:
+        return {each.receiver for each in self.transfers}
 
 
 @dataclass(slots=True)
@@ -112,24 +125,29 @@ class Handler:
             await self.pool.release(connection)
 
     async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
-        provinces = {incoming.name.province for incoming in batch}
+        provinces = {person.province for incoming in batch for person in people_of(incoming.request)}
+        provinces.update(incoming.name.province for incoming in batch)
         async with self._connection() as connection, deciding(connection, provinces):
             now = self.clock()
             work = await self._load(connection, batch, now, Hold.LOCK if wait else Hold.LOCK_FREE)
             results: list[Result] = [
                 Busy(incoming) if work.lacks(incoming) else work.decide(incoming) for incoming in batch
             ]
-            resolutions = [result for result in results if isinstance(result, Resolution)]
-            decided = [
-                resolution
-                for resolution in resolutions
-                if isinstance(resolution.verdict, Decision) and resolution.incoming.operation not in INQUIRIES
-            ]
-            if decided:
-                await ledger.record(connection, decided, now)
-            elif any(_tells_of_the_past(resolution) for resolution in resolutions):
-                await ledger.remember_replay(connection)
+            await self._record(connection, work, [result for result in results if isinstance(result, Resolution)])
         return results
+
+    async def _record(self, connection: Any, work: Batch, resolutions: Sequence[Resolution]) -> None:
+        decided = [
+            resolution
+            for resolution in resolutions
+            if isinstance(resolution.verdict, Decision) and resolution.incoming.operation not in INQUIRIES
+        ]
+        if decided or work.closed:
+            await ledger.record(connection, work.journal.movements, decided, work.now)
+            await transfers.add(connection, work.made)
+            await transfers.close(connection, work.closed, work.now)
+        elif any(_tells_of_the_past(resolution) for resolution in resolutions):
+            await ledger.remember_replay(connection)
 
     async def _load(self, connection: Any, batch: Sequence[Incoming], now: datetime, hold: Hold) -> Batch:
         """Everything the batch is decided by; whatever it may debit is locked."""
@@ -141,17 +159,37 @@ class Handler:
             self._book, self._book_epoch = await registry.policies(connection), epoch
 
         fresh = [incoming for incoming in batch if incoming.operation in INQUIRIES or incoming.name not in facts.stored]
-        await registry.people(connection, _patients(fresh), shanghai_date(now), facts)
-        await ledger.open_accounts(connection, _credited(fresh, facts))
+        people = {person for incoming in fresh for person in people_of(incoming.request)}
+        await registry.people(connection, people, shanghai_date(now), facts)
         if all(incoming.operation in INQUIRIES for incoming in fresh):
             hold = Hold.READ
-        wanted = _patients(fresh) | facts.payers_within_reach()
-        accounts = await ledger.accounts(connection, wanted, hold)
-        held: set[PersonKey] = set()
+        wanted = {person for incoming in fresh for person in touched(incoming, facts)}
+        coming = await self._coming(connection, facts.awaiting & wanted, hold)
+        if hold is not Hold.READ:
+            await ledger.open_accounts(connection, _receiving(fresh, facts) | coming.receivers, now)
+        journal = await ledger.accounts(connection, wanted, hold, now)
         if hold is Hold.LOCK_FREE:
-            held = set(await ledger.accounts(connection, wanted - set(accounts), Hold.READ))
+            free = set(journal.accounts)
+            coming.held.update((await ledger.accounts(connection, wanted - free, Hold.READ, now)).accounts)
         facts.used_fen.update(await self._used(connection, facts, now))
-        return Batch(now, self._book, facts, accounts, self.authenticate_senders, frozenset(held))
+        facts.transfers_today.update(await transfers.made_today(connection, _givers(fresh), now))
+        work = Batch(journal, self._book, facts, self.authenticate_senders, frozenset(coming.held))
+        for transfer in coming.transfers:
+            if transfer.receiver not in coming.held:
+                work.close(transfer)
+        if hold is Hold.READ:
+            work.closed.clear()
+        return work
+
+    async def _coming(self, connection: Any, receivers: set[PersonKey], hold: Hold) -> Coming:
+        """What relatives have given to these people and the ledger has still to put into their wallets."""
+        if not receivers:
+            return Coming()
+        found = await transfers.arriving(connection, receivers)
+        if hold is Hold.READ:
+            return Coming(found)
+        taken = await transfers.take(connection, found)
+        return Coming(taken, {each.receiver for each in found if each not in taken})
 
     async def _used(self, connection: Any, facts: Facts, now: datetime) -> dict[Any, int]:
         today = shanghai_date(now)
@@ -168,14 +206,15 @@ class Handler:
         return await ledger.used_this_year(connection, limited, now)
 
 
-def _patients(batch: Sequence[Incoming]) -> set[PersonKey]:
-    return {key for incoming in batch if (key := subject_of(incoming.request))}
-
-
-def _credited(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
+def _receiving(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
     """Known people who are to be credited: their accounts open on first use."""
-    credits_only = [incoming for incoming in batch if isinstance(incoming.request, CreditRequest)]
-    return _patients(credits_only) & set(facts.enrolments)
+    credited = {subject_of(incoming.request) for incoming in batch if isinstance(incoming.request, CreditRequest)}
+    return {person for person in credited if person in facts.enrolments}
+
+
+def _givers(batch: Sequence[Incoming]) -> set[PersonKey]:
+    givers = {subject_of(incoming.request) for incoming in batch if isinstance(incoming.request, TransferRequest)}
+    return {giver for giver in givers if giver}
 
 
 def _tells_of_the_past(resolution: Resolution) -> bool:

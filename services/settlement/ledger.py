@@ -7,24 +7,24 @@ from enum import Enum
 from typing import Any
 
 from services.settlement import decisions
-from services.settlement.model import Decision, Entry, Resolution
+from services.settlement.journal import Journal
+from services.settlement.model import Entry, Movement, Resolution
 from shared.domain.accounts import Account
-from shared.domain.ids import PersonKey, time_ordered_uuid
+from shared.domain.ids import PersonKey, earliest_id
 from shared.domain.mutual_aid import Binding
-from shared.domain.times import shanghai_year_start
-from shared.messages.envelope import Operation
+from shared.domain.times import shanghai_year, year_start
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "ledger.sql")
 
-MOVEMENT_KINDS = {Operation.SETTLE: "settlement", Operation.CREDIT: "credit"}
 
-
-async def open_accounts(connection: Any, people: Iterable[PersonKey]) -> None:
+async def open_accounts(connection: Any, people: Iterable[PersonKey], now: datetime) -> None:
     """Opens an empty account for whoever has none."""
     keys = sorted(set(people))
     if keys:
-        await connection.execute(SQL["open_accounts"], [k.province for k in keys], [k.person_id for k in keys])
+        await connection.execute(
+            SQL["open_accounts"], [k.province for k in keys], [k.person_id for k in keys], shanghai_year(now)
+        )
 
 
 class Hold(Enum):
@@ -35,44 +35,48 @@ class Hold(Enum):
     LOCK_FREE = "lock_free_accounts"
 
 
-async def accounts(connection: Any, people: Iterable[PersonKey], hold: Hold) -> dict[PersonKey, Account]:
-    """The accounts of these people, without those who have none; LOCK_FREE leaves out what somebody else holds."""
+async def accounts(connection: Any, people: Iterable[PersonKey], hold: Hold, now: datetime) -> Journal:
+    """The accounts of these people as of now, without those who have none; LOCK_FREE leaves out what somebody else holds."""
     keys = sorted(set(people))
+    journal = Journal(now, {})
     if not keys:
-        return {}
+        return journal
+    year = shanghai_year(now)
     rows = await connection.fetch(SQL[hold.value], [k.province for k in keys], [k.person_id for k in keys])
-    return {
-        PersonKey(row["province"], row["person_id"]): Account(
-            row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]
-        )
-        for row in rows
-    }
+    for row in rows:
+        person = PersonKey(row["province"], row["person_id"])
+        stored = Account(row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"])
+        account = stored.as_of(year, row["balances_year"])
+        journal.accounts[person] = account
+        if rolled_fen := account.prior_years_fen - stored.prior_years_fen:
+            journal.rolling[person] = rolled_fen
+    return journal
 
 
 async def used_this_year(connection: Any, bindings: Sequence[Binding], now: datetime) -> dict[Any, int]:
     """What each of these bindings has used, in fen, in the Shanghai calendar year of `now`."""
     if not bindings:
         return {}
-    # The smallest movement id of the year: all its entries come after it in the index.
-    since = time_ordered_uuid(shanghai_year_start(now))
-    floor = since.int >> 80 << 80
     rows = await connection.fetch(
         SQL["used_this_year"],
         [binding.payer.province for binding in bindings],
         [binding.payer.person_id for binding in bindings],
         [binding.binding_id for binding in bindings],
-        type(since)(int=floor),
+        # All entries of the year come after it in the index.
+        earliest_id(year_start(shanghai_year(now))),
     )
     return {row["binding_id"]: row["used_fen"] for row in rows}
 
 
-async def record(connection: Any, resolutions: Sequence[Resolution], now: datetime) -> None:
+async def record(
+    connection: Any, movements: Sequence[Movement], resolutions: Sequence[Resolution], now: datetime
+) -> None:
     """Writes balances, entries and decisions of a batch in one statement.
 
     Raises asyncpg.UniqueViolationError on one_decision_per_request where another worker was faster.
     """
-    changes = _changes(resolutions)
-    entries = [_entry_row(resolution, entry) for resolution in resolutions for entry in _entries(resolution)]
+    changes = _changes(movements)
+    entries = [_entry_row(movement, entry) for movement in movements for entry in movement.entries]
     written = await connection.fetchrow(
         SQL["record"],
         [key.province for key in changes],
@@ -83,10 +87,28 @@ async def record(connection: Any, resolutions: Sequence[Resolution], now: dateti
         *([list(column) for column in zip(*entries, strict=True)] if entries else [[] for _ in range(12)]),
         *decisions.columns(resolutions),
         now,
+        shanghai_year(now),
     )
     assert written["accounts"] == len(changes), "an entry was decided for an account that is not there"
     assert written["entries"] == len(entries)
     assert written["decisions"] == len(resolutions)
+
+
+async def of_earlier_years(connection: Any, after: PersonKey, year: int, limit: int) -> dict[PersonKey, int]:
+    """The next accounts that have not been turned to `year`, locked, with what is to grow older, in fen."""
+    rows = await connection.fetch(SQL["of_earlier_years"], after.province, after.person_id, year, limit)
+    return {PersonKey(row["province"], row["person_id"]): row["current_year_fen"] for row in rows}
+
+
+async def turn(connection: Any, people: Iterable[PersonKey], year: int) -> None:
+    """These accounts' balances are of `year` from now on."""
+    keys = sorted(people)
+    await connection.execute(SQL["turn"], [k.province for k in keys], [k.person_id for k in keys], year)
+
+
+async def record_rollover(connection: Any, year: int, accounts: int, moved_fen: int, started_at: datetime) -> None:
+    """Writes down that a rollover has gone through to the end."""
+    await connection.execute(SQL["record_rollover"], year, accounts, moved_fen, started_at)
 
 
 async def remember_replay(connection: Any) -> None:
@@ -94,29 +116,24 @@ async def remember_replay(connection: Any) -> None:
     await connection.execute(SQL["remember_replay"])
 
 
-def _entries(resolution: Resolution) -> tuple[Entry, ...]:
-    assert isinstance(resolution.verdict, Decision)
-    return resolution.verdict.entries
-
-
-def _changes(resolutions: Sequence[Resolution]) -> dict[PersonKey, Account]:
+def _changes(movements: Sequence[Movement]) -> dict[PersonKey, Account]:
     """What a batch does to each account in sum: one update a row, however many requests touched it."""
     changes: dict[PersonKey, Account] = defaultdict(Account)
-    for resolution in resolutions:
-        for entry in _entries(resolution):
+    for movement in movements:
+        for entry in movement.entries:
             changes[entry.person] = changes[entry.person].plus(entry)
     return changes
 
 
-def _entry_row(resolution: Resolution, entry: Entry) -> tuple[Any, ...]:
-    name = resolution.incoming.name
+def _entry_row(movement: Movement, entry: Entry) -> tuple[Any, ...]:
+    name = movement.asked_by
     return (
-        name.province,
-        resolution.movement_id,
+        entry.person.province,
+        movement.movement_id,
         entry.person.person_id,
-        MOVEMENT_KINDS[resolution.incoming.operation],
-        name.institution_id,
-        name.request_id,
+        movement.kind,
+        name.institution_id if name else None,
+        name.request_id if name else None,
         entry.binding_id,
         entry.current_year_fen,
         entry.prior_years_fen,

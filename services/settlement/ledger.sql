@@ -2,15 +2,17 @@
 
 -- name: open_accounts
 -- Empty accounts for those who have none yet, in the order in which accounts are locked.
-INSERT INTO ledger.accounts (province, person_id)
-SELECT wanted.province, wanted.person_id
+INSERT INTO ledger.accounts (province, person_id, balances_year)
+SELECT wanted.province, wanted.person_id, $3::smallint
 FROM unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
 ORDER BY wanted.province, wanted.person_id
 ON CONFLICT DO NOTHING;
 
 -- name: lock_accounts
 -- The accounts of everybody a batch is about, locked in one order whoever asks, so that no two batches wait in a circle.
-SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen
+SELECT
+    account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen,
+    account.balances_year
 FROM ledger.accounts AS account
 INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
     ON account.province = wanted.province AND account.person_id = wanted.person_id
@@ -19,7 +21,9 @@ FOR NO KEY UPDATE OF account;
 
 -- name: lock_free_accounts
 -- The same, leaving out whatever somebody else holds at the moment.
-SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen
+SELECT
+    account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen,
+    account.balances_year
 FROM ledger.accounts AS account
 INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
     ON account.province = wanted.province AND account.person_id = wanted.person_id
@@ -28,10 +32,33 @@ FOR NO KEY UPDATE OF account SKIP LOCKED;
 
 -- name: read_accounts
 -- The same accounts for somebody who only asks.
-SELECT account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen
+SELECT
+    account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen,
+    account.balances_year
 FROM ledger.accounts AS account
 INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
     ON account.province = wanted.province AND account.person_id = wanted.person_id;
+
+-- name: of_earlier_years
+-- The next accounts whose balances are of an earlier year, locked in the order in which accounts are locked.
+SELECT province, person_id, current_year_fen
+FROM ledger.accounts
+WHERE (province, person_id) > ($1::smallint, $2::text) AND balances_year < $3
+ORDER BY province, person_id
+LIMIT $4
+FOR NO KEY UPDATE;
+
+-- name: turn
+-- The balances of these accounts are of this year now.
+UPDATE ledger.accounts AS account
+SET balances_year = $3::smallint
+FROM unnest($1::smallint[], $2::text[]) AS turned (province, person_id)
+WHERE account.province = turned.province AND account.person_id = turned.person_id AND account.balances_year < $3;
+
+-- name: record_rollover
+-- A run of the rollover that went through to the end.
+INSERT INTO ledger.rollovers (year, accounts, moved_fen, started_at, finished_at)
+VALUES ($1, $2, $3, $4, clock_timestamp());
 
 -- name: used_this_year
 -- What bindings with a yearly limit have used: their payers' entries since a movement id made of the year's first instant.
@@ -51,7 +78,8 @@ WITH moved AS (
     SET
         current_year_fen = account.current_year_fen + change.current_year_fen,
         prior_years_fen = account.prior_years_fen + change.prior_years_fen,
-        wallet_fen = account.wallet_fen + change.wallet_fen
+        wallet_fen = account.wallet_fen + change.wallet_fen,
+        balances_year = greatest(account.balances_year, $29::smallint)
     FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
         AS change (province, person_id, current_year_fen, prior_years_fen, wallet_fen)
     WHERE account.province = change.province AND account.person_id = change.person_id

@@ -8,6 +8,7 @@ PUT_ASIDE = Counter(
     "gongji_requests_put_aside_total", "Times that a request had to wait for a row held from outside.", ["queue"]
 )
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
+TRANSFERS_CLOSED = Counter("gongji_transfers_closed_total", "Transfers past their deadline.", ["kind"])
 UNDELIVERED = Counter("gongji_answers_undelivered_total", "Answers that no queue took.", ["receipt"])
 BATCH_SIZE = Histogram(
     "gongji_batch_requests",

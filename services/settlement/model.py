@@ -66,13 +66,30 @@ class Position:
     candidates: tuple[Candidate, ...] = ()
     kinship_linked: bool = False
     original: StoredDecision | None = None
+    receiver: Enrolment | None = None
+    wallet_binding: Binding | None = None
+    transfers_today: int = 0
 
 
 class Contra(StrEnum):
-    """The other side of an entry: what the institution is owed, or what the agency has paid in."""
+    """The other side of an entry: owed to the institution, paid in by the agency, on its way to a relative's wallet.
+
+    SELF is the same account: money that only grows older.
+    """
 
     PAYABLE = "payable"
     CONTRIBUTION = "contribution"
+    IN_TRANSIT = "in_transit"
+    SELF = "self"
+
+
+class MovementKind(StrEnum):
+    SETTLEMENT = "settlement"
+    CREDIT = "credit"
+    TRANSFER = "transfer"
+    ARRIVAL = "arrival"
+    RETURN = "return"
+    ROLLOVER = "rollover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,45 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Movement:
+    """Money moved at once: one entry a person. `asked_by` names the request, where one asked for it."""
+
+    kind: MovementKind
+    movement_id: UUID
+    entries: tuple[Entry, ...]
+    asked_by: RequestName | None = None
+
+
+class TransferState(StrEnum):
+    """Where a transfer's money is: waiting for a yes, the receiver's, in the receiver's wallet, back with the giver."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    ARRIVED = "arrived"
+    RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A gift to a relative's wallet. `accepted`: the receiver has said yes, or said beforehand that no yes is needed."""
+
+    province: int
+    transfer_id: UUID
+    giver: PersonKey
+    receiver: PersonKey
+    binding_id: UUID
+    current_year_fen: int
+    prior_years_fen: int
+    accepted: bool
+    made_at: datetime
+    accept_by: datetime
+
+    @property
+    def amount_fen(self) -> int:
+        return self.current_year_fen + self.prior_years_fen
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided for a request, with the entries that make it so. Money is fen, never negative."""
 
@@ -110,6 +166,8 @@ class Decision:
     considered: tuple[Considered, ...] = ()
     policy: str | None = None
     original: StoredDecision | None = None
+    wallet_binding: Binding | None = None
+    accept_by: datetime | None = None
 
     @property
     def moves_money(self) -> bool:
@@ -153,12 +211,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A verdict with the answer to send; `movement_id` where money moved."""
+    """A verdict with the answer to send; `movement` where money moved."""
 
     incoming: Incoming
     verdict: Verdict
     answer: Answer
-    movement_id: UUID | None = None
+    movement: Movement | None = None
     locked: tuple[PersonKey, ...] = ()
 
 
@@ -172,12 +230,7 @@ class Facts:
     bindings: dict[PersonKey, tuple[Binding, ...]] = field(default_factory=dict)
     kinship_linked: set[PersonKey] = field(default_factory=set)
     used_fen: dict[UUID, int] = field(default_factory=dict)
-
-    def payers_within_reach(self) -> set[PersonKey]:
-        """Everybody who may come to pay. A payer in another province never can, so no cell locks a row of another."""
-        return {
-            binding.payer
-            for patient, bindings in self.bindings.items()
-            for binding in bindings
-            if binding.payer.province == patient.province
-        }
+    # Who may have a transfer on its way to their wallet.
+    awaiting: set[PersonKey] = field(default_factory=set)
+    # How many transfers a giver has made on the Shanghai day of the batch.
+    transfers_today: dict[PersonKey, int] = field(default_factory=dict)

@@ -26,12 +26,23 @@ async def people(connection: Any, patients: Iterable[PersonKey], today: date, fa
         patient = PersonKey(row["province"], row["person_id"])
         if row["kinship_linked"]:
             facts.kinship_linked.add(patient)
+        if row["awaiting"]:
+            facts.awaiting.add(patient)
         if row["region_code"] is not None:
             facts.enrolments[patient] = _enrolment(row, "")
         if row["binding_id"] is None:
             continue
         payer = PersonKey(row["payer_province"], row["payer_id"])
-        bindings[patient].append(Binding(row["binding_id"], payer, row["bound_at"], row["annual_limit_fen"]))
+        bindings[patient].append(
+            Binding(
+                row["binding_id"],
+                payer,
+                row["bound_at"],
+                row["annual_limit_fen"],
+                wallet=row["wallet"],
+                auto_accept=row["auto_accept"],
+            )
+        )
         if row["payer_region_code"] is not None:
             facts.enrolments[payer] = _enrolment(row, "payer_")
     facts.bindings.update((patient, tuple(found)) for patient, found in bindings.items())

@@ -13,11 +13,20 @@ SELECT
         SELECT FROM registry.settlement_kinship_links AS link
         WHERE link.province = asked.province AND link.shown_id = asked.person_id
     ) AS kinship_linked,
+    EXISTS (
+        SELECT FROM ledger.transfers AS coming
+        WHERE
+            coming.to_province = asked.province
+            AND coming.to_person_id = asked.person_id
+            AND coming.state IN ('pending', 'accepted')
+    ) AS awaiting,
     binding.binding_id,
     binding.province AS payer_province,
     binding.payer_id,
     binding.bound_at,
     binding.annual_limit_fen,
+    binding.wallet,
+    binding.auto_accept,
     payer.region_code AS payer_region_code,
     payer.insurance AS payer_insurance,
     payer.status AS payer_status,

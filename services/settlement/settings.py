@@ -15,3 +15,5 @@ class SettlementSettings(ServiceSettings):
     batch_max: int = Field(default=500, ge=1, le=5_000)
     # Two batches: one in the database, one being answered or arriving.
     prefetch: int = Field(default=1_000, ge=1, le=20_000)
+    # How soon after its deadline a transfer returns.
+    chores_every_s: float = Field(default=5.0, gt=0, le=3_600)

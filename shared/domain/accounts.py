@@ -34,5 +34,11 @@ class Account:
             self.wallet_fen + change.wallet_fen,
         )
 
+    def as_of(self, year: int, balances_year: int) -> "Account":
+        """The account in a later calendar year than its balances are of: what was this year's is earlier years'."""
+        if balances_year >= year:
+            return self
+        return Account(0, self.prior_years_fen + self.current_year_fen, self.wallet_fen)
+
 
 EMPTY = Account()

@@ -32,6 +32,11 @@ def time_ordered_uuid(moment: datetime, *name: str) -> UUID:
     return UUID(int=bits & ~(0x3 << 62) | 0x2 << 62)
 
 
+def earliest_id(moment: datetime) -> UUID:
+    """What no time-ordered id of this millisecond or a later one is smaller than: the floor of a range in an index."""
+    return UUID(int=(int(moment.timestamp() * 1000) & (2**48 - 1)) << 80)
+
+
 def public_id(province: int, row_id: UUID) -> str:
     """An id for the outside: the province in front says which cell to ask. 13 and a UUID -> "13-0199...".
 

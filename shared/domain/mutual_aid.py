@@ -37,6 +37,8 @@ class Binding:
     payer: PersonKey
     bound_at: datetime
     annual_limit_fen: int | None
+    wallet: bool = False
+    auto_accept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ shipped default; of the versions under one code, the latest that is in effect on
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.regions import Scope
 from shared.domain.relations import RELATION_GROUPS, Relation
+from shared.domain.times import shanghai_date, shanghai_moment, shanghai_time
 
 
 class Funds(StrEnum):
@@ -57,6 +58,17 @@ class WalletPolicy(BaseModel):
     closed_from: time = time(22, 0)
     closed_until: time = time(6, 0)
     accept_by: time = time(6, 0)
+
+    def is_closed(self, moment: datetime) -> bool:
+        """Whether no transfer is made at this moment; equal ends mean that it is never closed."""
+        now = shanghai_time(moment)
+        if self.closed_from <= self.closed_until:
+            return self.closed_from <= now < self.closed_until
+        return now >= self.closed_from or now < self.closed_until
+
+    def accept_until(self, moment: datetime) -> datetime:
+        """When a transfer made at this moment returns if nobody has accepted it: at `accept_by` on the next day."""
+        return shanghai_moment(shanghai_date(moment) + timedelta(days=1), self.accept_by)
 
 
 class RegionPolicy(BaseModel):

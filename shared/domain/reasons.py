@@ -37,6 +37,12 @@ class Reason(StrEnum):
     RICHEST_PAYER_INSUFFICIENT = "richest_payer_insufficient"
     # Credit.
     PERSON_NOT_EMPLOYEE = "person_not_employee"
+    # Transfers into a relative's wallet, in order of precedence.
+    NOT_RELATED = "not_related"
+    TRANSFER_CLOSED_HOURS = "transfer_closed_hours"
+    TRANSFER_LIMIT_REACHED = "transfer_limit_reached"
+    BALANCE_INSUFFICIENT = "balance_insufficient"
+    TRANSFER_RETURNED = "transfer_returned"
     # Bindings, in the order in which they are named.
     SELF_BINDING = "self_binding"
     PAYER_UNKNOWN = "payer_unknown"
@@ -131,6 +137,21 @@ TEXTS: dict[Reason, Text] = {
     ),
     Reason.PERSON_NOT_EMPLOYEE: Text(
         "该人员不是职工医保参保人，没有个人账户。", "Only employees have a personal account."
+    ),
+    Reason.NOT_RELATED: Text(
+        "转出人未为接收人开通医保钱包转账，请先以近亲属身份办理绑定并开通钱包。",
+        "No binding with the wallet opened stands between giver and receiver.",
+    ),
+    Reason.TRANSFER_CLOSED_HOURS: Text(
+        "当前为医保钱包停止转账时段，请在开放时间内办理。", "Transfers are closed at this hour."
+    ),
+    Reason.TRANSFER_LIMIT_REACHED: Text(
+        "超出医保钱包单笔限额或当日转账次数上限。",
+        "The amount is above the limit of one transfer, or the day's transfers are used up.",
+    ),
+    Reason.BALANCE_INSUFFICIENT: Text("转出人可共济的个人账户余额不足。", "The giver has less than that to share."),
+    Reason.TRANSFER_RETURNED: Text(
+        "该笔转账逾期未接收，款项已退回转出人。", "Nobody accepted the transfer in time; the money has gone back."
     ),
     Reason.SELF_BINDING: Text("不能与本人建立共济关系。", "Payer and beneficiary are the same person."),
     Reason.PAYER_UNKNOWN: Text("查不到共济人的参保信息。", "The payer is not known."),

@@ -1,7 +1,7 @@
 """The calendar of the insurance system is Asia/Shanghai; a clock is always passed in."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 # China has had one zone without daylight saving since 1991: a fixed offset needs no tz database.
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
@@ -18,6 +18,21 @@ def shanghai_date(moment: datetime) -> date:
     return moment.astimezone(SHANGHAI).date()
 
 
-def shanghai_year_start(moment: datetime) -> datetime:
-    """The first instant of the Shanghai calendar year of an aware datetime."""
-    return datetime(shanghai_date(moment).year, 1, 1, tzinfo=SHANGHAI)
+def shanghai_time(moment: datetime) -> time:
+    """The time of day in Shanghai."""
+    return moment.astimezone(SHANGHAI).time()
+
+
+def shanghai_moment(day: date, at: time = time()) -> datetime:
+    """The instant of a Shanghai date and time of day."""
+    return datetime.combine(day, at, tzinfo=SHANGHAI)
+
+
+def shanghai_year(moment: datetime) -> int:
+    """The Shanghai calendar year of an aware datetime."""
+    return shanghai_date(moment).year
+
+
+def year_start(year: int) -> datetime:
+    """The first instant of a Shanghai calendar year."""
+    return shanghai_moment(date(year, 1, 1))

@@ -18,6 +18,9 @@ from shared.messages.envelope import (
 )
 from shared.messages.lookup import LookupAnswer, LookupRequest
 from shared.messages.settle import QuoteRequest, SettleAnswer, SettleRequest
+from shared.messages.transfer import TransferAnswer, TransferRequest
+
+AnswerType = type[SettleAnswer] | type[CreditAnswer] | type[LookupAnswer] | type[TransferAnswer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Wire:
     """How one operation looks on the wire."""
 
     request: type[Request]
-    answer: type[SettleAnswer] | type[CreditAnswer] | type[LookupAnswer]
+    answer: AnswerType
     queue: str
 
 
@@ -37,6 +40,7 @@ INQUIRY_QUEUE = "gongji.inquiry"
 CATALOGUE: dict[Operation, Wire] = {
     Operation.SETTLE: Wire(SettleRequest, SettleAnswer, SETTLEMENT_QUEUE),
     Operation.CREDIT: Wire(CreditRequest, CreditAnswer, SETTLEMENT_QUEUE),
+    Operation.TRANSFER: Wire(TransferRequest, TransferAnswer, SETTLEMENT_QUEUE),
     Operation.QUOTE: Wire(QuoteRequest, SettleAnswer, INQUIRY_QUEUE),
     Operation.LOOKUP: Wire(LookupRequest, LookupAnswer, INQUIRY_QUEUE),
 }
@@ -46,7 +50,7 @@ CATALOGUE: dict[Operation, Wire] = {
 NAME_BYTES_MAX = 1024 * 1024
 
 # Operations of the contract that this release does not know yet.
-NOT_YET = frozenset({"refund", "cancel", "transfer", "reconcile"})
+NOT_YET = frozenset({"refund", "cancel", "reconcile"})
 
 
 @dataclass(frozen=True, slots=True)

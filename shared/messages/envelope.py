@@ -31,6 +31,7 @@ class Operation(StrEnum):
     CREDIT = "credit"
     QUOTE = "quote"
     LOOKUP = "lookup"
+    TRANSFER = "transfer"
 
 
 class Outcome(StrEnum):
@@ -39,6 +40,8 @@ class Outcome(StrEnum):
     CREDITED = "credited"
     FOUND = "found"
     NOT_FOUND = "not_found"
+    TRANSFERRED = "transferred"
+    PENDING = "pending"
     DECLINED = "declined"
     REJECTED = "rejected"
 

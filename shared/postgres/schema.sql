@@ -11,11 +11,46 @@ CREATE TABLE ledger.accounts (
     current_year_fen bigint DEFAULT 0 NOT NULL,
     prior_years_fen bigint DEFAULT 0 NOT NULL,
     wallet_fen bigint DEFAULT 0 NOT NULL,
+    balances_year smallint NOT NULL,
     CONSTRAINT current_year_is_never_negative CHECK ((current_year_fen >= 0)),
     CONSTRAINT prior_years_are_never_negative CHECK ((prior_years_fen >= 0)),
     CONSTRAINT wallet_is_never_negative CHECK ((wallet_fen >= 0))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.05');
+
+CREATE TABLE ledger.transfers (
+    province smallint NOT NULL,
+    transfer_id uuid NOT NULL,
+    from_person_id text NOT NULL,
+    to_province smallint NOT NULL,
+    to_person_id text NOT NULL,
+    binding_id uuid NOT NULL,
+    current_year_fen bigint NOT NULL,
+    prior_years_fen bigint NOT NULL,
+    state text NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    accept_by timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    closed_movement_id uuid,
+    CONSTRAINT a_transfer_is_closed_whole CHECK ((((state = ANY (ARRAY['arrived'::text, 'returned'::text])) = (closed_at IS NOT NULL)) AND ((closed_at IS NULL) = (closed_movement_id IS NULL)))),
+    CONSTRAINT nobody_gives_to_themselves CHECK (((province <> to_province) OR (from_person_id <> to_person_id))),
+    CONSTRAINT something_is_given CHECK (((current_year_fen >= 0) AND (prior_years_fen >= 0) AND ((current_year_fen + prior_years_fen) > 0))),
+    CONSTRAINT state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'accepted'::text, 'arrived'::text, 'returned'::text])))
+)
+WITH (fillfactor='80');
+
+CREATE VIEW ledger.binding_transfers AS
+ SELECT province,
+    transfer_id,
+    from_person_id,
+    to_province,
+    to_person_id,
+    (current_year_fen + prior_years_fen) AS amount_fen,
+    state,
+    made_at,
+    accept_by,
+    closed_at
+   FROM ledger.transfers;
 
 CREATE TABLE ledger.decisions (
     province smallint NOT NULL,
@@ -30,9 +65,9 @@ CREATE TABLE ledger.decisions (
     answer jsonb NOT NULL,
     decided_at timestamp with time zone NOT NULL,
     CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (movement_id IS NULL))),
-    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text]))),
+    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text]))),
     CONSTRAINT refusal_has_a_reason CHECK (((outcome <> ALL (ARRAY['declined'::text, 'partial'::text])) OR (reason IS NOT NULL))),
-    CONSTRAINT settled_has_no_reason CHECK (((outcome <> ALL (ARRAY['settled'::text, 'credited'::text])) OR (reason IS NULL)))
+    CONSTRAINT settled_has_no_reason CHECK (((outcome <> ALL (ARRAY['settled'::text, 'credited'::text, 'transferred'::text, 'pending'::text])) OR (reason IS NULL)))
 );
 
 CREATE TABLE ledger.entries (
@@ -40,8 +75,8 @@ CREATE TABLE ledger.entries (
     movement_id uuid NOT NULL,
     person_id text NOT NULL,
     kind text NOT NULL,
-    institution_id text NOT NULL,
-    request_id text NOT NULL,
+    institution_id text,
+    request_id text,
     binding_id uuid,
     current_year_fen bigint NOT NULL,
     prior_years_fen bigint NOT NULL,
@@ -49,12 +84,36 @@ CREATE TABLE ledger.entries (
     contra text NOT NULL,
     contra_fen bigint NOT NULL,
     moved_at timestamp with time zone NOT NULL,
-    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text]))),
+    CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
+    CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
+    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
     CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
     CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
-    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text]))),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text]))),
+    CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
     CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
     CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0)))
+);
+
+CREATE TABLE ledger.rollovers (
+    rollover_id bigint NOT NULL,
+    year smallint NOT NULL,
+    accounts bigint NOT NULL,
+    moved_fen bigint NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    run_by text DEFAULT SESSION_USER NOT NULL
+);
+
+ALTER TABLE ledger.rollovers ALTER COLUMN rollover_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME ledger.rollovers_rollover_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE registry.bindings (
@@ -153,6 +212,19 @@ CREATE TABLE registry.region_policies (
     CONSTRAINT versions_count_from_one CHECK ((version >= 1))
 );
 
+CREATE TABLE registry.transfer_acceptances (
+    province smallint NOT NULL,
+    transfer_id uuid NOT NULL,
+    accepted_at timestamp with time zone NOT NULL,
+    accepted_by text NOT NULL
+);
+
+CREATE VIEW registry.settlement_acceptances AS
+ SELECT province,
+    transfer_id,
+    accepted_at
+   FROM registry.transfer_acceptances;
+
 CREATE VIEW registry.settlement_bindings AS
  SELECT province,
     binding_id,
@@ -162,7 +234,9 @@ CREATE VIEW registry.settlement_bindings AS
     valid_from,
     valid_until,
     annual_limit_fen,
-    bound_at
+    bound_at,
+    wallet,
+    auto_accept
    FROM registry.bindings;
 
 CREATE VIEW registry.settlement_enrolments AS
@@ -210,6 +284,12 @@ ALTER TABLE ONLY ledger.entries
 ALTER TABLE ONLY ledger.decisions
     ADD CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id);
 
+ALTER TABLE ONLY ledger.rollovers
+    ADD CONSTRAINT rollovers_pkey PRIMARY KEY (rollover_id);
+
+ALTER TABLE ONLY ledger.transfers
+    ADD CONSTRAINT transfers_pkey PRIMARY KEY (province, transfer_id);
+
 ALTER TABLE ONLY registry.bindings
     ADD CONSTRAINT bindings_pkey PRIMARY KEY (province, binding_id);
 
@@ -231,7 +311,18 @@ ALTER TABLE ONLY registry.policy_epochs
 ALTER TABLE ONLY registry.region_policies
     ADD CONSTRAINT region_policies_pkey PRIMARY KEY (province, code, version);
 
+ALTER TABLE ONLY registry.transfer_acceptances
+    ADD CONSTRAINT transfer_acceptances_pkey PRIMARY KEY (province, transfer_id);
+
 CREATE INDEX entries_by_person ON ledger.entries USING btree (province, person_id, movement_id);
+
+CREATE INDEX open_transfers_by_deadline ON ledger.transfers USING btree (accept_by) WHERE (state = ANY (ARRAY['pending'::text, 'accepted'::text]));
+
+CREATE INDEX open_transfers_by_receiver ON ledger.transfers USING btree (to_province, to_person_id) WHERE (state = ANY (ARRAY['pending'::text, 'accepted'::text]));
+
+CREATE INDEX transfers_by_giver ON ledger.transfers USING btree (province, from_person_id, transfer_id);
+
+CREATE INDEX transfers_by_receiver ON ledger.transfers USING btree (to_province, to_person_id, transfer_id);
 
 CREATE INDEX bindings_by_beneficiary ON registry.bindings USING btree (beneficiary_province, beneficiary_id);
 
@@ -251,6 +342,8 @@ GRANT USAGE ON SCHEMA ledger TO gongji_settlement;
 
 GRANT USAGE ON SCHEMA ledger TO gongji_audit;
 
+GRANT USAGE ON SCHEMA ledger TO gongji_binding;
+
 GRANT USAGE ON SCHEMA registry TO gongji_settlement;
 
 GRANT USAGE ON SCHEMA registry TO gongji_binding;
@@ -267,6 +360,20 @@ GRANT UPDATE(prior_years_fen) ON TABLE ledger.accounts TO gongji_settlement;
 
 GRANT UPDATE(wallet_fen) ON TABLE ledger.accounts TO gongji_settlement;
 
+GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
+
+GRANT SELECT,INSERT ON TABLE ledger.transfers TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.transfers TO gongji_audit;
+
+GRANT UPDATE(state) ON TABLE ledger.transfers TO gongji_settlement;
+
+GRANT UPDATE(closed_at) ON TABLE ledger.transfers TO gongji_settlement;
+
+GRANT UPDATE(closed_movement_id) ON TABLE ledger.transfers TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
+
 GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
@@ -274,6 +381,10 @@ GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
 GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.rollovers TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.rollovers TO gongji_audit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.bindings TO gongji_binding;
 
@@ -288,6 +399,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE registry.persons TO gongji_binding;
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.policy_epochs TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE registry.region_policies TO gongji_binding;
+
+GRANT SELECT,INSERT ON TABLE registry.transfer_acceptances TO gongji_binding;
+
+GRANT SELECT ON TABLE registry.settlement_acceptances TO gongji_settlement;
+
+GRANT SELECT ON TABLE registry.settlement_acceptances TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_bindings TO gongji_settlement;
 

@@ -1,10 +1,13 @@
 """Every endpoint, every role, one's own and somebody else's."""
 
+import secrets
 import time
+from datetime import UTC, datetime
 
 import jwt
 import pytest
 
+from shared.domain.ids import public_id, time_ordered_uuid
 from shared.domain.roles import Role
 from shared.runtime.tokens import ALGORITHM, AUDIENCE
 from tests.support.world import World
@@ -29,6 +32,10 @@ ENDPOINTS = {
     "link": ("POST", "/v1/kinship-links", LINK, {"self", "clerk"}),
     "list links": ("GET", "/v1/kinship-links?holder_id=ME", None, {"self", "clerk"}),
     "list links shown": ("GET", "/v1/kinship-links?shown_id=ME", None, {"self", "clerk"}),
+    "list transfers": ("GET", "/v1/transfers", None, {"self", "another member"}),
+    "list what one gave": ("GET", "/v1/transfers?from_person_id=ME", None, {"self"}),
+    "list what one was given": ("GET", "/v1/transfers?to_person_id=ME", None, {"self"}),
+    "accept": ("POST", "/v1/transfers/{transfer}/accept", None, {"self"}),
     "unlink": ("DELETE", "/v1/kinship-links/{link}", None, {"self", "clerk"}),
 }
 CALLERS = {
@@ -52,6 +59,7 @@ async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str)
         place = path.format(
             binding=await world.bind("ME", "OTHER") if "{binding}" in path else "",
             link=await _link(world) if "{link}" in path else "",
+            transfer=await _transfer(world) if "{transfer}" in path else "",
         )
         statuses[name] = (await world.call(role, method, place, body, person_id=person_id)).status_code
 
@@ -74,7 +82,8 @@ async def test_every_route_is_in_the_table(world: World) -> None:
             .replace("/persons/ME", "/persons/{person_id}")
             .replace("/accounts/ME", "/accounts/{person_id}")
             .replace("{binding}", "{binding_id}")
-            .replace("{link}", "{kinship_link_id}"),
+            .replace("{link}", "{kinship_link_id}")
+            .replace("{transfer}", "{transfer_id}"),
         )
         for method, path, _, _ in ENDPOINTS.values()
     }
@@ -122,3 +131,19 @@ async def _link(world: World) -> str:
     response = await world.call(Role.CLERK, "POST", "/v1/kinship-links", LINK)
     link_id: str = response.json()["kinship_link_id"]
     return link_id
+
+
+async def _transfer(world: World) -> str:
+    """A pending transfer to ME, as the worker would have written it."""
+    row_id = time_ordered_uuid(datetime.now(UTC), secrets.token_hex(8))
+    await world.db.execute(
+        """
+        INSERT INTO ledger.transfers (
+            province, transfer_id, from_person_id, to_province, to_person_id, binding_id, current_year_fen,
+            prior_years_fen, state, made_at, accept_by
+        )
+        VALUES (13, $1, 'OTHER', 13, 'ME', $1, 100, 0, 'pending', now(), now() + interval '1 hour')
+        """,
+        row_id,
+    )
+    return public_id(13, row_id)

@@ -98,7 +98,7 @@ async def test_a_batch_that_meets_a_deadlock_is_tried_again_as_a_whole(world: Wo
     handler = await scene(world)
     await world.person("AUNT")
     await world.bind("AUNT", "CHILD")
-    await world.db.execute("INSERT INTO ledger.accounts (province, person_id) VALUES (13, 'AUNT')")
+    await world.db.execute("INSERT INTO ledger.accounts (province, person_id, balances_year) VALUES (13, 'AUNT', 2026)")
     outside = await asyncpg.connect(world.database_url)
     await outside.execute("SET deadlock_timeout = '10s'")
     holding = outside.transaction()

@@ -13,8 +13,10 @@ FILES = {
     ("services.settlement", "registry.sql"): "gongji_settlement",
     ("services.settlement", "ledger.sql"): "gongji_settlement",
     ("services.settlement", "decisions.sql"): "gongji_settlement",
+    ("services.settlement", "transfers.sql"): "gongji_settlement",
     ("services.binding", "registry.sql"): "gongji_binding",
     ("services.binding", "bindings.sql"): "gongji_binding",
+    ("services.binding", "transfers.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
     ("cli", "policy.sql"): "gongji_audit",
@@ -41,7 +43,24 @@ LEDGER = load_queries("services.settlement", "ledger.sql")
 REGISTRY = load_queries("services.settlement", "registry.sql")
 DECISIONS = load_queries("services.settlement", "decisions.sql")
 BINDINGS = load_queries("services.binding", "bindings.sql")
+TRANSFERS = load_queries("services.settlement", "transfers.sql")
+GIFTS = load_queries("services.binding", "transfers.sql")
 HOT = {
+    "settlement.arriving": (TRANSFERS["arriving"], ["ARRAY[13]::smallint[]", "ARRAY['P1']"]),
+    "settlement.made_since": (
+        TRANSFERS["made_since"],
+        ["ARRAY[13]::smallint[]", "ARRAY['P1']", "'00000000-0000-0000-0000-000000000000'::uuid"],
+    ),
+    "settlement.due": (TRANSFERS["due"], ["13::smallint", "'2026-11-22T06:00Z'::timestamptz", "200"]),
+    "settlement.of_earlier_years": (LEDGER["of_earlier_years"], ["13::smallint", "'P1'", "2026", "100"]),
+    "binding.list_by_giver": (
+        GIFTS["list_by_giver"],
+        ["'P1'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", "50"],
+    ),
+    "binding.list_by_receiver": (
+        GIFTS["list_by_receiver"],
+        ["'P1'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", "50"],
+    ),
     "settlement.lock_accounts": (LEDGER["lock_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.requests": (DECISIONS["requests"], ["ARRAY[13]::smallint[]", "ARRAY['H1']", "ARRAY['R1']"]),
     "settlement.people": (REGISTRY["people"], ["ARRAY[13]::smallint[]", "ARRAY['P1']", "'2026-11-22'::date"]),
@@ -111,7 +130,19 @@ async def _populate(connection: Any) -> None:
         FROM generate_series(1, 20000) AS n;
         INSERT INTO registry.kinship_links (province, kinship_link_id, holder_id, shown_id, linked_at, linked_by)
         SELECT 13, gen_random_uuid(), 'P' || n, 'P' || n + 1, now(), 'test' FROM generate_series(1, 20000) AS n;
-        INSERT INTO ledger.accounts (province, person_id) SELECT 13, 'P' || n FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.accounts (province, person_id, balances_year)
+        SELECT 13, 'P' || n, 2026 FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.transfers (
+            province, transfer_id, from_person_id, to_province, to_person_id, binding_id, current_year_fen,
+            prior_years_fen, state, made_at, accept_by, closed_at, closed_movement_id
+        )
+        SELECT
+            13, gen_random_uuid(), 'P' || n, 13, 'P' || n + 1, gen_random_uuid(), 1, 0,
+            CASE WHEN n % 20 = 0 THEN 'pending' ELSE 'arrived' END, now(), now() + n * interval '1 minute',
+            CASE WHEN n % 20 > 0 THEN now() END, CASE WHEN n % 20 > 0 THEN gen_random_uuid() END
+        FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.transfer_acceptances (province, transfer_id, accepted_at, accepted_by)
+        SELECT province, transfer_id, now(), 'member:1' FROM ledger.transfers;
         INSERT INTO ledger.decisions (
             province, institution_id, request_id, operation, outcome, reason, request, record, answer, decided_at
         )

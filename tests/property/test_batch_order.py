@@ -73,7 +73,7 @@ def test_one_batch_equals_batches_of_one(books: Books, requests: list[Request]) 
 
     assert [each.answer for each in together] == [each.answer for each in apart]
     assert [each.verdict for each in together] == [each.verdict for each in apart]
-    assert [each.movement_id for each in together] == [each.movement_id for each in apart]
+    assert [each.movement for each in together] == [each.movement for each in apart]
 
 
 @given(BOOKS, SEQUENCES, st.integers(1, 7))

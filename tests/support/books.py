@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.settlement.batch import Batch
+from services.settlement.journal import Journal
 from services.settlement.model import Decision, Facts, RequestName, Resolution, StoredDecision
 from shared.domain.accounts import Account
 from shared.domain.ids import PersonKey
@@ -41,7 +42,7 @@ class Books:
             bindings=bindings,
             used_fen=dict(self.used),
         )
-        return Batch(opened.now, opened.book, facts, dict(self.accounts))
+        return Batch(Journal(opened.now, dict(self.accounts)), opened.book, facts)
 
     def write(self, resolution: Resolution) -> None:
         verdict, incoming = resolution.verdict, resolution.incoming

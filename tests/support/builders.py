@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.settlement.batch import Batch
+from services.settlement.journal import Journal
 from services.settlement.model import Decision, Facts, Incoming, Institution, Position, Sender, StoredDecision, Verdict
 from services.settlement.rules import decide
 from shared.domain.accounts import Account
@@ -18,6 +19,7 @@ from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
+from shared.messages.transfer import TransferRequest
 
 NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 BOUND_AT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -76,6 +78,20 @@ def quote(**fields: Any) -> QuoteRequest:
 
 def credit(**fields: Any) -> CreditRequest:
     return CreditRequest.model_validate_json(json.dumps(credit_body(**fields)))
+
+
+def transfer(**fields: Any) -> TransferRequest:
+    """A gift of 100 yuan from the patient to somebody's wallet in another province."""
+    body = {
+        **COMMON,
+        "institution_id": "agency-1",
+        "from_person_id": PATIENT.person_id,
+        "to_person_id": "receiver",
+        "to_insured_region": "120100",
+        "amount_fen": 10_000,
+        **fields,
+    }
+    return TransferRequest.model_validate_json(json.dumps(body))
 
 
 def lookup(**fields: Any) -> LookupRequest:
@@ -214,7 +230,7 @@ def batch(
         bindings={PATIENT: tuple(bindings)},
         kinship_linked={PATIENT} if kinship_linked else set(),
     )
-    return Batch(now, PolicyBook.of(policies), facts, dict(accounts or {}))
+    return Batch(Journal(now, dict(accounts or {})), PolicyBook.of(policies), facts)
 
 
 def family(payer_region: str = "130100", patient_region: str = "130100", **fields: Any) -> Batch:

@@ -84,9 +84,10 @@ def either(**sides: str | None) -> tuple[str, str]:
     return given[0]
 
 
-def after(cursor: str | None) -> UUID:
+def after(cursor: str | None, start: UUID = FIRST) -> UUID:
+    """Where a page begins: after the row that a cursor names, or at the start of the list."""
     if cursor is None:
-        return FIRST
+        return start
     place = parse_public_id(cursor)
     if place is None:
         raise Problem(

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from shared.domain.times import SHANGHAI, shanghai_date, shanghai_year_start, system_clock
+from shared.domain.times import SHANGHAI, shanghai_date, shanghai_year, system_clock, year_start
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_shanghai_date_does_not_depend_on_the_zone_of_the_moment(hours: int) -> 
 )
 def test_calendar_year_begins_at_midnight_in_shanghai(moment: datetime, start: datetime) -> None:
     """The year that limits count in is Shanghai's."""
-    found = shanghai_year_start(moment)
+    found = year_start(shanghai_year(moment))
 
     assert found == start
     assert found.utcoffset() == timedelta(hours=8)

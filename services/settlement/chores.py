@@ -1,0 +1,82 @@
+"""What falls due without anybody asking: a transfer past its deadline arrives if it was accepted, else it returns.
+
+The deadline stands in the transfer's row, so that a restart forgets nothing; every worker does this, each what the others
+leave to it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from services.settlement import ledger, metrics, transfers
+from services.settlement.batch import Batch
+from services.settlement.ledger import Hold
+from services.settlement.model import Facts, Transfer
+from shared.domain.policy import PolicyBook
+from shared.domain.times import Clock
+from shared.postgres.authority import deciding
+from shared.postgres.trouble import Trouble, trouble_of
+
+log = structlog.get_logger()
+
+# Transfers closed in one transaction.
+CLOSED_MAX = 200
+ANSWER_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """Closes due transfers, `every_s` seconds apart."""
+
+    pool: Any
+    clock: Clock
+    every_s: float
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns once `stop` is set."""
+        while not stop.is_set():
+            try:
+                while await self.close_due_transfers() and not stop.is_set():
+                    pass
+            except Exception as error:
+                # Whatever was not closed is still due, and the next round tries again.
+                poison = trouble_of(error) is Trouble.POISON
+                log.warning("chores_interrupted", error=type(error).__name__, exc_info=poison)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self.every_s)
+
+    async def close_due_transfers(self) -> int:
+        """How many transfers were closed: at most CLOSED_MAX a province."""
+        async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
+            closed = 0
+            for province in await transfers.due_provinces(connection, self.clock()):
+                # An acceptance takes the province's authority exclusively: it comes before this, or finds the money gone.
+                async with deciding(connection, {province}):
+                    closed += await self._close(connection, province)
+        return closed
+
+    async def _close(self, connection: Any, province: int) -> int:
+        now = self.clock()
+        due = await transfers.due(connection, province, now, CLOSED_MAX)
+        if not due:
+            return 0
+        await ledger.open_accounts(connection, {each.receiver for each in due if each.accepted}, now)
+        journal = await ledger.accounts(connection, _parties(due), Hold.LOCK_FREE, now)
+        work = Batch(journal, PolicyBook(), Facts())
+        for transfer in due:
+            # An account that somebody holds at the moment has its turn next time.
+            if (transfer.receiver if transfer.accepted else transfer.giver) in journal.accounts:
+                work.close(transfer)
+        await ledger.record(connection, journal.movements, (), now)
+        await transfers.close(connection, work.closed, now)
+        for _, movement in work.closed:
+            metrics.TRANSFERS_CLOSED.labels(movement.kind).inc()
+        return len(work.closed)
+
+
+def _parties(due: Sequence[Transfer]) -> set[Any]:
+    return {each.receiver if each.accepted else each.giver for each in due}
