@@ -18,6 +18,12 @@ async def standing(connection: Any, payer: Person, beneficiary: Person, today: d
     return [_binding(row) for row in rows]
 
 
+async def lock_standing(connection: Any, person: Person, today: date) -> list[Binding]:
+    """A person's bindings on either side that an end today would shorten, locked until the transaction ends."""
+    rows = await connection.fetch(SQL["lock_standing"], *person.key, today)
+    return [_binding(row) for row in rows]
+
+
 async def add(connection: Any, binding: Binding, by: str) -> None:
     await connection.execute(
         SQL["add"],
@@ -55,9 +61,9 @@ async def end(connection: Any, binding: Binding, by: str) -> None:
     )
 
 
-async def list_of(connection: Any, person: Person, *, side: str, after: UUID, limit: int) -> list[Binding]:
+async def list_of(connection: Any, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding]:
     """A page of a person's bindings as `payer` or as `beneficiary`, those over included."""
-    rows = await connection.fetch(SQL[f"list_by_{side}"], *person.key, after, limit)
+    rows = await connection.fetch(SQL[f"list_by_{side}"], person_id, after, limit)
     return [_binding(row) for row in rows]
 
 

@@ -13,6 +13,21 @@ WHERE
     )
     AND (valid_until IS NULL OR valid_until > $5);
 
+-- name: lock_standing
+-- Every binding of one person, on either side, that is to end later than today: in one order, to be ended.
+SELECT
+    province, binding_id, payer_id, beneficiary_province, beneficiary_id, relation, valid_from, valid_until,
+    annual_limit_fen, wallet, auto_accept, bound_at, ended_at, end_cause
+FROM registry.bindings
+WHERE
+    (
+        (province = $1 AND payer_id = $2)
+        OR (beneficiary_province = $1 AND beneficiary_id = $2)
+    )
+    AND (valid_until IS NULL OR valid_until > greatest(valid_from, $3))
+ORDER BY province, binding_id
+FOR NO KEY UPDATE;
+
 -- name: add
 -- A new binding.
 INSERT INTO registry.bindings (
@@ -37,24 +52,30 @@ SET valid_until = $3, ended_at = $4, ended_by = $5, end_cause = $6
 WHERE province = $1 AND binding_id = $2;
 
 -- name: list_by_payer
--- A page of a payer's bindings, in the order in which they were made.
+-- A page of a payer's bindings wherever they have been insured, in the order in which they were made.
 SELECT
     province, binding_id, payer_id, beneficiary_province, beneficiary_id, relation, valid_from, valid_until,
     annual_limit_fen, wallet, auto_accept, bound_at, ended_at, end_cause
 FROM registry.bindings
-WHERE province = $1 AND payer_id = $2 AND binding_id > $3
+WHERE
+    payer_id = $1
+    AND province IN (SELECT person.province FROM registry.persons AS person WHERE person.person_id = $1)
+    AND binding_id > $2
 ORDER BY binding_id
-LIMIT $4;
+LIMIT $3;
 
 -- name: list_by_beneficiary
--- A page of a beneficiary's bindings, in the order in which they were made.
+-- A page of a beneficiary's bindings wherever they have been insured, in the order in which they were made.
 SELECT
     province, binding_id, payer_id, beneficiary_province, beneficiary_id, relation, valid_from, valid_until,
     annual_limit_fen, wallet, auto_accept, bound_at, ended_at, end_cause
 FROM registry.bindings
-WHERE beneficiary_province = $1 AND beneficiary_id = $2 AND binding_id > $3
+WHERE
+    beneficiary_id = $1
+    AND beneficiary_province IN (SELECT person.province FROM registry.persons AS person WHERE person.person_id = $1)
+    AND binding_id > $2
 ORDER BY binding_id
-LIMIT $4;
+LIMIT $3;
 
 -- name: add_link
 -- A kinship link; the same one again changes nothing.

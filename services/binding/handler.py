@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -47,6 +47,10 @@ class Change:
     @property
     def today(self) -> date:
         return shanghai_date(self.now)
+
+    async def act(self, caller: Caller, action: str, *person_ids: str, thing_id: str | None = None) -> None:
+        """Writes down, with the change itself, that a clerk or an operator was let through."""
+        await registry.record_act(self.connection, caller, action, person_ids, self.now, thing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,10 @@ class Handler:
 
     # ---- the registry's facts ----
 
-    async def put_person(self, person_id: str, said: PersonIn) -> Person:
+    async def put_person(self, caller: Caller, person_id: str, said: PersonIn) -> Person:
+        """What the feed says of a person; bindings that it makes impossible end with it."""
         async with self.change() as change:
+            before = (await registry.lock_persons(change.connection, [person_id])).get(person_id)
             person = Person(
                 province=province_of(said.region_code),
                 person_id=person_id,
@@ -133,30 +139,36 @@ class Handler:
             change.provinces |= await registry.put_person(
                 change.connection, person, self.sealer.index(said.id_number), change.now
             )
+            if before:
+                await self._close(change, caller, before, person)
             return await registry.person(change.connection, person_id) or person
 
-    async def person(self, person_id: str) -> Person | Refused:
+    async def person(self, caller: Caller, person_id: str) -> Person | Refused:
         async with self.pool.acquire() as connection:
+            await registry.record_act(connection, caller, "read_person", [person_id], self.clock())
             return await registry.person(connection, person_id) or MISSING
 
-    async def freeze(self, change: Change, person_id: str, *, frozen: bool) -> bool:
+    async def freeze(self, change: Change, caller: Caller, person_id: str, *, frozen: bool) -> bool:
         """Whether there is such a person to freeze or unfreeze."""
+        await change.act(caller, "freeze" if frozen else "unfreeze", person_id)
         province = await registry.freeze(change.connection, person_id, frozen=frozen, now=change.now)
         if province is not None:
             change.provinces.add(province)
         return province is not None
 
-    async def put_institution(self, institution_id: str, said: InstitutionIn) -> bool:
+    async def put_institution(self, caller: Caller, institution_id: str, said: InstitutionIn) -> bool:
         """Whether the institution is new."""
         async with self.change() as change:
+            await change.act(caller, "put_institution", thing_id=institution_id)
             known = await registry.institution_exists(change.connection, institution_id)
             await registry.put_institution(change.connection, institution_id, said, change.now)
             change.provinces.add(EVERY_PROVINCE)
             return not known
 
-    async def put_policy(self, code: str, policy: RegionPolicy, caller: Caller) -> int:
+    async def put_policy(self, caller: Caller, code: str, policy: RegionPolicy) -> int:
         """The number of the new version."""
         async with self.change() as change:
+            await change.act(caller, "put_policy", thing_id=code)
             change.provinces.add(province_of(code))
             return await registry.put_policy(change.connection, code, policy, caller.subject, change.now)
 
@@ -164,6 +176,12 @@ class Handler:
 
     async def bind(self, change: Change, caller: Caller, asked: BindingIn) -> Binding | Refused:
         """A new binding, or every reason against it."""
+        made = await self._bind(change, caller, asked)
+        thing_id = None if isinstance(made, Refused) else made.binding_id
+        await change.act(caller, "bind", asked.payer_id, asked.beneficiary_id, thing_id=thing_id)
+        return made
+
+    async def _bind(self, change: Change, caller: Caller, asked: BindingIn) -> Binding | Refused:
         proposal = Proposal(
             asked.payer_id,
             asked.beneficiary_id,
@@ -207,31 +225,50 @@ class Handler:
 
     async def end(self, change: Change, caller: Caller, binding: Binding, end_date: date | None) -> Binding | Refused:
         """The binding with its end. One that ends no later already stays as it is."""
-        last = max(end_date or change.today, binding.valid_from)
-        if binding.valid_until is not None and binding.valid_until <= last:
+        await change.act(caller, "end", binding.payer_id, binding.beneficiary_id, thing_id=binding.binding_id)
+        day = end_date or change.today
+        if binding.is_over_by(day):
             return binding
         payer = await registry.person(change.connection, binding.payer_id)
         book = await registry.policies(change.connection, [binding.province])
         region = payer.region_code if payer else whole_province(binding.province)
-        if reasons := rules.refuse_end(binding, end_date or change.today, book.on(region, change.today)):
+        if reasons := rules.refuse_end(binding, day, book.on(region, change.today)):
             return Refused(reasons)
-        ended = replace(binding, valid_until=last, ended_at=change.now, end_cause=f"asked_by_{caller.role}")
+        ended = binding.ended(day, change.now, f"asked_by_{caller.role}")
         await bindings.end(change.connection, ended, caller.subject)
         change.provinces |= {binding.province, binding.beneficiary_province}
         return ended
 
-    async def bindings_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding]:
-        """A page of a person's bindings; nobody's, if nobody has this id."""
+    async def _close(self, change: Change, caller: Caller, before: Person, after: Person) -> None:
+        """Ends today what the feed has made impossible.
+
+        The order of locks, here and wherever bindings change: people's ids, persons, bindings, the provinces' authority.
+        """
+        why_payer, why_beneficiary = rules.why_payer_stops(before, after), rules.why_beneficiary_stops(before, after)
+        if not (why_payer or why_beneficiary):
+            return
+        for binding in await bindings.lock_standing(change.connection, before, change.today):
+            if cause := why_payer if binding.payer_id == before.person_id else why_beneficiary:
+                closed = binding.ended(change.today, change.now, cause)
+                await bindings.end(change.connection, closed, caller.subject)
+                change.provinces |= {binding.province, binding.beneficiary_province}
+
+    async def bindings_of(self, caller: Caller, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding]:
+        """A page of a person's bindings, wherever they have been insured; nobody's, if nobody has this id."""
         async with self.pool.acquire() as connection:
-            person = await registry.person(connection, person_id)
-            if person is None:
-                return []
-            return await bindings.list_of(connection, person, side=side, after=after, limit=limit)
+            await registry.record_act(connection, caller, "list_bindings", [person_id], self.clock())
+            return await bindings.list_of(connection, person_id, side=side, after=after, limit=limit)
 
     # ---- kinship links ----
 
     async def link(self, change: Change, caller: Caller, asked: KinshipLinkIn) -> KinshipLink | Refused:
         """Lets the holder show somebody's code. It moves no money."""
+        made = await self._link(change, caller, asked)
+        thing_id = None if isinstance(made, Refused) else made.kinship_link_id
+        await change.act(caller, "link", asked.holder_id, asked.shown_id, thing_id=thing_id)
+        return made
+
+    async def _link(self, change: Change, caller: Caller, asked: KinshipLinkIn) -> KinshipLink | Refused:
         if asked.holder_id == asked.shown_id:
             return Refused((Reason.SELF_BINDING,))
         holder = await registry.person(change.connection, asked.holder_id)
@@ -252,12 +289,16 @@ class Handler:
         place = parse_public_id(kinship_link_id)
         return (place and await bindings.link(change.connection, *place)) or MISSING
 
-    async def unlink(self, change: Change, link: KinshipLink) -> None:
+    async def unlink(self, change: Change, caller: Caller, link: KinshipLink) -> None:
+        await change.act(caller, "unlink", link.holder_id, link.shown_id, thing_id=link.kinship_link_id)
         await bindings.end_link(change.connection, link, change.now)
         change.provinces.add(link.province)
 
-    async def links_of(self, person_id: str, *, side: str, after: UUID, limit: int) -> list[KinshipLink]:
+    async def links_of(
+        self, caller: Caller, person_id: str, *, side: str, after: UUID, limit: int
+    ) -> list[KinshipLink]:
         async with self.pool.acquire() as connection:
+            await registry.record_act(connection, caller, "list_links", [person_id], self.clock())
             return await bindings.list_links(connection, person_id, side=side, after=after, limit=limit)
 
     # ---- the wallet ----

@@ -1,6 +1,6 @@
 """People, institutions and bindings as the registry keeps them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -82,8 +82,16 @@ class Binding:
 
     def overlaps(self, valid_from: date, valid_until: date | None) -> bool:
         """Whether there is a day on which this binding and that period are both in force."""
-        starts_in_time = valid_until is None or self.valid_from < valid_until
-        return starts_in_time and (self.valid_until is None or self.valid_until > valid_from)
+        first = max(self.valid_from, valid_from)
+        return all(until is None or first < until for until in (self.valid_until, valid_until))
+
+    def is_over_by(self, day: date) -> bool:
+        """Whether an end on that day would change nothing."""
+        return self.valid_until is not None and self.valid_until <= max(day, self.valid_from)
+
+    def ended(self, day: date, now: datetime, cause: str) -> "Binding":
+        """This binding in force up to and not including a day; never, if it starts no earlier."""
+        return replace(self, valid_until=max(day, self.valid_from), ended_at=now, end_cause=cause)
 
 
 @dataclass(frozen=True, slots=True)

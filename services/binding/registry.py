@@ -1,17 +1,20 @@
-"""Persons, institutions and region policies in the registry."""
+"""Persons, institutions and region policies in the registry; and what clerks and operators did there."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from services.binding.model import Person
+from services.binding.model import Caller, Person
 from services.binding.resources import InstitutionIn
 from shared.domain.enrolment import EnrolmentStatus, Insurance
 from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
+from shared.domain.roles import Role
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "registry.sql")
+# Members act for themselves, and the feed's word is in the registry as it was said.
+RECORDED = (Role.CLERK, Role.OPERATOR)
 
 
 async def person(connection: Any, person_id: str) -> Person | None:
@@ -20,14 +23,16 @@ async def person(connection: Any, person_id: str) -> Person | None:
 
 
 async def lock_persons(connection: Any, person_ids: Iterable[str]) -> dict[str, Person]:
-    """The known ones of these people; nobody else binds or ends for them until the transaction is over."""
-    rows = await connection.fetch(SQL["lock_persons"], sorted(set(person_ids)))
+    """The known ones of these people; nobody binds them, and no feed speaks of them, until the transaction is over."""
+    asked = sorted(set(person_ids))
+    # A statement of its own: the next one sees what those before us have committed.
+    await connection.execute(SQL["lock_person_ids"], asked)
+    rows = await connection.fetch(SQL["lock_persons"], asked)
     return {row["person_id"]: _person(row) for row in rows}
 
 
 async def put_person(connection: Any, person: Person, id_number_index: bytes, now: datetime) -> set[int]:
-    """Writes what the feed says; returns the provinces in which this may change who can pay."""
-    await connection.execute(SQL["lock_person_id"], person.person_id)
+    """Writes what the feed says of a locked person; returns the provinces in which this may change who can pay."""
     left = await connection.fetchval(SQL["move_away"], person.person_id, person.region_code, now)
     await connection.execute(
         SQL["put_person"],
@@ -81,6 +86,21 @@ async def put_policy(connection: Any, code: str, policy: RegionPolicy, by: str, 
         SQL["put_policy"], province, code, policy.effective_from, policy.model_dump_json(), now, by
     )
     return version
+
+
+async def record_act(
+    connection: Any,
+    caller: Caller,
+    action: str,
+    person_ids: Iterable[str],
+    now: datetime,
+    thing_id: str | None = None,
+) -> None:
+    """Writes down that a clerk or an operator was let through, and for whom."""
+    if caller.role in RECORDED:
+        await connection.execute(
+            SQL["record_act"], now, caller.subject, caller.role, action, list(person_ids), thing_id
+        )
 
 
 def _person(row: Any) -> Person:

@@ -6,17 +6,22 @@ SELECT province, person_id, region_code, insurance, status, account_frozen, name
 FROM registry.persons
 WHERE person_id = $1 AND moved_to IS NULL;
 
+-- name: lock_person_ids
+-- One at a time about these people, known or not: who binds them, and what the feed says of them.
+SELECT pg_advisory_xact_lock(named.key)
+FROM (
+    SELECT DISTINCT hashtextextended(person_id, 0) AS key
+    FROM unnest($1::text[]) AS asked (person_id)
+    ORDER BY key
+) AS named;
+
 -- name: lock_persons
--- Both sides of a binding, locked in one order, so that limits are counted by one at a time.
+-- People where they are insured now, locked in one order, so that limits are counted by one at a time.
 SELECT province, person_id, region_code, insurance, status, account_frozen, name_sealed, id_number_sealed
 FROM registry.persons
 WHERE person_id = ANY($1::text[]) AND moved_to IS NULL
 ORDER BY province, person_id
 FOR NO KEY UPDATE;
-
--- name: lock_person_id
--- One feed at a time about one person, known or not.
-SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 
 -- name: move_away
 -- The person is insured in another province from now on; here nothing is left but history.
@@ -88,6 +93,11 @@ SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4::jsonb, $5, $6
 FROM registry.region_policies
 WHERE province = $1 AND code = $2
 RETURNING version;
+
+-- name: record_act
+-- What a clerk or an operator was let through for.
+INSERT INTO registry.acts (at, subject, role, action, person_ids, thing_id)
+VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: lock_idempotency_key
 -- One request at a time under a key.

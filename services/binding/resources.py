@@ -101,7 +101,11 @@ class BindingIn(Body):
 
 
 class BindingOut(BaseModel):
-    """A binding, valid from `valid_from` up to and not including `valid_until`."""
+    """A binding, valid from `valid_from` up to and not including `valid_until`.
+
+    `end_cause` is who asked for the end (`asked_by_member`, `asked_by_clerk`), or why it ended by itself:
+    `payer_left_employee_insurance`, `payer_moved`, `beneficiary_moved`.
+    """
 
     binding_id: str
     payer_id: str

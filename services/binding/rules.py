@@ -1,4 +1,4 @@
-"""Who may bind whom. Pure: a proposal and a position go in, reasons come out, every one that applies.
+"""Who may bind whom, and what ends by itself. Pure: a proposal and a position go in, reasons come out, every one that applies.
 
 Source: contract.md, "A refused binding"; domain.md, rules 1, 7, 10 and 11.
 """
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from services.binding.model import Binding, BindingPosition, Person, Proposal, Transfer, TransferState
-from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.enrolment import EndCause, EnrolmentStatus, Insurance
 from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
-from shared.domain.regions import connected
+from shared.domain.regions import connected, pooling_area_of
 from shared.domain.relations import KINSHIP, Relation
 
 
@@ -98,3 +98,17 @@ def refuse_acceptance(transfer: Transfer, receiver: Person | None, now: datetime
     if receiver.account_frozen:
         return (Reason.PAYER_ACCOUNT_FROZEN,)
     return ()
+
+
+def why_payer_stops(before: Person, after: Person) -> EndCause | None:
+    """Why a person's bindings as payer end with what the feed says; a suspension is temporary and ends none."""
+    if after.insurance is not Insurance.EMPLOYEE or after.status is EnrolmentStatus.ENDED:
+        return EndCause.PAYER_LEFT
+    if pooling_area_of(before.region_code) != pooling_area_of(after.region_code):
+        return EndCause.PAYER_MOVED
+    return None
+
+
+def why_beneficiary_stops(before: Person, after: Person) -> EndCause | None:
+    """Why a person's bindings as beneficiary end; within a province each settlement judges where they are."""
+    return EndCause.BENEFICIARY_MOVED if before.province != after.province else None

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from services.settlement.model import Facts
-from shared.domain.enrolment import Enrolment, EnrolmentStatus, Insurance
+from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, Insurance
 from shared.domain.ids import PersonKey
 from shared.domain.mutual_aid import Binding
 from shared.domain.policy import PolicyBook
@@ -16,7 +16,7 @@ SQL = load_queries(__package__, "registry.sql")
 
 
 async def people(connection: Any, patients: Iterable[PersonKey], today: date, facts: Facts) -> None:
-    """Adds the patients, their bindings valid on the Shanghai date `today`, and those bindings' payers."""
+    """Adds the patients, their bindings valid or closed on the Shanghai date `today`, and those bindings' payers."""
     keys = sorted(set(patients))
     if not keys:
         return
@@ -41,6 +41,7 @@ async def people(connection: Any, patients: Iterable[PersonKey], today: date, fa
                 row["annual_limit_fen"],
                 wallet=row["wallet"],
                 auto_accept=row["auto_accept"],
+                closed=EndCause(row["closed_cause"]) if row["closed_cause"] else None,
             )
         )
         if row["payer_region_code"] is not None:

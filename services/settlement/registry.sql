@@ -1,7 +1,8 @@
 -- What the worker reads of the registry: views only, no name and no ID number.
 
 -- name: people
--- The patients with today's bindings and their payers' enrolment; one row a binding, one without a binding.
+-- The patients with today's bindings, those that ended by themselves today among them, and their payers' enrolment;
+-- one row a binding, one without a binding.
 SELECT
     asked.province,
     asked.person_id,
@@ -27,6 +28,7 @@ SELECT
     binding.annual_limit_fen,
     binding.wallet,
     binding.auto_accept,
+    binding.closed_cause,
     payer.region_code AS payer_region_code,
     payer.insurance AS payer_insurance,
     payer.status AS payer_status,
@@ -38,7 +40,11 @@ LEFT JOIN registry.settlement_bindings AS binding
     ON binding.beneficiary_province = asked.province
     AND binding.beneficiary_id = asked.person_id
     AND binding.valid_from <= $3
-    AND (binding.valid_until IS NULL OR binding.valid_until > $3)
+    AND (
+        binding.valid_until IS NULL
+        OR binding.valid_until > $3
+        OR (binding.valid_until = $3 AND binding.closed_cause IS NOT NULL)
+    )
 LEFT JOIN registry.settlement_enrolments AS payer
     ON payer.province = binding.province AND payer.person_id = binding.payer_id;
 

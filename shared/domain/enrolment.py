@@ -17,6 +17,14 @@ class EnrolmentStatus(StrEnum):
     ENDED = "ended"
 
 
+class EndCause(StrEnum):
+    """Why a binding ended by itself: an enrolment has changed."""
+
+    PAYER_LEFT = "payer_left_employee_insurance"
+    PAYER_MOVED = "payer_moved"
+    BENEFICIARY_MOVED = "beneficiary_moved"
+
+
 @dataclass(frozen=True, slots=True)
 class Enrolment:
     """How a person is insured: no name, no ID number."""

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from shared.domain.accounts import Account
-from shared.domain.enrolment import Enrolment, EnrolmentStatus
+from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus
 from shared.domain.ids import PersonKey
 from shared.domain.policy import NEVER_COVERED, ExpenseType, Funds, PolicyBook, PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
@@ -31,7 +31,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A binding of the patient that is valid today."""
+    """A binding of the patient that is valid today, or that ended by itself today: then `closed` says why."""
 
     binding_id: UUID
     payer: PersonKey
@@ -39,6 +39,7 @@ class Binding:
     annual_limit_fen: int | None
     wallet: bool = False
     auto_accept: bool = False
+    closed: EndCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,17 @@ def own_money(
 # ---- the relatives ----
 
 # From farthest from success to nearest: where all are out, the nearest one is the answer's reason.
+# A binding that ended by itself today never passes the first two, whatever the registry says by now.
 CANDIDATE_GUARDS: tuple[Guard[Candidate], ...] = (
-    Guard(Reason.REGION_NOT_CONNECTED, lambda candidate, _: candidate.connected),
+    Guard(
+        Reason.REGION_NOT_CONNECTED,
+        lambda candidate, _: candidate.connected and candidate.binding.closed in (None, EndCause.PAYER_LEFT),
+    ),
     Guard(
         Reason.PAYER_NOT_ELIGIBLE,
-        lambda candidate, _: candidate.payer is not None and candidate.payer.is_active_employee,
+        lambda candidate, _: (
+            candidate.binding.closed is None and candidate.payer is not None and candidate.payer.is_active_employee
+        ),
     ),
     Guard(
         Reason.PAYER_ACCOUNT_FROZEN,
@@ -169,13 +176,14 @@ def candidate_of(
     within_reach = patient is not None and connected(
         region, policy.policy.scope, patient.region_code, theirs.policy.scope
     )
+    # A payer who is gone is not out of reach: what is wrong is that they can no longer pay.
+    gone = payer is None or binding.closed is EndCause.PAYER_LEFT
     return Candidate(
         binding=binding,
         payer=payer,
         account=account,
         policy=policy,
-        # A payer who is gone is not out of reach: what is wrong is that they can no longer pay.
-        connected=within_reach or (payer is None and binding.payer.province == patient_key.province),
+        connected=within_reach or (gone and binding.payer.province == patient_key.province),
         used_fen=used_fen,
     )
 

@@ -116,6 +116,26 @@ ALTER TABLE ledger.rollovers ALTER COLUMN rollover_id ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 
+CREATE TABLE registry.acts (
+    act_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    subject text NOT NULL,
+    role text NOT NULL,
+    action text NOT NULL,
+    person_ids text[] NOT NULL,
+    thing_id text,
+    CONSTRAINT acts_are_those_of_clerks_and_operators CHECK ((role = ANY (ARRAY['clerk'::text, 'operator'::text])))
+);
+
+ALTER TABLE registry.acts ALTER COLUMN act_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME registry.acts_act_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE registry.bindings (
     province smallint NOT NULL,
     binding_id uuid NOT NULL,
@@ -236,7 +256,11 @@ CREATE VIEW registry.settlement_bindings AS
     annual_limit_fen,
     bound_at,
     wallet,
-    auto_accept
+    auto_accept,
+        CASE
+            WHEN ((end_cause = ANY (ARRAY['payer_left_employee_insurance'::text, 'payer_moved'::text, 'beneficiary_moved'::text])) AND (valid_until = ((ended_at AT TIME ZONE 'Asia/Shanghai'::text))::date)) THEN end_cause
+            ELSE NULL::text
+        END AS closed_cause
    FROM registry.bindings;
 
 CREATE VIEW registry.settlement_enrolments AS
@@ -290,6 +314,9 @@ ALTER TABLE ONLY ledger.rollovers
 ALTER TABLE ONLY ledger.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (province, transfer_id);
 
+ALTER TABLE ONLY registry.acts
+    ADD CONSTRAINT acts_pkey PRIMARY KEY (act_id);
+
 ALTER TABLE ONLY registry.bindings
     ADD CONSTRAINT bindings_pkey PRIMARY KEY (province, binding_id);
 
@@ -323,6 +350,10 @@ CREATE INDEX open_transfers_by_receiver ON ledger.transfers USING btree (to_prov
 CREATE INDEX transfers_by_giver ON ledger.transfers USING btree (province, from_person_id, transfer_id);
 
 CREATE INDEX transfers_by_receiver ON ledger.transfers USING btree (to_province, to_person_id, transfer_id);
+
+CREATE INDEX acts_by_person ON registry.acts USING gin (person_ids);
+
+CREATE INDEX acts_by_time ON registry.acts USING btree (at);
 
 CREATE INDEX bindings_by_beneficiary ON registry.bindings USING btree (beneficiary_province, beneficiary_id);
 
@@ -385,6 +416,10 @@ GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
 GRANT SELECT,INSERT ON TABLE ledger.rollovers TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.rollovers TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE registry.acts TO gongji_binding;
+
+GRANT SELECT ON TABLE registry.acts TO gongji_audit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.bindings TO gongji_binding;
 

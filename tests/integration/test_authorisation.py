@@ -14,8 +14,8 @@ from tests.support.world import World
 
 PERSON = {"name": "某人", "id_number": "130102199003071234", "region_code": "130100", "insurance": "employee"}
 INSTITUTION = {"name": "机构", "kind": "hospital", "region_code": "130100"}
-BINDING = {"payer_id": "ME", "beneficiary_id": "CHILD", "relation": "son"}
-LINK = {"holder_id": "ME", "shown_id": "CHILD"}
+BINDING = {"payer_id": "ME", "beneficiary_id": "OTHER", "relation": "son"}
+LINK = {"holder_id": "ME", "shown_id": "OTHER"}
 
 # Method, path, body, and who may: roles; "self" is the member whose affair it is.
 ENDPOINTS = {
@@ -41,6 +41,7 @@ ENDPOINTS = {
 CALLERS = {
     "self": (Role.MEMBER, "ME"),
     "another member": (Role.MEMBER, "CHILD"),
+    "the other side": (Role.MEMBER, "OTHER"),
     "clerk": (Role.CLERK, None),
     "operator": (Role.OPERATOR, None),
     "feed": (Role.FEED, None),
@@ -50,7 +51,10 @@ CALLERS = {
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str) -> None:
-    """Allowed callers get what they ask for; the others 403, and 401 without a token."""
+    """Allowed callers get what they ask for; the others 403, and 401 without a token.
+
+    Also refused is the other side of a binding or a link: whoever is paid for, or shown.
+    """
     method, path, body, allowed = ENDPOINTS[endpoint]
 
     statuses = {}

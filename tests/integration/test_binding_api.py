@@ -50,42 +50,6 @@ async def test_a_binding_comes_back_whole(world: World) -> None:
     assert (made["annual_limit_fen"], made["wallet"], made["ended_at"]) == (5_000, False, None)
 
 
-async def test_nobody_is_bound_to_themselves(world: World) -> None:
-    """That is wrong in itself: 422."""
-    await pair(world)
-
-    assert await refusal(world, beneficiary_id="PAYER") == (422, ["self_binding"])
-
-
-async def test_both_must_be_known(world: World) -> None:
-    """Every reason that applies is named."""
-    assert await refusal(world) == (409, ["payer_unknown", "beneficiary_unknown"])
-
-
-@pytest.mark.parametrize(
-    ("payer", "beneficiary", "reasons"),
-    [
-        ({"insurance": "resident"}, {}, ["payer_not_employee"]),
-        ({"status": "suspended"}, {}, ["payer_not_active"]),
-        ({}, {"status": "ended"}, ["beneficiary_not_insured"]),
-        ({"region_code": "120100"}, {}, ["region_not_connected"]),
-        (
-            {"insurance": "resident", "status": "ended"},
-            {"status": "suspended"},
-            ["payer_not_employee", "payer_not_active", "beneficiary_not_insured"],
-        ),
-    ],
-    ids=lambda value: ",".join(value) if isinstance(value, list) else "",
-)
-async def test_who_may_be_bound(
-    world: World, payer: dict[str, Any], beneficiary: dict[str, Any], reasons: list[str]
-) -> None:
-    """An employee who is active pays, for somebody who is insured, within reach."""
-    await pair(world, payer, beneficiary)
-
-    assert await refusal(world) == (409, reasons)
-
-
 async def test_the_payers_region_says_which_relations(world: World) -> None:
     """Brothers may share in Hebei, and may not where the region allows parents, spouse and children alone."""
     await pair(world, {"region_code": "440100"}, {"region_code": "440100"})

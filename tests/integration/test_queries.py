@@ -75,8 +75,13 @@ HOT = {
     ),
     "binding.list_by_payer": (
         BINDINGS["list_by_payer"],
-        ["13::smallint", "'P1'", "'00000000-0000-0000-0000-000000000000'::uuid", "50"],
+        ["'P1'", "'00000000-0000-0000-0000-000000000000'::uuid", "50"],
     ),
+    "binding.list_by_beneficiary": (
+        BINDINGS["list_by_beneficiary"],
+        ["'P1'", "'00000000-0000-0000-0000-000000000000'::uuid", "50"],
+    ),
+    "binding.lock_standing": (BINDINGS["lock_standing"], ["13::smallint", "'P1'", "'2026-11-22'::date"]),
 }
 # Small tables that every cell has whole; reading one from end to end is the quickest way.
 SMALL = {"institutions", "policy_epochs", "region_policies"}

@@ -11,7 +11,7 @@ from services.settlement.journal import Journal
 from services.settlement.model import Decision, Facts, Incoming, Institution, Position, Sender, StoredDecision, Verdict
 from services.settlement.rules import decide
 from shared.domain.accounts import Account
-from shared.domain.enrolment import Enrolment, EnrolmentStatus, InstitutionKind, Insurance
+from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.ids import PersonKey
 from shared.domain.mutual_aid import Binding, Candidate
 from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
@@ -125,6 +125,7 @@ def binding(payer_id: str = "payer", number: int = 1, **fields: Any) -> Binding:
         payer=PersonKey(fields.get("province", PROVINCE), payer_id),
         bound_at=fields.get("bound_at", BOUND_AT),
         annual_limit_fen=fields.get("limit"),
+        closed=fields.get("closed"),
     )
 
 
@@ -143,11 +144,12 @@ def candidate(
     status: str = "active",
     frozen: bool = False,
     connected: bool = True,
+    closed: EndCause | None = None,
     **policy_fields: Any,
 ) -> Candidate:
     """A payer whom nothing but an empty account keeps from paying."""
     return Candidate(
-        binding=binding(payer_id, number, bound_at=bound_at, limit=limit),
+        binding=binding(payer_id, number, bound_at=bound_at, limit=limit, closed=closed),
         payer=enrolment(insurance=insurance, status=status, frozen=frozen) if known else None,
         account=Account(current, prior, wallet),
         policy=policy(**policy_fields),

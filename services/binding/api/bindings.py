@@ -46,10 +46,13 @@ async def list_bindings(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[BindingOut]:
-    """A person's bindings, those that are over included, in the order in which they were made."""
+    """A person's bindings, those that are over included, in the order in which they were made.
+
+    Wherever the person has been insured. Kinship links are not bindings and are not among them.
+    """
     person_id, side = either(payer_id=payer_id, beneficiary_id=beneficiary_id)
     allow(caller, Role.CLERK, person_id=person_id)
-    found = await desk.bindings_of(person_id, side=side, after=after(cursor), limit=limit + 1)
+    found = await desk.bindings_of(caller, person_id, side=side, after=after(cursor), limit=limit + 1)
     last = found[limit - 1].binding_id if len(found) > limit else None
     return Page(items=[_binding_out(each) for each in found[:limit]], next=last)
 

@@ -35,7 +35,7 @@ async def put_policy(region_code: PolicyCode, said: PolicyIn, caller: Asker, des
     allow(caller, Role.OPERATOR)
     effective_from = said.effective_from or shanghai_date(desk.clock())
     policy = RegionPolicy.model_validate({**said.model_dump(), "effective_from": effective_from})
-    version = await desk.put_policy(region_code, policy, caller)
+    version = await desk.put_policy(caller, region_code, policy)
     return PolicyOut(region_code=region_code, version=version, **policy.model_dump())
 
 
@@ -49,22 +49,26 @@ async def put_institution(
 ) -> InstitutionOut:
     """Registers an institution, or changes what is known of it."""
     allow(caller, Role.OPERATOR)
-    response.status_code = 201 if await desk.put_institution(institution_id, said) else 200
+    response.status_code = 201 if await desk.put_institution(caller, institution_id, said) else 200
     return InstitutionOut(institution_id=institution_id, **said.model_dump())
 
 
 @router.put("/persons/{person_id}", tags=["persons"])
 async def put_person(person_id: PersonPath, said: PersonIn, caller: Asker, desk: Desk) -> PersonOut:
-    """What the enrolment feed says of a person."""
+    """What the enrolment feed says of a person.
+
+    Bindings that this makes impossible end today, with their cause: those of a payer who leaves employee insurance or
+    moves to another pooling area, those of a beneficiary who moves to another province. A suspension ends none.
+    """
     allow(caller, Role.FEED)
-    return _person_out(await desk.put_person(person_id, said), desk)
+    return _person_out(await desk.put_person(caller, person_id, said), desk)
 
 
 @router.get("/persons/{person_id}", tags=["persons"])
 async def get_person(person_id: PersonPath, caller: Asker, desk: Desk) -> PersonOut:
     """A person's enrolment; the name and the ID number are masked."""
     allow(caller, Role.CLERK, person_id=person_id)
-    return _person_out(granted(await desk.person(person_id)), desk)
+    return _person_out(granted(await desk.person(caller, person_id)), desk)
 
 
 @router.post("/accounts/{person_id}/freeze", response_model=FreezeOut, tags=["accounts"])
@@ -89,7 +93,7 @@ async def _freeze(
     allow(caller, Role.OPERATOR)
 
     async def work(change: Change) -> FreezeOut | Refused:
-        if not await desk.freeze(change, person_id, frozen=frozen):
+        if not await desk.freeze(change, caller, person_id, frozen=frozen):
             return Refused((Reason.NOT_FOUND,))
         return FreezeOut(person_id=person_id, account_frozen=frozen)
 

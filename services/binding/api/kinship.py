@@ -53,10 +53,10 @@ async def list_links(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[KinshipLinkOut]:
-    """The standing kinship links of a person, as the holder or as the one whose code is shown."""
+    """The standing kinship links of a person, as the holder or as the one whose code is shown. They move no money."""
     person_id, side = either(holder_id=holder_id, shown_id=shown_id)
     allow(caller, Role.CLERK, person_id=person_id)
-    found = await desk.links_of(person_id, side=side, after=after(cursor), limit=limit + 1)
+    found = await desk.links_of(caller, person_id, side=side, after=after(cursor), limit=limit + 1)
     last = found[limit - 1].kinship_link_id if len(found) > limit else None
     return Page(items=[_link_out(each) for each in found[:limit]], next=last)
 
@@ -68,7 +68,7 @@ async def unlink(kinship_link_id: Annotated[str, Path(max_length=64)], caller: A
     async with desk.change() as change:
         found = granted(await desk.kinship_link(change, kinship_link_id))
         allow(caller, Role.CLERK, person_id=found.holder_id)
-        await desk.unlink(change, found)
+        await desk.unlink(change, caller, found)
 
 
 def _link_out(link: KinshipLink) -> KinshipLinkOut:

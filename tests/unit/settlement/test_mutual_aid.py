@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.enrolment import EndCause
 from tests.support.builders import BOUND_AT, candidate, decided, earlier, position, settle
 
 # Why a candidate is out, in the contract's order: what makes it so, and the nearest thing that does not.
@@ -44,6 +45,25 @@ def test_payer_must_be_an_active_employee(payer: dict[str, Any]) -> None:
     decision = decided(settle(), position(candidate(prior=50_000, **payer)))
 
     assert (decision.outcome, decision.reason) == ("declined", "payer_not_eligible")
+
+
+@pytest.mark.parametrize(
+    ("closed", "reason"),
+    [
+        (EndCause.PAYER_LEFT, "payer_not_eligible"),
+        (EndCause.PAYER_MOVED, "region_not_connected"),
+        (EndCause.BENEFICIARY_MOVED, "region_not_connected"),
+    ],
+)
+def test_a_binding_that_ended_by_itself_today_is_out_and_says_why(closed: EndCause, reason: str) -> None:
+    """Though payer, region and money are as good as they were; another relative pays undisturbed."""
+    former = candidate("former", number=1, prior=90_000, closed=closed)
+
+    alone = decided(settle(), position(former))
+    beside = decided(settle(), position(former, candidate("other", number=2, prior=50_000)))
+
+    assert (alone.outcome, alone.reason, alone.entries) == ("declined", reason, ())
+    assert (beside.outcome, beside.payer_id) == ("settled", "other")
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(OUT, 2)))

@@ -1,0 +1,26 @@
+"""A clock that a test turns."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from shared.domain.times import SHANGHAI, shanghai_date
+
+
+class Calendar:
+    """Noon in Shanghai, today or some days later; no two looks at it are alike."""
+
+    def __init__(self) -> None:
+        self._now = datetime.combine(shanghai_date(datetime.now(UTC)), time(12), SHANGHAI)
+
+    def __call__(self) -> datetime:
+        self._now += timedelta(milliseconds=1)
+        return self._now.astimezone(UTC)
+
+    def turn(self, days: int) -> None:
+        self._now += timedelta(days=days)
+
+    def day(self, ahead: int = 0) -> str:
+        """Today or a day ahead, as the HTTP API writes it."""
+        return (self.today() + timedelta(days=ahead)).isoformat()
+
+    def today(self) -> date:
+        return shanghai_date(self._now)
