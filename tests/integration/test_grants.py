@@ -23,6 +23,11 @@ FORBIDDEN = {
     "binding forges a decision": ("gongji_binding", "INSERT INTO ledger.decisions DEFAULT VALUES"),
     "binding deletes a binding": ("gongji_binding", "DELETE FROM registry.bindings"),
     "binding rewrites a policy": ("gongji_binding", "UPDATE registry.region_policies SET version = 9"),
+    "binding rewrites an act": ("gongji_binding", "UPDATE registry.acts SET subject = 'clerk:other'"),
+    "binding deletes an act": ("gongji_binding", "DELETE FROM registry.acts"),
+    "binding empties the acts": ("gongji_binding", "TRUNCATE registry.acts"),
+    "settlement reads acts": ("gongji_settlement", "SELECT * FROM registry.acts"),
+    "the auditor writes an act": ("gongji_audit", "INSERT INTO registry.acts DEFAULT VALUES"),
     "binding makes a table": ("gongji_binding", "CREATE TABLE registry.mine ()"),
     "the auditor reads names": ("gongji_audit", "SELECT * FROM registry.persons"),
     "the auditor corrects a balance": ("gongji_audit", "UPDATE ledger.accounts SET prior_years_fen = 1"),
@@ -34,6 +39,12 @@ ALLOWED = {
     "settlement locks an account": ("gongji_settlement", "SELECT * FROM ledger.accounts FOR NO KEY UPDATE"),
     "binding reads persons": ("gongji_binding", "SELECT * FROM registry.persons"),
     "binding ends a binding": ("gongji_binding", "UPDATE registry.bindings SET valid_until = now()"),
+    "binding records an act": (
+        "gongji_binding",
+        "INSERT INTO registry.acts (at, subject, role, action, person_ids) VALUES (now(), 'clerk:x', 'clerk', 'bind', '{}')",
+    ),
+    "binding reads acts": ("gongji_binding", "SELECT * FROM registry.acts"),
+    "the auditor reads acts": ("gongji_audit", "SELECT * FROM registry.acts"),
     "the auditor reads entries": ("gongji_audit", "SELECT * FROM ledger.entries"),
 }
 

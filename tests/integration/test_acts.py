@@ -1,0 +1,119 @@
+"""What clerks and operators do for others is written down, and what people do for themselves is not."""
+
+from typing import Any
+
+import pytest
+
+from shared.domain.roles import Role
+from tests.support.world import World
+
+PERSON = {"name": "某人", "id_number": "130102199003071234", "region_code": "130100", "insurance": "employee"}
+INSTITUTION = {"name": "机构", "kind": "hospital", "region_code": "130100"}
+BINDING = {"payer_id": "PAYER", "beneficiary_id": "CHILD", "relation": "son"}
+LINK = {"holder_id": "PAYER", "shown_id": "CHILD"}
+BOTH, PAYER = ["PAYER", "CHILD"], ["PAYER"]
+
+# Who, method, path, body; then the action, the people and the thing that are written down. {made}: the answer's own id.
+ACTS: dict[str, tuple[Role, str, str, Any, tuple[str, list[str], str | None]]] = {
+    "bind": (Role.CLERK, "POST", "/v1/bindings", BINDING, ("bind", BOTH, "{made}")),
+    "end": (Role.CLERK, "POST", "/v1/bindings/{binding}/end", None, ("end", BOTH, "{binding}")),
+    "link": (Role.CLERK, "POST", "/v1/kinship-links", LINK, ("link", BOTH, "{made}")),
+    "unlink": (Role.CLERK, "DELETE", "/v1/kinship-links/{link}", None, ("unlink", BOTH, "{link}")),
+    "read a person": (Role.CLERK, "GET", "/v1/persons/PAYER", None, ("read_person", PAYER, None)),
+    "list bindings": (Role.CLERK, "GET", "/v1/bindings?payer_id=PAYER", None, ("list_bindings", PAYER, None)),
+    "list links": (Role.CLERK, "GET", "/v1/kinship-links?holder_id=PAYER", None, ("list_links", PAYER, None)),
+    "freeze": (Role.OPERATOR, "POST", "/v1/accounts/PAYER/freeze", None, ("freeze", PAYER, None)),
+    "unfreeze": (Role.OPERATOR, "POST", "/v1/accounts/PAYER/unfreeze", None, ("unfreeze", PAYER, None)),
+    "put policy": (Role.OPERATOR, "PUT", "/v1/regions/1301/policy", {}, ("put_policy", [], "1301")),
+    "put institution": (Role.OPERATOR, "PUT", "/v1/institutions/H9", INSTITUTION, ("put_institution", [], "H9")),
+}
+UNRECORDED: dict[str, tuple[Role, str, str, Any]] = {
+    "a member binds": (Role.MEMBER, "POST", "/v1/bindings", BINDING),
+    "a member ends": (Role.MEMBER, "POST", "/v1/bindings/{binding}/end", None),
+    "a member links": (Role.MEMBER, "POST", "/v1/kinship-links", LINK),
+    "a member unlinks": (Role.MEMBER, "DELETE", "/v1/kinship-links/{link}", None),
+    "a member reads": (Role.MEMBER, "GET", "/v1/persons/PAYER", None),
+    "a member lists bindings": (Role.MEMBER, "GET", "/v1/bindings?payer_id=PAYER", None),
+    "a member lists links": (Role.MEMBER, "GET", "/v1/kinship-links?holder_id=PAYER", None),
+    "the feed speaks": (Role.FEED, "PUT", "/v1/persons/PAYER", PERSON),
+}
+
+
+@pytest.mark.parametrize(("role", "method", "path", "body", "expected"), ACTS.values(), ids=ACTS)
+async def test_an_act_is_written_down_once(
+    world: World, role: Role, method: str, path: str, body: Any, expected: tuple[str, list[str], str | None]
+) -> None:
+    """Who, as what, did what, for whom, to which thing, and when."""
+    names = await _scene(world, path)
+    response = await world.call(role, method, path.format(**names), body)
+    acts = await _acts(world)
+
+    response.raise_for_status()
+    made = response.json() if response.content else {}
+    names["made"] = made.get("binding_id") or made.get("kinship_link_id") or ""
+    action, person_ids, thing = expected
+    assert [(act["subject"], act["role"], act["action"], act["person_ids"], act["thing_id"]) for act in acts] == [
+        (f"{role}:local-{role}", role, action, person_ids, thing and thing.format(**names))
+    ]
+    assert acts[0]["at"]
+
+
+@pytest.mark.parametrize(("role", "method", "path", "body"), UNRECORDED.values(), ids=UNRECORDED)
+async def test_what_people_do_for_themselves_is_not(
+    world: World, role: Role, method: str, path: str, body: Any
+) -> None:
+    """Nor what the feed says."""
+    names = await _scene(world, path)
+
+    response = await world.call(role, method, path.format(**names), body, person_id="PAYER")
+
+    response.raise_for_status()
+    assert await _acts(world) == []
+
+
+async def test_a_refused_act_is_written_down_without_a_thing(world: World) -> None:
+    """A clerk was let through and learnt something of two people, though nothing was made."""
+    await world.person("PAYER")
+    response = await world.call(Role.CLERK, "POST", "/v1/bindings", BINDING)
+
+    acts = await _acts(world)
+    assert response.status_code == 409
+    assert [(act["action"], act["person_ids"], act["thing_id"]) for act in acts] == [("bind", BOTH, None)]
+
+
+async def test_who_is_not_let_through_leaves_no_act(world: World) -> None:
+    """What is forbidden or invalid never reached anybody's data."""
+    forbidden = await world.call(Role.OPERATOR, "GET", "/v1/persons/PAYER")
+    invalid = await world.call(Role.CLERK, "POST", "/v1/bindings", {})
+
+    assert (forbidden.status_code, invalid.status_code) == (403, 422)
+    assert await _acts(world) == []
+
+
+async def test_an_act_repeated_under_its_key_is_one_act(world: World) -> None:
+    """The second answer is the first one told again."""
+    await _scene(world, "")
+    for _ in range(2):
+        (
+            await world.call(Role.CLERK, "POST", "/v1/bindings", BINDING, headers={"Idempotency-Key": "k1"})
+        ).raise_for_status()
+
+    assert [act["action"] for act in await _acts(world)] == ["bind"]
+
+
+async def _scene(world: World, path: str) -> dict[str, str]:
+    """Two people, with the binding or the link that the path is about; what made them is struck off."""
+    await world.person("PAYER")
+    await world.person("CHILD", insurance="resident")
+    names = {}
+    if "{binding}" in path:
+        names["binding"] = await world.bind("PAYER", "CHILD")
+    if "{link}" in path:
+        made = await world.call(Role.CLERK, "POST", "/v1/kinship-links", LINK)
+        names["link"] = made.json()["kinship_link_id"]
+    await world.db.execute("TRUNCATE registry.acts")
+    return names
+
+
+async def _acts(world: World) -> list[Any]:
+    return list(await world.db.fetch("SELECT * FROM registry.acts ORDER BY act_id"))
