@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import asyncpg
 import structlog
@@ -9,12 +10,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from services.binding.api import router
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler
 from services.binding.metrics import Measure
-from services.binding.problems import Problem, on_http, on_invalid, on_problem, problem_response
+from services.binding.problems import MEDIA_TYPE, Problem, on_http, on_invalid, on_problem, problem_response
 from services.binding.sealing import Sealer
 from services.binding.settings import BindingSettings
 from shared.domain.reasons import Reason
@@ -29,9 +31,34 @@ DESCRIPTION = """Who is insured where, who may pay for whom, and under which pol
 Refusals are `application/problem+json`; `reason` is the first reason, `reasons` are all that apply."""
 
 
+class Application(FastAPI):
+    """FastAPI, whose description says of refusals what they are: problem+json."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if status >= "400" and "application/json" in response.get("content", {}):
+                        response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+        return document
+
+    def methods_at(self, path: str) -> list[str]:
+        """Every method by which a path can be called; the router names those of the first route only."""
+        paths = self.openapi()["paths"].items()
+        return sorted(
+            method.upper()
+            for template, operations in paths
+            if compile_path(template)[0].fullmatch(path)
+            for method in operations
+        )
+
+
 def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
     """The HTTP application around a handler."""
-    app = FastAPI(title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None)
+    app = Application(
+        title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None
+    )
     app.state.handler = handler
     app.state.authenticator = authenticator
     app.add_middleware(Measure)
@@ -48,9 +75,18 @@ def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(405, on_wrong_method)
     for away in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         app.add_exception_handler(away, on_database_trouble)
     return app
+
+
+async def on_wrong_method(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    methods = request.app.methods_at(request.url.path)
+    return problem_response(
+        Problem(Reason.METHOD_NOT_ALLOWED), {"Allow": ", ".join(methods)} if methods else error.headers
+    )
 
 
 async def on_database_trouble(_: Request, error: Exception) -> JSONResponse:

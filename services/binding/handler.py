@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -11,12 +11,14 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from services.binding import bindings, registry, rules, transfers
+from services.binding import bindings, payments, registry, rules, transfers
 from services.binding.model import (
     Binding,
     BindingPosition,
     Caller,
     KinshipLink,
+    Payment,
+    PaymentsAsked,
     Person,
     Proposal,
     Refused,
@@ -324,6 +326,13 @@ class Handler:
     async def transfers_of(self, person_id: str, *, sides: tuple[str, ...], before: UUID, limit: int) -> list[Transfer]:
         async with self.pool.acquire() as connection:
             return await transfers.list_of(connection, person_id, sides=sides, before=before, limit=limit)
+
+    # ---- payments ----
+
+    async def payments_of(self, asked: PaymentsAsked, *, limit: int) -> list[Payment]:
+        """A page of a person's payments, on both sides; none, if nobody has this id."""
+        async with self.pool.acquire() as connection:
+            return await payments.page(connection, asked, limit)
 
     async def _position(self, change: Change, proposal: Proposal) -> BindingPosition:
         connection = change.connection

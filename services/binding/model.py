@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
-from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.ids import public_id
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
@@ -106,6 +107,63 @@ class KinshipLink:
 
     @property
     def kinship_link_id(self) -> str:
+        return public_id(self.province, self.row_id)
+
+
+class PaymentKind(StrEnum):
+    SETTLEMENT = "settlement"
+    REFUND = "refund"
+
+
+class PaymentRole(StrEnum):
+    """What a person was in a payment: it came from their own money, or they paid for a relative, or a relative for them."""
+
+    SELF = "self"
+    PAYER = "payer"
+    BENEFICIARY = "beneficiary"
+
+
+class PaymentFund(StrEnum):
+    OWN = "own"
+    WALLET = "wallet"
+    MUTUAL_AID = "mutual_aid"
+
+
+class PaymentPlace(NamedTuple):
+    """A place in a list of payments, which goes by movements, newest first, and within one by its lines."""
+
+    movement_id: UUID
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsAsked:
+    """Whose payments, in which role (None: in each), of which movements, and after which place in their list."""
+
+    person_id: str
+    role: PaymentRole | None
+    first_id: UUID
+    last_id: UUID
+    after: PaymentPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What one fund paid or got back in one movement, seen from one person's side."""
+
+    province: int
+    row_id: UUID
+    line: int
+    at: datetime
+    kind: PaymentKind
+    role: PaymentRole
+    other_person_id: str | None
+    fund: PaymentFund
+    amount_fen: int
+    institution_kind: InstitutionKind
+
+    @property
+    def movement_id(self) -> str:
         return public_id(self.province, self.row_id)
 
 

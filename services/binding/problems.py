@@ -1,6 +1,6 @@
 """application/problem+json (RFC 9457), with the contract's reason codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,7 @@ STATUS: dict[Reason, int] = {
     Reason.UNAUTHENTICATED: 401,
     Reason.FORBIDDEN: 403,
     Reason.NOT_FOUND: 404,
+    Reason.METHOD_NOT_ALLOWED: 405,
     Reason.INVALID: 422,
     Reason.SELF_BINDING: 422,
     Reason.RATE_LIMITED: 429,
@@ -28,8 +29,14 @@ OF_HTTP = {
     401: Reason.UNAUTHENTICATED,
     403: Reason.FORBIDDEN,
     404: Reason.NOT_FOUND,
+    405: Reason.METHOD_NOT_ALLOWED,
     429: Reason.RATE_LIMITED,
     503: Reason.UNAVAILABLE,
+}
+
+HEADERS: dict[Reason, dict[str, str]] = {
+    Reason.UNAUTHENTICATED: {"WWW-Authenticate": "Bearer"},
+    Reason.UNAVAILABLE: {"Retry-After": "2"},
 }
 
 
@@ -66,27 +73,24 @@ class Problem(Exception):
         return STATUS.get(self.reasons[0], CONFLICT)
 
 
-def problem_response(problem: Problem, *, status: int | None = None) -> JSONResponse:
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     first = problem.reasons[0]
     REFUSALS.labels(first).inc()
     body = ProblemDetails(
         type=f"urn:gongji:reason:{first}",
         title=first.replace("_", " "),
-        status=status or problem.status,
+        status=problem.status,
         detail="".join(TEXTS[reason].chinese for reason in problem.reasons),
         detail_en=" ".join(TEXTS[reason].english for reason in problem.reasons),
         reason=first,
         reasons=list(problem.reasons),
         fields=list(problem.fields),
     )
-    headers = {"WWW-Authenticate": "Bearer"} if first is Reason.UNAUTHENTICATED else {}
-    if first is Reason.UNAVAILABLE:
-        headers["Retry-After"] = "2"
     return JSONResponse(
         body.model_dump(mode="json", exclude_defaults=True),
         status_code=body.status,
         media_type=MEDIA_TYPE,
-        headers=headers,
+        headers={**(headers or {}), **HEADERS.get(first, {})},
     )
 
 
@@ -103,7 +107,6 @@ async def on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def on_http(_: Request, error: Exception) -> JSONResponse:
-    """What the router says: no such path, no such method."""
+    """What the router says: no such path, not by this method, not to be read."""
     assert isinstance(error, HTTPException)
-    reason = OF_HTTP.get(error.status_code, Reason.NOT_FOUND if error.status_code == 405 else Reason.INVALID)
-    return problem_response(Problem(reason), status=error.status_code)
+    return problem_response(Problem(OF_HTTP.get(error.status_code, Reason.INVALID)), error.headers)

@@ -1,23 +1,18 @@
 """What goes over HTTP: bodies in, things out. Dates are YYYY-MM-DD, money is fen."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.binding.model import TransferState
+from services.binding.model import PaymentFund, PaymentKind, PaymentRole, TransferState
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN
 from shared.domain.money import AMOUNT_MAX_FEN
 from shared.domain.policy import RegionPolicy
 from shared.domain.regions import REGION_CODE_PATTERN
 from shared.domain.relations import Relation
-
-
-def _written_as_date(value: Any) -> Any:
-    if not (isinstance(value, date) or (isinstance(value, str) and len(value) == 10)):
-        raise ValueError("must be a date such as 2026-11-22")
-    return value
+from shared.domain.times import Day
 
 
 def _without_nul(value: str) -> str:
@@ -30,7 +25,6 @@ Item = TypeVar("Item")
 
 PersonId = Annotated[str, Field(pattern=PERSON_ID_PATTERN)]
 Region = Annotated[str, Field(pattern=REGION_CODE_PATTERN)]
-Day = Annotated[date, BeforeValidator(_written_as_date, json_schema_input_type=str)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_without_nul)]
 StrictFlag = Annotated[bool, Field(strict=True)]
 Money = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_MAX_FEN)]
@@ -77,7 +71,7 @@ class InstitutionOut(InstitutionIn):
 class PolicyIn(RegionPolicy):
     """A policy to put; without a date it is effective today."""
 
-    effective_from: date | None = None  # type: ignore[assignment]
+    effective_from: Day | None = None  # type: ignore[assignment]
 
 
 class PolicyOut(RegionPolicy):
@@ -151,6 +145,19 @@ class TransferOut(BaseModel):
     accept_by: datetime
     accepted_at: datetime | None
     returned_at: datetime | None
+
+
+class PaymentOut(BaseModel):
+    """What one fund paid (settlement) or got back (refund). Of a relative's treatment it says no more than who pays must know."""
+
+    movement_id: str
+    at: datetime
+    kind: PaymentKind
+    role: PaymentRole
+    other_person_id: str | None
+    fund: PaymentFund
+    amount_fen: int
+    institution_kind: InstitutionKind
 
 
 class FreezeOut(BaseModel):

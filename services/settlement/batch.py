@@ -163,7 +163,11 @@ class Batch:
 
     def _wallet_binding(self, giver: PersonKey, receiver: PersonKey) -> Binding | None:
         """The binding that lets one give to the other's wallet, made earliest."""
-        opened = [each for each in self.facts.bindings.get(receiver, ()) if each.payer == giver and each.wallet and not each.closed]
+        opened = [
+            each
+            for each in self.facts.bindings.get(receiver, ())
+            if each.payer == giver and each.wallet and not each.closed
+        ]
         return min(opened, key=lambda each: (each.bound_at, each.binding_id), default=None)
 
 

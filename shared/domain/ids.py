@@ -1,7 +1,7 @@
 """Identifiers: opaque strings that carry no personal data."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
@@ -9,7 +9,8 @@ from uuid import UUID
 PERSON_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 INSTITUTION_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
-PUBLIC_ID = re.compile(r"([0-9]{2})-([0-9a-f]{32})")
+PUBLIC_ID_PATTERN = r"^([0-9]{2})-([0-9a-f]{32})$"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PersonKey(NamedTuple):
@@ -33,19 +34,24 @@ def time_ordered_uuid(moment: datetime, *name: str) -> UUID:
 
 
 def earliest_id(moment: datetime) -> UUID:
-    """What no time-ordered id of this millisecond or a later one is smaller than: the floor of a range in an index."""
-    return UUID(int=(int(moment.timestamp() * 1000) & (2**48 - 1)) << 80)
+    """No time-ordered UUID of this moment or a later one is smaller. What was before 1970 counts as 1970."""
+    return UUID(int=max(0, (moment - EPOCH) // timedelta(milliseconds=1)) << 80)
+
+
+def latest_id(moment: datetime) -> UUID:
+    """No time-ordered UUID of this moment or an earlier one is greater."""
+    return UUID(int=earliest_id(moment).int | 2**80 - 1)
 
 
 def public_id(province: int, row_id: UUID) -> str:
     """An id for the outside: the province in front says which cell to ask. 13 and a UUID -> "13-0199...".
 
-    Settlements, bindings and kinship links are named this way.
+    Movements (a settlement's id is its movement's), bindings and kinship links are named this way.
     """
     return f"{province:02d}-{row_id.hex}"
 
 
 def parse_public_id(text: str) -> tuple[int, UUID] | None:
     """The province and the UUID of a public id, or None if it is not one."""
-    match = PUBLIC_ID.fullmatch(text)
+    match = re.fullmatch(PUBLIC_ID_PATTERN, text)
     return (int(match[1]), UUID(hex=match[2])) if match else None

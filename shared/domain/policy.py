@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.regions import Scope
 from shared.domain.relations import RELATION_GROUPS, Relation
-from shared.domain.times import shanghai_date, shanghai_moment, shanghai_time
+from shared.domain.times import Day, TimeOfDay, shanghai_date, shanghai_moment, shanghai_time
 
 
 class Funds(StrEnum):
@@ -44,8 +44,13 @@ NEVER_COVERED = frozenset({ExpenseType.PUBLIC_HEALTH, ExpenseType.FITNESS, Expen
 
 # A province, a pooling area or a region.
 PolicyCode = Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")]
-Count = Annotated[int, Field(ge=0, le=1_000)]
-Money = Annotated[int, Field(ge=0, le=10**11)]
+Count = Annotated[int, Field(strict=True, ge=0, le=1_000)]
+Money = Annotated[int, Field(strict=True, ge=0, le=10**11)]
+
+
+def _may_repeat(schema: dict[str, Any]) -> None:
+    """What is named twice counts once, so the description does not ask for unique items."""
+    schema.pop("uniqueItems", None)
 
 
 class WalletPolicy(BaseModel):
@@ -55,9 +60,9 @@ class WalletPolicy(BaseModel):
 
     per_transfer_fen: Money = 200_000
     per_day: Count = 3
-    closed_from: time = time(22, 0)
-    closed_until: time = time(6, 0)
-    accept_by: time = time(6, 0)
+    closed_from: TimeOfDay = time(22, 0)
+    closed_until: TimeOfDay = time(6, 0)
+    accept_by: TimeOfDay = time(6, 0)
 
     def is_closed(self, moment: datetime) -> bool:
         """Whether no transfer is made at this moment; equal ends mean that it is never closed."""
@@ -76,9 +81,9 @@ class RegionPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    effective_from: date
+    effective_from: Day
     scope: Scope = Scope.POOL
-    relations: frozenset[Relation] = frozenset(
+    relations: Annotated[frozenset[Relation], Field(json_schema_extra=_may_repeat)] = frozenset(
         {Relation.SPOUSE, Relation.FATHER, Relation.MOTHER, Relation.SON, Relation.DAUGHTER}
     )
     members_max: Count | None = 8
@@ -86,10 +91,10 @@ class RegionPolicy(BaseModel):
     payers_max_per_beneficiary: Count | None = None
     funds: Funds = Funds.ALL
     keep_fen: Money = 0
-    shared_expense_types: frozenset[ExpenseType] = frozenset(
+    shared_expense_types: Annotated[frozenset[ExpenseType], Field(json_schema_extra=_may_repeat)] = frozenset(
         {ExpenseType.OUTPATIENT, ExpenseType.PHARMACY, ExpenseType.RESIDENT_PREMIUM}
     )
-    unbind_after_days: Annotated[int, Field(ge=0, le=3_660)] = 0
+    unbind_after_days: Annotated[int, Field(strict=True, ge=0, le=3_660)] = 0
     annual_limit_fen: Money | None = None
     wallet: WalletPolicy = WalletPolicy()
 

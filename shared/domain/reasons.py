@@ -63,6 +63,7 @@ class Reason(StrEnum):
     INVALID = "invalid"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
 
 
 class Text(NamedTuple):
@@ -181,4 +182,7 @@ TEXTS: dict[Reason, Text] = {
     Reason.INVALID: Text("提交的内容有误，请按提示修改。", "The request has invalid fields."),
     Reason.RATE_LIMITED: Text("操作过于频繁，请稍后再试。", "Too many requests; try again later."),
     Reason.UNAVAILABLE: Text("服务暂不可用，请稍后再试。", "The service is not available at the moment."),
+    Reason.METHOD_NOT_ALLOWED: Text(
+        "该地址不支持此请求方法，请按接口文档调用。", "There is such a path, but not by this method."
+    ),
 }

@@ -18,6 +18,46 @@ CREATE TABLE ledger.accounts (
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.05');
 
+CREATE TABLE ledger.entries (
+    province smallint NOT NULL,
+    movement_id uuid NOT NULL,
+    person_id text NOT NULL,
+    kind text NOT NULL,
+    institution_id text,
+    request_id text,
+    binding_id uuid,
+    current_year_fen bigint NOT NULL,
+    prior_years_fen bigint NOT NULL,
+    wallet_fen bigint NOT NULL,
+    contra text NOT NULL,
+    contra_fen bigint NOT NULL,
+    moved_at timestamp with time zone NOT NULL,
+    CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
+    CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
+    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
+    CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text]))),
+    CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
+    CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0)))
+);
+
+CREATE VIEW ledger.binding_entries AS
+ SELECT province,
+    movement_id,
+    person_id,
+    kind,
+    institution_id,
+    binding_id,
+    (current_year_fen + prior_years_fen) AS account_fen,
+    wallet_fen,
+    moved_at
+   FROM ledger.entries
+  WHERE (kind = ANY (ARRAY['settlement'::text, 'refund'::text]));
+
 CREATE TABLE ledger.transfers (
     province smallint NOT NULL,
     transfer_id uuid NOT NULL,
@@ -68,33 +108,6 @@ CREATE TABLE ledger.decisions (
     CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text]))),
     CONSTRAINT refusal_has_a_reason CHECK (((outcome <> ALL (ARRAY['declined'::text, 'partial'::text])) OR (reason IS NOT NULL))),
     CONSTRAINT settled_has_no_reason CHECK (((outcome <> ALL (ARRAY['settled'::text, 'credited'::text, 'transferred'::text, 'pending'::text])) OR (reason IS NULL)))
-);
-
-CREATE TABLE ledger.entries (
-    province smallint NOT NULL,
-    movement_id uuid NOT NULL,
-    person_id text NOT NULL,
-    kind text NOT NULL,
-    institution_id text,
-    request_id text,
-    binding_id uuid,
-    current_year_fen bigint NOT NULL,
-    prior_years_fen bigint NOT NULL,
-    wallet_fen bigint NOT NULL,
-    contra text NOT NULL,
-    contra_fen bigint NOT NULL,
-    moved_at timestamp with time zone NOT NULL,
-    CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
-    CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
-    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
-    CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
-    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text]))),
-    CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
-    CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
-    CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0)))
 );
 
 CREATE TABLE ledger.rollovers (
@@ -393,6 +406,12 @@ GRANT UPDATE(wallet_fen) ON TABLE ledger.accounts TO gongji_settlement;
 
 GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
 
+GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
+
+GRANT SELECT ON TABLE ledger.binding_entries TO gongji_binding;
+
 GRANT SELECT,INSERT ON TABLE ledger.transfers TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.transfers TO gongji_audit;
@@ -408,10 +427,6 @@ GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
 GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
-
-GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
-
-GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
 
 GRANT SELECT,INSERT ON TABLE ledger.rollovers TO gongji_settlement;
 

@@ -19,6 +19,9 @@ FORBIDDEN = {
     "settlement deletes an account": ("gongji_settlement", "DELETE FROM ledger.accounts"),
     "settlement makes a table": ("gongji_settlement", "CREATE TABLE ledger.mine ()"),
     "binding reads balances": ("gongji_binding", "SELECT * FROM ledger.accounts"),
+    "binding reads entries": ("gongji_binding", "SELECT * FROM ledger.entries"),
+    "binding reads decisions": ("gongji_binding", "SELECT * FROM ledger.decisions"),
+    "binding forges a payment": ("gongji_binding", "DELETE FROM ledger.binding_entries"),
     "binding pays itself": ("gongji_binding", "UPDATE ledger.accounts SET prior_years_fen = 1"),
     "binding forges a decision": ("gongji_binding", "INSERT INTO ledger.decisions DEFAULT VALUES"),
     "binding deletes a binding": ("gongji_binding", "DELETE FROM registry.bindings"),
@@ -38,6 +41,7 @@ ALLOWED = {
     "settlement moves a balance": ("gongji_settlement", "UPDATE ledger.accounts SET prior_years_fen = 0"),
     "settlement locks an account": ("gongji_settlement", "SELECT * FROM ledger.accounts FOR NO KEY UPDATE"),
     "binding reads persons": ("gongji_binding", "SELECT * FROM registry.persons"),
+    "binding reads payments": ("gongji_binding", "SELECT * FROM ledger.binding_entries"),
     "binding ends a binding": ("gongji_binding", "UPDATE registry.bindings SET valid_until = now()"),
     "binding records an act": (
         "gongji_binding",

@@ -17,6 +17,7 @@ FILES = {
     ("services.binding", "registry.sql"): "gongji_binding",
     ("services.binding", "bindings.sql"): "gongji_binding",
     ("services.binding", "transfers.sql"): "gongji_binding",
+    ("services.binding", "payments.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
     ("cli", "policy.sql"): "gongji_audit",

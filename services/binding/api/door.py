@@ -4,20 +4,23 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import orjson
-from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response, Security
+from fastapi.security import HTTPBearer
 
 from services.binding.bindings import FIRST
 from services.binding.handler import Answered, Handler
 from services.binding.model import Caller, Refused
 from services.binding.problems import FieldProblem, Problem, ProblemDetails
-from shared.domain.ids import PERSON_ID_PATTERN, parse_public_id
+from shared.domain.ids import PERSON_ID_PATTERN, PUBLIC_ID_PATTERN, parse_public_id
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 
 LIMIT_MAX = 200
+# It says in the description how to prove who asks; whether it is proof is judged by the authenticator.
+BEARER = HTTPBearer(bearerFormat="JWT", auto_error=False)
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDetails, "content": {"application/problem+json": {}}, "description": text}
+    status: {"model": ProblemDetails, "description": text}
     for status, text in {
         401: "no valid bearer token",
         403: "this token may not do that",
@@ -34,8 +37,8 @@ def desk_of(request: Request) -> Handler:
     return desk
 
 
-def caller_of(request: Request, authorization: Annotated[str | None, Header()] = None) -> Caller:
-    caller: Caller | None = request.app.state.authenticator.caller(authorization)
+def caller_of(request: Request, _: Annotated[object, Security(BEARER)]) -> Caller:
+    caller: Caller | None = request.app.state.authenticator.caller(request.headers.get("authorization"))
     if caller is None:
         raise Problem(Reason.UNAUTHENTICATED)
     return caller
@@ -52,7 +55,7 @@ Content = Annotated[bytes, Depends(content_of)]
 PersonPath = Annotated[str, Path(pattern=PERSON_ID_PATTERN)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
-Cursor = Annotated[str | None, Query(max_length=64)]
+Cursor = Annotated[str | None, Query(pattern=PUBLIC_ID_PATTERN)]
 
 Good = TypeVar("Good")
 
@@ -89,9 +92,5 @@ def after(cursor: str | None, start: UUID = FIRST) -> UUID:
     if cursor is None:
         return start
     place = parse_public_id(cursor)
-    if place is None:
-        raise Problem(
-            Reason.INVALID,
-            fields=[FieldProblem(field="cursor", problem="must be the `next` of an earlier page")],
-        )
+    assert place, "the pattern is a public id's"
     return place[1]
