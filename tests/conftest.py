@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def template(servers: StackState) -> str:
 @pytest.fixture
 async def database(servers: StackState, template: str) -> AsyncIterator[Database]:
     """A clone of the template."""
+    async with clone(servers, template) as database:
+        yield database
+
+
+@asynccontextmanager
+async def clone(servers: StackState, template: str) -> AsyncIterator[Database]:
+    """A database of its own, for as long as the block runs."""
     name = f"test_{secrets.token_hex(6)}"
     await _administer(servers.urls.database, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield Database(_database(servers.urls.database, name), name)

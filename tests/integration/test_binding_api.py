@@ -317,6 +317,39 @@ async def test_a_policy_without_a_date_is_effective_today(world: World) -> None:
     assert (put["effective_from"], put["scope"], put["members_max"]) == (today().isoformat(), "province", 8)
 
 
+async def test_a_wrong_method_is_told_the_right_ones(world: World) -> None:
+    """405 with its own reason; `Allow` names every method of the path, whichever of its routes comes first."""
+    person = await world.call(Role.CLERK, "POST", "/v1/persons/SOMEBODY")
+    probe = await world.call(None, "POST", "/healthz")
+
+    assert (person.status_code, person.json()["reason"], person.headers["allow"]) == (
+        405,
+        "method_not_allowed",
+        "GET, PUT",
+    )
+    assert (probe.status_code, probe.json()["reason"]) == (405, "method_not_allowed")
+    assert "GET" in probe.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("members_max", "8"),
+        ("keep_fen", True),
+        ("effective_from", 1_700_000_000),
+        ("effective_from", "2026-01-01T00:00:00"),
+        ("wallet", {"closed_from": "22:00:00Z"}),
+        ("wallet", {"closed_from": 79_200}),
+    ],
+)
+async def test_a_policy_is_taken_as_it_is_written(world: World, field: str, value: object) -> None:
+    """Nothing is guessed from another type; a time of day has no offset of its own."""
+    response = await world.call(Role.OPERATOR, "PUT", "/v1/regions/1301/policy", {field: value})
+
+    assert response.status_code == 422
+    assert response.json()["fields"][0]["field"].startswith(field)
+
+
 async def test_what_is_not_there_is_not_found(world: World) -> None:
     """A person, an account, a binding, a link; a list of nobody's bindings is empty."""
     nobody = await world.call(Role.CLERK, "GET", "/v1/persons/NOBODY")
