@@ -67,6 +67,17 @@ async def list_of(connection: Any, person_id: str, *, side: str, after: UUID, li
     return [_binding(row) for row in rows]
 
 
+async def of_beneficiary(connection: Any, beneficiary: Person, payer_id: str | None, today: date) -> list[Binding]:
+    """All that are not over today, and the one that was over last; that one with `payer_id`, if given."""
+    rows = await connection.fetch(SQL["of_beneficiary"], *beneficiary.key, today, payer_id)
+    return [_binding(row) for row in rows]
+
+
+async def holders(connection: Any, shown: Person) -> frozenset[str]:
+    """Everybody who may show this person's code."""
+    return frozenset(row["holder_id"] for row in await connection.fetch(SQL["holders"], *shown.key))
+
+
 async def add_link(connection: Any, link: KinshipLink, by: str) -> KinshipLink:
     """The new link, or the one that already stands between the two."""
     await connection.execute(

@@ -77,6 +77,34 @@ WHERE
 ORDER BY binding_id
 LIMIT $3;
 
+-- name: of_beneficiary
+-- A beneficiary's bindings that are not over before a day, and the one that was over last, with any payer or with one.
+SELECT
+    province, binding_id, payer_id, beneficiary_province, beneficiary_id, relation, valid_from, valid_until,
+    annual_limit_fen, wallet, auto_accept, bound_at, ended_at, end_cause
+FROM registry.bindings
+WHERE
+    beneficiary_province = $1 AND beneficiary_id = $2
+    AND (valid_until IS NULL OR valid_until > greatest($3, valid_from) OR valid_until = $3)
+UNION ALL
+(
+    SELECT
+        province, binding_id, payer_id, beneficiary_province, beneficiary_id, relation, valid_from, valid_until,
+        annual_limit_fen, wallet, auto_accept, bound_at, ended_at, end_cause
+    FROM registry.bindings
+    WHERE
+        beneficiary_province = $1 AND beneficiary_id = $2 AND valid_until < $3
+        AND ($4::text IS NULL OR payer_id = $4)
+    ORDER BY valid_until DESC, binding_id DESC
+    LIMIT 1
+);
+
+-- name: holders
+-- Everybody who may show a person's code.
+SELECT holder_id
+FROM registry.kinship_links
+WHERE province = $1 AND shown_id = $2 AND ended_at IS NULL;
+
 -- name: add_link
 -- A kinship link; the same one again changes nothing.
 INSERT INTO registry.kinship_links (province, kinship_link_id, holder_id, shown_id, linked_at, linked_by)

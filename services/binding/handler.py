@@ -11,16 +11,18 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from services.binding import bindings, payments, registry, rules, transfers
+from services.binding import bindings, diagnosis, families, payments, registry, rules, transfers
 from services.binding.model import (
     Binding,
     BindingPosition,
     Caller,
+    Diagnosis,
     KinshipLink,
     Payment,
     PaymentsAsked,
     Person,
     Proposal,
+    Question,
     Refused,
     Transfer,
     TransferState,
@@ -329,10 +331,23 @@ class Handler:
 
     # ---- payments ----
 
-    async def payments_of(self, asked: PaymentsAsked, *, limit: int) -> list[Payment]:
+    async def payments_of(self, caller: Caller, asked: PaymentsAsked, *, limit: int) -> list[Payment]:
         """A page of a person's payments, on both sides; none, if nobody has this id."""
         async with self.pool.acquire() as connection:
+            await registry.record_act(connection, caller, "list_payments", [asked.person_id], self.clock())
             return await payments.page(connection, asked, limit)
+
+    # ---- diagnosis ----
+
+    async def diagnose(self, caller: Caller, question: Question) -> Diagnosis:
+        """Why this payer, or anybody, can or cannot pay for the beneficiary now."""
+        asked_about = [each for each in (question.payer_id, question.beneficiary_id) if each]
+        async with self.pool.acquire() as connection:
+            await registry.record_act(connection, caller, "diagnose", asked_about, self.clock())
+            # One snapshot: a payment under way is seen whole or not at all.
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                family = await families.read(connection, question, self.clock())
+        return diagnosis.diagnose(family, question)
 
     async def _position(self, change: Change, proposal: Proposal) -> BindingPosition:
         connection = change.connection

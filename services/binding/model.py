@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
-from shared.domain.ids import public_id
-from shared.domain.policy import PolicyVersion
+from services.binding.phrases import Check, Phrase
+from shared.domain import mutual_aid
+from shared.domain.accounts import EMPTY, Account
+from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, Insurance
+from shared.domain.ids import PersonKey, public_id
+from shared.domain.mutual_aid import Candidate
+from shared.domain.policy import ExpenseType, PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.relations import Relation
 from shared.domain.roles import Role
+from shared.domain.times import shanghai_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,12 @@ class Person:
     id_number_sealed: bytes
 
     @property
-    def key(self) -> tuple[int, str]:
-        return self.province, self.person_id
+    def key(self) -> PersonKey:
+        return PersonKey(self.province, self.person_id)
+
+    @property
+    def enrolment(self) -> Enrolment:
+        return Enrolment(self.region_code, self.insurance, self.status, self.account_frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,28 @@ class Binding:
     @property
     def binding_id(self) -> str:
         return public_id(self.province, self.row_id)
+
+    @property
+    def payer_key(self) -> PersonKey:
+        return PersonKey(self.province, self.payer_id)
+
+    @property
+    def authority(self) -> mutual_aid.Binding:
+        """What the rule needs to know of it."""
+        return mutual_aid.Binding(self.row_id, self.payer_key, self.bound_at, self.annual_limit_fen, closed=self.closed)
+
+    @property
+    def closed(self) -> EndCause | None:
+        """Why it ended by itself, if it did."""
+        return EndCause(self.end_cause) if self.end_cause in tuple(EndCause) else None
+
+    def is_valid_on(self, day: date) -> bool:
+        return self.valid_from <= day and (self.valid_until is None or day < self.valid_until)
+
+    def is_considered_on(self, day: date) -> bool:
+        """Whether a settlement looks at it: valid, or closed by itself on that day, so that it can say why."""
+        closed_then = self.closed and self.ended_at and self.valid_until == day == shanghai_date(self.ended_at)
+        return self.is_valid_on(day) or bool(closed_then and self.valid_from <= day)
 
     def overlaps(self, valid_from: date, valid_until: date | None) -> bool:
         """Whether there is a day on which this binding and that period are both in force."""
@@ -178,6 +209,67 @@ class BindingPosition:
     beneficiary_policy: PolicyVersion
     of_payer: tuple[Binding, ...]
     of_beneficiary: tuple[Binding, ...]
+
+
+class Viewer(Enum):
+    """Whose eyes a diagnosis is for. Neither side sees the other's money; the office (clerk, operator) sees both."""
+
+    PAYER = auto()
+    BENEFICIARY = auto()
+    OFFICE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Why can this payer (None: can nobody) pay for the beneficiary? Without an amount, the smallest bill is meant."""
+
+    beneficiary_id: str
+    payer_id: str | None = None
+    viewer: Viewer = Viewer.OFFICE
+    expense_type: ExpenseType = ExpenseType.OUTPATIENT
+    amount_fen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Everything that a diagnosis is made of, as of today.
+
+    `candidates` are all who have bound the beneficiary; `unbound` is the payer asked for, as they would be if they had.
+    `bindings` are those of the question, today's and future ones and the one that was over last.
+    """
+
+    today: date
+    beneficiary: Enrolment | None = None
+    account: Account = EMPTY
+    candidates: tuple[Candidate, ...] = ()
+    kinship_holders: frozenset[str] = frozenset()
+    unbound: Candidate | None = None
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was seen, what the rule is, and, where it failed, what to do and why in the contract's code."""
+
+    check: Check
+    value: Phrase
+    rule: Phrase
+    advice: Phrase | None = None
+    reason: Reason | None = None
+    payer_id: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.advice is None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Whether a settlement would be paid in full, the reason it would be answered with, and every check in order."""
+
+    possible: bool
+    reason: Reason | None
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 from services.binding.model import Caller, Person
 from services.binding.resources import InstitutionIn
-from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.enrolment import Enrolment, EnrolmentStatus, Insurance
+from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
 from shared.domain.roles import Role
@@ -20,6 +21,18 @@ RECORDED = (Role.CLERK, Role.OPERATOR)
 async def person(connection: Any, person_id: str) -> Person | None:
     row = await connection.fetchrow(SQL["person"], person_id)
     return _person(row) if row else None
+
+
+async def enrolments(connection: Any, people: Iterable[PersonKey]) -> dict[PersonKey, Enrolment]:
+    """How these people are insured, without those who are not, or no longer, in that province."""
+    keys = sorted(set(people))
+    rows = await connection.fetch(SQL["enrolments"], [k.province for k in keys], [k.person_id for k in keys])
+    return {
+        PersonKey(row["province"], row["person_id"]): Enrolment(
+            row["region_code"], Insurance(row["insurance"]), EnrolmentStatus(row["status"]), row["account_frozen"]
+        )
+        for row in rows
+    }
 
 
 async def lock_persons(connection: Any, person_ids: Iterable[str]) -> dict[str, Person]:

@@ -15,6 +15,13 @@ FROM (
     ORDER BY key
 ) AS named;
 
+-- name: enrolments
+-- How these people are insured, as the settlement worker sees it.
+SELECT person.province, person.person_id, person.region_code, person.insurance, person.status, person.account_frozen
+FROM unnest($1::smallint[], $2::text[]) AS asked (province, person_id)
+INNER JOIN registry.persons AS person
+    ON person.province = asked.province AND person.person_id = asked.person_id AND person.moved_to IS NULL;
+
 -- name: lock_persons
 -- People where they are insured now, locked in one order, so that limits are counted by one at a time.
 SELECT province, person_id, region_code, insurance, status, account_frozen, name_sealed, id_number_sealed

@@ -6,10 +6,12 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.binding.model import PaymentFund, PaymentKind, PaymentRole, TransferState
+from services.binding.phrases import Check
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN
 from shared.domain.money import AMOUNT_MAX_FEN
 from shared.domain.policy import RegionPolicy
+from shared.domain.reasons import Reason
 from shared.domain.regions import REGION_CODE_PATTERN
 from shared.domain.relations import Relation
 from shared.domain.times import Day
@@ -163,6 +165,32 @@ class PaymentOut(BaseModel):
 class FreezeOut(BaseModel):
     person_id: str
     account_frozen: bool
+
+
+class CheckOut(BaseModel):
+    """One check in words. `reason` and `advice` where it failed; `payer_id` where it is about one payer."""
+
+    check: Check
+    passed: bool
+    value: str
+    rule: str
+    advice: str | None
+    reason: Reason | None
+    payer_id: str | None
+
+
+class DiagnosisOut(BaseModel):
+    """Whether mutual aid would pay, and every check in order.
+
+    `reason` is what a settlement would be answered with as far as this payer goes; null if `possible`, or if another
+    relative pays.
+    """
+
+    beneficiary_id: str
+    payer_id: str | None
+    possible: bool
+    reason: Reason | None
+    checks: list[CheckOut]
 
 
 class Page(BaseModel, Generic[Item]):

@@ -156,6 +156,12 @@ CANDIDATE_GUARDS: tuple[Guard[Candidate], ...] = (
 )
 CANDIDATE_REASONS = tuple(guard.reason for guard in CANDIDATE_GUARDS)
 
+# Asked of the richest alone: where one is broken nobody pays, however much the second richest has.
+RICHEST_GUARDS: tuple[Guard[Considered], ...] = (
+    Guard(Reason.PAYER_BALANCE_ZERO, lambda seen, _: seen.usable_fen > 0),
+    Guard(Reason.RICHEST_PAYER_INSUFFICIENT, lambda seen, bill: seen.usable_fen >= bill.shortfall_fen),
+)
+
 
 def candidate_of(
     binding: Binding,
@@ -204,10 +210,8 @@ def choose(candidates: Sequence[Candidate], bill: Bill, *, kinship_linked: bool)
         return Choice(reason=nearest, considered=considered)
 
     _, richest, seen = min(ranked, key=lambda each: each[0])
-    if seen.usable_fen == 0:
-        return Choice(reason=Reason.PAYER_BALANCE_ZERO, considered=considered)
-    if seen.usable_fen < bill.shortfall_fen:
-        return Choice(reason=Reason.RICHEST_PAYER_INSUFFICIENT, considered=considered)
+    if reason := first_broken(RICHEST_GUARDS, seen, bill):
+        return Choice(reason=reason, considered=considered)
     return Choice(payer=richest, considered=considered)
 
 

@@ -18,6 +18,15 @@ CREATE TABLE ledger.accounts (
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.05');
 
+CREATE VIEW ledger.binding_balances AS
+ SELECT province,
+    person_id,
+    current_year_fen,
+    prior_years_fen,
+    wallet_fen,
+    balances_year
+   FROM ledger.accounts;
+
 CREATE TABLE ledger.entries (
     province smallint NOT NULL,
     movement_id uuid NOT NULL,
@@ -91,6 +100,15 @@ CREATE VIEW ledger.binding_transfers AS
     accept_by,
     closed_at
    FROM ledger.transfers;
+
+CREATE VIEW ledger.binding_usage AS
+ SELECT province,
+    person_id,
+    binding_id,
+    movement_id,
+    contra_fen
+   FROM ledger.entries
+  WHERE (binding_id IS NOT NULL);
 
 CREATE TABLE ledger.decisions (
     province smallint NOT NULL,
@@ -406,6 +424,8 @@ GRANT UPDATE(wallet_fen) ON TABLE ledger.accounts TO gongji_settlement;
 
 GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
 
+GRANT SELECT ON TABLE ledger.binding_balances TO gongji_binding;
+
 GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
@@ -423,6 +443,8 @@ GRANT UPDATE(closed_at) ON TABLE ledger.transfers TO gongji_settlement;
 GRANT UPDATE(closed_movement_id) ON TABLE ledger.transfers TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
+
+GRANT SELECT ON TABLE ledger.binding_usage TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
 

@@ -11,6 +11,7 @@ PERSON = {"name": "某人", "id_number": "130102199003071234", "region_code": "1
 INSTITUTION = {"name": "机构", "kind": "hospital", "region_code": "130100"}
 BINDING = {"payer_id": "PAYER", "beneficiary_id": "CHILD", "relation": "son"}
 LINK = {"holder_id": "PAYER", "shown_id": "CHILD"}
+DIAGNOSIS = "/v1/diagnosis?payer_id=PAYER&beneficiary_id=CHILD"
 BOTH, PAYER = ["PAYER", "CHILD"], ["PAYER"]
 
 # Who, method, path, body; then the action, the people and the thing that are written down. {made}: the answer's own id.
@@ -22,6 +23,9 @@ ACTS: dict[str, tuple[Role, str, str, Any, tuple[str, list[str], str | None]]] =
     "read a person": (Role.CLERK, "GET", "/v1/persons/PAYER", None, ("read_person", PAYER, None)),
     "list bindings": (Role.CLERK, "GET", "/v1/bindings?payer_id=PAYER", None, ("list_bindings", PAYER, None)),
     "list links": (Role.CLERK, "GET", "/v1/kinship-links?holder_id=PAYER", None, ("list_links", PAYER, None)),
+    "list payments": (Role.CLERK, "GET", "/v1/persons/PAYER/payments", None, ("list_payments", PAYER, None)),
+    "diagnose": (Role.CLERK, "GET", DIAGNOSIS, None, ("diagnose", BOTH, None)),
+    "an operator diagnoses": (Role.OPERATOR, "GET", DIAGNOSIS, None, ("diagnose", BOTH, None)),
     "freeze": (Role.OPERATOR, "POST", "/v1/accounts/PAYER/freeze", None, ("freeze", PAYER, None)),
     "unfreeze": (Role.OPERATOR, "POST", "/v1/accounts/PAYER/unfreeze", None, ("unfreeze", PAYER, None)),
     "put policy": (Role.OPERATOR, "PUT", "/v1/regions/1301/policy", {}, ("put_policy", [], "1301")),
@@ -35,6 +39,8 @@ UNRECORDED: dict[str, tuple[Role, str, str, Any]] = {
     "a member reads": (Role.MEMBER, "GET", "/v1/persons/PAYER", None),
     "a member lists bindings": (Role.MEMBER, "GET", "/v1/bindings?payer_id=PAYER", None),
     "a member lists links": (Role.MEMBER, "GET", "/v1/kinship-links?holder_id=PAYER", None),
+    "a member lists payments": (Role.MEMBER, "GET", "/v1/persons/PAYER/payments", None),
+    "a member diagnoses": (Role.MEMBER, "GET", DIAGNOSIS, None),
     "the feed speaks": (Role.FEED, "PUT", "/v1/persons/PAYER", PERSON),
 }
 

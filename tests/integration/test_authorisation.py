@@ -30,6 +30,13 @@ ENDPOINTS = {
     "list as payer": ("GET", "/v1/bindings?payer_id=ME", None, {"self", "clerk"}),
     "list as beneficiary": ("GET", "/v1/bindings?beneficiary_id=ME", None, {"self", "clerk"}),
     "end": ("POST", "/v1/bindings/{binding}/end", None, {"self", "clerk"}),
+    "diagnosis as beneficiary": ("GET", "/v1/diagnosis?beneficiary_id=ME", None, {"self", "clerk", "operator"}),
+    "diagnosis as payer": (
+        "GET",
+        "/v1/diagnosis?payer_id=ME&beneficiary_id=OTHER",
+        None,
+        {"self", "clerk", "operator"},
+    ),
     "link": ("POST", "/v1/kinship-links", LINK, {"self", "clerk"}),
     "list links": ("GET", "/v1/kinship-links?holder_id=ME", None, {"self", "clerk"}),
     "list links shown": ("GET", "/v1/kinship-links?shown_id=ME", None, {"self", "clerk"}),

@@ -22,6 +22,9 @@ FORBIDDEN = {
     "binding reads entries": ("gongji_binding", "SELECT * FROM ledger.entries"),
     "binding reads decisions": ("gongji_binding", "SELECT * FROM ledger.decisions"),
     "binding forges a payment": ("gongji_binding", "DELETE FROM ledger.binding_entries"),
+    "binding pays itself through its view": ("gongji_binding", "UPDATE ledger.binding_balances SET wallet_fen = 1"),
+    "binding forgets what was used": ("gongji_binding", "DELETE FROM ledger.binding_usage"),
+    "settlement looks through binding's view": ("gongji_settlement", "SELECT * FROM ledger.binding_balances"),
     "binding pays itself": ("gongji_binding", "UPDATE ledger.accounts SET prior_years_fen = 1"),
     "binding forges a decision": ("gongji_binding", "INSERT INTO ledger.decisions DEFAULT VALUES"),
     "binding deletes a binding": ("gongji_binding", "DELETE FROM registry.bindings"),
@@ -42,6 +45,8 @@ ALLOWED = {
     "settlement locks an account": ("gongji_settlement", "SELECT * FROM ledger.accounts FOR NO KEY UPDATE"),
     "binding reads persons": ("gongji_binding", "SELECT * FROM registry.persons"),
     "binding reads payments": ("gongji_binding", "SELECT * FROM ledger.binding_entries"),
+    "binding reads balances through its view": ("gongji_binding", "SELECT * FROM ledger.binding_balances"),
+    "binding reads what was used": ("gongji_binding", "SELECT * FROM ledger.binding_usage"),
     "binding ends a binding": ("gongji_binding", "UPDATE registry.bindings SET valid_until = now()"),
     "binding records an act": (
         "gongji_binding",

@@ -18,6 +18,7 @@ FILES = {
     ("services.binding", "bindings.sql"): "gongji_binding",
     ("services.binding", "transfers.sql"): "gongji_binding",
     ("services.binding", "payments.sql"): "gongji_binding",
+    ("services.binding", "ledger.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
     ("cli", "policy.sql"): "gongji_audit",
@@ -46,6 +47,7 @@ DECISIONS = load_queries("services.settlement", "decisions.sql")
 BINDINGS = load_queries("services.binding", "bindings.sql")
 TRANSFERS = load_queries("services.settlement", "transfers.sql")
 GIFTS = load_queries("services.binding", "transfers.sql")
+BINDING_LEDGER = load_queries("services.binding", "ledger.sql")
 HOT = {
     "settlement.arriving": (TRANSFERS["arriving"], ["ARRAY[13]::smallint[]", "ARRAY['P1']"]),
     "settlement.made_since": (
@@ -67,6 +69,17 @@ HOT = {
     "settlement.people": (REGISTRY["people"], ["ARRAY[13]::smallint[]", "ARRAY['P1']", "'2026-11-22'::date"]),
     "settlement.used_this_year": (
         LEDGER["used_this_year"],
+        [
+            "ARRAY[13]::smallint[]",
+            "ARRAY['P1']",
+            "ARRAY['00000000-0000-0000-0000-000000000001']::uuid[]",
+            "'00000000-0000-0000-0000-000000000000'::uuid",
+        ],
+    ),
+    "binding.of_beneficiary": (BINDINGS["of_beneficiary"], ["13::smallint", "'P2'", "'2026-11-22'::date", "'P1'"]),
+    "binding.accounts": (BINDING_LEDGER["accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
+    "binding.used_since": (
+        BINDING_LEDGER["used_since"],
         [
             "ARRAY[13]::smallint[]",
             "ARRAY['P1']",

@@ -48,7 +48,7 @@ async def list_payments(
         last_id=latest_id(shanghai_day(to_date)[1]) if to_date else NEWEST,
         after=_place(cursor),
     )
-    found = await desk.payments_of(asked, limit=limit + 1)
+    found = await desk.payments_of(caller, asked, limit=limit + 1)
     last = _cursor(found[limit - 1]) if len(found) > limit else None
     return Page(items=[PaymentOut.model_validate(each, from_attributes=True) for each in found[:limit]], next=last)
 

@@ -15,5 +15,4 @@ SELECT
 FROM ledger.entries
 WHERE kind IN ('settlement', 'refund');
 
-GRANT USAGE ON SCHEMA ledger TO gongji_binding;
 GRANT SELECT ON ledger.binding_entries TO gongji_binding;
