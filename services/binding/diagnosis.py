@@ -4,14 +4,14 @@ The guards are those that the settlement worker decides by, so that an explanati
 is only what to call each of them and what to say. Source: contract.md, "How a settlement is decided"; domain.md, rule 13.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from services.binding import phrases
 from services.binding.model import Diagnosis, Family, Finding, Question, Viewer
 from services.binding.phrases import ADVICE, RULES, Check, Phrase, say
-from shared.domain.enrolment import Enrolment
+from shared.domain.enrolment import EndCause, Enrolment
 from shared.domain.money import yuan
 from shared.domain.mutual_aid import (
     CANDIDATE_GUARDS,
@@ -64,7 +64,7 @@ def diagnose(family: Family, question: Question) -> Diagnosis:
     choice = choose(family.candidates, bill, kinship_linked=bool(family.kinship_holders))
     asked = _asked(family, question)
     among = choose(asked, bill, kinship_linked=_kinship_linked(family, question))
-    findings.append(_bound(family, question, among))
+    findings.append(_bound(family, question, asked, among))
     for candidate in asked or _as_if_bound(family, question):
         findings.extend(_of_payer(Look(candidate, bill, choice, family, question)))
     return Diagnosis(
@@ -129,18 +129,21 @@ def _own_money(own_fen: int, wallet_fen: int) -> Finding:
 # ---- the binding ----
 
 
-def _bound(family: Family, question: Question, among: Choice) -> Finding:
+def _bound(family: Family, question: Question, asked: Sequence[Candidate], among: Choice) -> Finding:
     rule = say(RULES[Check.BOUND])
-    if among.considered:
-        return Finding(Check.BOUND, _bound_since(family, question, among), rule, payer_id=question.payer_id)
+    if asked:
+        return Finding(Check.BOUND, _bound_since(family, question, asked), rule, payer_id=question.payer_id)
     value, advice = _not_bound(family, question, among)
     return Finding(Check.BOUND, value, rule, advice, among.reason, question.payer_id)
 
 
-def _bound_since(family: Family, question: Question, among: Choice) -> Phrase:
-    standing = [each for each in family.bindings if each.is_valid_on(family.today)]
+def _bound_since(family: Family, question: Question, asked: Sequence[Candidate]) -> Phrase:
+    valid = [each.binding.binding_id for each in asked if not each.binding.closed]
+    if not valid:
+        return _closed_today(asked[0].binding.closed)
+    standing = [each for each in family.bindings if each.row_id in valid]
     if question.payer_id is None or len(standing) != 1:
-        return say(phrases.BOUND_BY, count=str(len(among.considered)))
+        return say(phrases.BOUND_BY, count=str(len(valid)))
     start, end = standing[0].valid_from, standing[0].valid_until
     if end is None:
         return say(phrases.BOUND_SINCE, start=start.isoformat())
@@ -241,7 +244,10 @@ def _ranking(look: Look, payer_id: str) -> Finding:
 
 def _region(look: Look) -> Phrase:
     payer, beneficiary = look.candidate.payer, look.family.beneficiary
+    closed = look.candidate.binding.closed
     assert beneficiary
+    if closed not in (None, EndCause.PAYER_LEFT):
+        return _closed_today(closed)
     if payer is None:
         return say(phrases.PAYER_GONE)
     if pooling_area_of(payer.region_code) == pooling_area_of(beneficiary.region_code):
@@ -255,8 +261,15 @@ def _region(look: Look) -> Phrase:
     return say(phrases.IN_REGIONS, seen=seen, payer=payer.region_code, beneficiary=beneficiary.region_code)
 
 
+def _closed_today(cause: EndCause | None) -> Phrase:
+    assert cause, "a binding that is considered is valid, or closed by itself"
+    return say(phrases.CLOSED_TODAY, cause=phrases.END_CAUSES[cause])
+
+
 def _eligible(look: Look) -> Phrase:
-    payer = look.candidate.payer
+    payer, closed = look.candidate.payer, look.candidate.binding.closed
+    if closed is EndCause.PAYER_LEFT:
+        return _closed_today(closed)
     if payer is None:
         return say(phrases.PAYER_GONE)
     if look.question.viewer is not Viewer.BENEFICIARY:
@@ -293,6 +306,8 @@ VALUES: dict[Check, Callable[[Look], Phrase]] = {
 
 def _advice(check: Check, look: Look) -> Text | None:
     payer, beneficiary = look.candidate.payer, look.family.beneficiary
+    if closed := look.candidate.binding.closed:
+        return phrases.BIND_ANEW if closed is EndCause.PAYER_LEFT else phrases.BIND_AGAIN
     if check is not Check.REGION_CONNECTED or payer is None or beneficiary is None:
         return None
     across = province_of(payer.region_code) != province_of(beneficiary.region_code)

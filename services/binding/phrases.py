@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.domain.enrolment import EnrolmentStatus, Insurance
+from shared.domain.enrolment import EndCause, EnrolmentStatus, Insurance
 from shared.domain.policy import ExpenseType, Funds
 from shared.domain.reasons import Text
 
@@ -165,6 +165,10 @@ BIND_AGAIN = Text(
     "共济关系已终止，请由该职工亲属重新办理家庭共济绑定。",
     "The binding is over; the employed relative may bind the beneficiary again.",
 )
+BIND_ANEW = Text(
+    "待共济人恢复职工参保后重新办理绑定；也可由其他正常参保的职工亲属绑定。",
+    "Bind anew once the payer is insured as an employee again; another employed relative may bind as well.",
+)
 BIND_BESIDES_KINSHIP = Text(
     "亲情账户不能共济付款，请由职工亲属另行办理家庭共济绑定。",
     "A kinship account moves no money; the employed relative should bind the beneficiary for mutual aid as well.",
@@ -203,6 +207,7 @@ ONE_CLOSED_PROVINCE = Text(
     "One province but two pooling areas, which have not both opened sharing.",
 )
 TWO_PROVINCES = Text("双方在不同省份参保。", "They are insured in different provinces.")
+CLOSED_TODAY = Text("共济关系已于今日自动终止：{cause}。", "The binding ended by itself today: {cause}.")
 PAYER_GONE = Text("共济人已不在原参保地参保。", "The payer is no longer insured there.")
 IN_REGIONS = Text(
     "{seen}共济人参保地{payer}，被共济人参保地{beneficiary}。", "{seen} Payer in {payer}, beneficiary in {beneficiary}."
@@ -261,4 +266,7 @@ ENDED = Text("已解除", "it was ended")
 END_CAUSES: dict[str, Text] = {
     "asked_by_member": Text("共济人解除", "ended by the payer"),
     "asked_by_clerk": Text("经办窗口解除", "ended at the counter"),
+    EndCause.PAYER_LEFT: Text("共济人已不再参加职工医保", "the payer left employee insurance"),
+    EndCause.PAYER_MOVED: Text("共济人变更了参保统筹区", "the payer moved to another pooling area"),
+    EndCause.BENEFICIARY_MOVED: Text("被共济人变更了参保省份", "the beneficiary moved to another province"),
 }

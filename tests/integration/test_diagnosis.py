@@ -92,7 +92,7 @@ async def other_province(world: World) -> None:
     await world.bind("PAYER", "CHILD", wallet=True)
 
 
-async def payer_left(world: World) -> None:
+async def payer_moved(world: World) -> None:
     await world.family("PAYER")
     await world.person("PAYER", region_code="110100")
 
@@ -100,6 +100,11 @@ async def payer_left(world: World) -> None:
 async def payer_retired_to_residents(world: World) -> None:
     await world.family("PAYER")
     await world.person("PAYER", insurance="resident")
+
+
+async def payer_suspended(world: World) -> None:
+    await world.family("PAYER")
+    await world.person("PAYER", status="suspended")
 
 
 async def frozen(world: World) -> None:
@@ -182,19 +187,26 @@ CAUSES: dict[str, tuple[Any, str, str, tuple[str, str], tuple[str, str]]] = {
         ("不同省份", "医保钱包"),
         ("different provinces", "wallet"),
     ),
-    "payer left": (
-        payer_left,
-        "payer_eligible",
-        "payer_not_eligible",
-        ("已不在原参保地", "恢复职工参保"),
-        ("no longer insured there", "insured as an employee"),
+    "payer in another province": (
+        payer_moved,
+        "region_connected",
+        "region_not_connected",
+        ("自动终止：共济人变更了参保统筹区", "重新办理"),
+        ("moved to another pooling area", "bind the beneficiary again"),
     ),
-    "payer is a resident now": (
+    "payer left": (
         payer_retired_to_residents,
         "payer_eligible",
         "payer_not_eligible",
-        ("居民医保，正常参保", "恢复职工参保"),
-        ("Insured as a resident, active", "insured as an employee"),
+        ("自动终止：共济人已不再参加职工医保", "恢复职工参保"),
+        ("the payer left employee insurance", "insured as an employee"),
+    ),
+    "payer suspended": (
+        payer_suspended,
+        "payer_eligible",
+        "payer_not_eligible",
+        ("职工医保，暂停参保", "恢复职工参保"),
+        ("Insured as an employee, suspended", "insured as an employee"),
     ),
     "frozen": (
         frozen,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.settlement.batch import Batch
 from shared.domain.accounts import Account
+from shared.domain.enrolment import EndCause
 from shared.domain.ids import PersonKey
 from shared.domain.mutual_aid import Binding
 from shared.domain.policy import SHIPPED, shipped_policies
@@ -18,6 +19,7 @@ REGIONS = st.sampled_from(["130100", "130102", "130200", "139900"])
 EXPENSES = ["outpatient", "inpatient", "pharmacy", "resident_premium"]
 MOSTLY_TRUE = st.sampled_from([True] * 7 + [False])
 RARELY_TRUE = st.sampled_from([False] * 7 + [True])
+CLOSED = st.sampled_from([None] * 12 + list(EndCause))
 STATUSES = st.sampled_from(["active"] * 14 + ["suspended", "ended"])
 
 POLICIES = st.fixed_dictionaries(
@@ -54,6 +56,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
     for number in draw(st.permutations(range(1, draw(st.integers(0, 5)) + 1))):
         payer = draw(people(["employee"] * 9 + ["resident"], REGIONS | st.just("110100")))
         bound = {"bound_on": -draw(st.integers(0, 2)), "limit": draw(LIMIT), "used": draw(st.integers(0, 4))}
+        bound["closed"] = draw(CLOSED)
         payers.append({**payer, **bound, "id": f"payer-{number}", "binding": number})
     patient = draw(people(["employee", "resident"], REGIONS))
     put = draw(st.dictionaries(st.sampled_from(["130100", "1301", "1302", "13", "11"]), POLICIES))
@@ -95,7 +98,13 @@ def as_batch(world: dict[str, Any]) -> Batch:
         },
         {key: Account(one["current"], one["prior"], one["wallet"]) for key, one in everybody.items()},
         [
-            Binding(UUID(int=payer["binding"]), key_of(payer), earlier(days=-payer["bound_on"]), payer["limit"])
+            Binding(
+                UUID(int=payer["binding"]),
+                key_of(payer),
+                earlier(days=-payer["bound_on"]),
+                payer["limit"],
+                closed=payer["closed"],
+            )
             for payer in world["payers"]
         ],
         [policy(code, 1, **fields) for code, fields in world["put"].items()],

@@ -89,10 +89,14 @@ def out(asked: dict[str, Any], world: dict[str, Any], payer: dict[str, Any], sho
     """The first reason of the list that applies to a candidate."""
     rules, mine, theirs = policy_of(world, payer), payer["region"], world["patient"]["region"]
     open_to_all = rules["scope"] != "pool" and policy_of(world, world["patient"])["scope"] != "pool"
+    apart = mine[:4] != theirs[:4] and not (mine[:2] == theirs[:2] and open_to_all)
+    # Of a binding that ended by itself today the cause counts: who left is no employee any more, wherever in the province.
+    if payer["closed"]:
+        apart = payer["closed"].endswith("_moved") or mine[:2] != theirs[:2]
     limits = [limit for limit in (payer["limit"], rules["annual_limit_fen"]) if limit is not None]
     applies = {
-        "region_not_connected": mine[:4] != theirs[:4] and not (mine[:2] == theirs[:2] and open_to_all),
-        "payer_not_eligible": payer["insurance"] != "employee" or payer["status"] != "active",
+        "region_not_connected": apart,
+        "payer_not_eligible": bool(payer["closed"]) or payer["insurance"] != "employee" or payer["status"] != "active",
         "payer_account_frozen": payer["frozen"],
         "expense_not_shared": asked["expense_type"] not in rules["shared_expense_types"],
         "authorised_limit_exceeded": bool(limits) and min(limits) - payer["used"] < shortfall,
