@@ -26,6 +26,8 @@ CHINESE = {
     "every_credit_moved_what_it_says": "划入裁定与实际入账一致",
     "every_transfer_moved_what_it_says": "每笔钱包转账与实际进出一致",
     "every_arrival_was_given": "每笔到账、退回都有对应的转账",
+    "nothing_is_given_back_twice": "退回金额不超过原支付金额",
+    "nothing_cancelled_has_an_effect": "已冲正的交易不再有效力",
     "a_year_turns_once": "每个账户每年至多结转一次",
     "answers_add_up": "各支付项之和等于总金额",
     "one_payer_per_settlement": "每笔结算至多一位共济人",

@@ -152,6 +152,59 @@ FROM ledger.entries AS entry
 LEFT JOIN ledger.transfers AS transfer ON transfer.closed_movement_id = entry.movement_id
 WHERE entry.kind IN ('arrival', 'return') AND transfer.transfer_id IS NULL;
 
+-- name: nothing_is_given_back_twice
+-- Of no settlement more was given back than was paid, part for part in sum, and what is left is written down as it is.
+SELECT
+    paid.province,
+    paid.movement_id,
+    paid.person_id,
+    paid.contra_fen AS paid_fen,
+    back.contra_fen AS back_fen,
+    remainder.current_year_fen + remainder.prior_years_fen + remainder.wallet_fen AS left_fen
+FROM ledger.entries AS paid
+INNER JOIN (
+    SELECT
+        undone.province,
+        coalesce(refund.original_id, undone.original_id) AS original_id,
+        undone.person_id,
+        -sum(undone.contra_fen) AS contra_fen
+    FROM ledger.entries AS undone
+    LEFT JOIN ledger.entries AS refund
+        ON undone.kind = 'refund_reversal'
+        AND refund.province = undone.province
+        AND refund.movement_id = undone.original_id
+        AND refund.person_id = undone.person_id
+    WHERE undone.kind IN ('refund', 'refund_reversal')
+    GROUP BY undone.province, coalesce(refund.original_id, undone.original_id), undone.person_id
+) AS back
+    ON back.province = paid.province
+    AND back.original_id = paid.movement_id
+    AND back.person_id = paid.person_id
+LEFT JOIN ledger.remainders AS remainder
+    ON remainder.province = paid.province
+    AND remainder.movement_id = paid.movement_id
+    AND remainder.person_id = paid.person_id
+WHERE
+    back.contra_fen NOT BETWEEN 0 AND paid.contra_fen
+    OR paid.contra_fen - back.contra_fen
+    IS DISTINCT FROM remainder.current_year_fen + remainder.prior_years_fen + remainder.wallet_fen;
+
+-- name: nothing_cancelled_has_an_effect
+-- Of a settlement that was cancelled nothing is left, and under a name that was blocked nothing moved.
+SELECT decision.province, decision.institution_id, decision.request_id, decision.operation
+FROM ledger.cancellations AS cancellation
+INNER JOIN ledger.decisions AS decision USING (province, institution_id, request_id)
+LEFT JOIN ledger.entries AS entry
+    ON entry.province = decision.province AND entry.movement_id = decision.movement_id
+LEFT JOIN ledger.remainders AS remainder
+    ON remainder.province = entry.province
+    AND remainder.movement_id = entry.movement_id
+    AND remainder.person_id = entry.person_id
+WHERE
+    decision.operation = 'settle'
+    AND entry.movement_id IS NOT NULL
+    AND coalesce(remainder.current_year_fen + remainder.prior_years_fen + remainder.wallet_fen, 1) <> 0;
+
 -- name: a_year_turns_once
 -- An account is rolled over at most once a year, and never again with money of the year before.
 SELECT province, person_id, date_part('year', moved_at AT TIME ZONE 'Asia/Shanghai') AS year, count(*) AS rollovers

@@ -24,7 +24,16 @@ app = typer.Typer(
 )
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "The stack": (stack.up, stack.down, stack.env, stack.token, stack.migrate, demo.demo, demo.play),
-    "Requests": (requests.settle, requests.quote, requests.credit, requests.transfer, requests.lookup),
+    "Requests": (
+        requests.settle,
+        requests.quote,
+        requests.refund,
+        requests.cancel,
+        requests.credit,
+        requests.transfer,
+        requests.lookup,
+        requests.reconcile,
+    ),
     "Proof": (explain.explain, audit.audit),
 }
 for panel, commands in PANELS.items():

@@ -1,9 +1,11 @@
-"""settle, quote, credit, transfer, lookup: one request through the broker, its answer printed."""
+"""settle, quote, refund, cancel, credit, transfer, lookup, reconcile: one request through the broker, its answer printed."""
 
 import asyncio
+import csv
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,7 +13,20 @@ from pydantic import ValidationError
 
 from cli.environment import environment
 from cli.options import AsJson, Lang
-from cli.speech import ANSWERED, FIELDS, OUTCOMES, REJECTED, USAGE, console, errors, print_json, speech
+from cli.speech import (
+    ANSWERED,
+    DIFFERENCES,
+    EFFECTS,
+    FIELDS,
+    OUTCOMES,
+    REJECTED,
+    USAGE,
+    Speech,
+    console,
+    errors,
+    print_json,
+    speech,
+)
 from shared.domain.money import yuan
 from shared.domain.policy import ExpenseType
 from shared.domain.reasons import TEXTS, Reason
@@ -20,8 +35,10 @@ from shared.messages.catalogue import describe
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
 from shared.messages.lookup import LookupRequest
+from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.transfer import TransferRequest
+from shared.messages.undo import CancelRequest, RefundRequest
 from shared.rabbit.client import client
 
 Institution = Annotated[str, typer.Option("--institution", "-i", help="Who sends the request.")]
@@ -137,6 +154,84 @@ def transfer(
     _ask(TransferRequest, asked, timeout, as_json, lang)
 
 
+def refund(
+    institution: Institution,
+    region: Region,
+    original_request_id: Annotated[str, typer.Argument(help="The settle request that is given back.")],
+    amount_fen: Annotated[int | None, typer.Option("--amount-fen", "-a", help="Fen; else all that is left.")] = None,
+    request_id: RequestId = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Give back all or part of a settlement, to where the money came from."""
+    asked = {
+        **_common(institution, region, request_id, occurred_at),
+        "original_request_id": original_request_id,
+        "amount_fen": amount_fen,
+    }
+    _ask(RefundRequest, asked, timeout, as_json, lang)
+
+
+def cancel(
+    institution: Institution,
+    region: Region,
+    original_request_id: Annotated[str, typer.Argument(help="The request that shall have no effect.")],
+    request_id: RequestId = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Undo a request whose outcome you do not know, whether it was decided, is waiting, or never came (冲正)."""
+    asked = {**_common(institution, region, request_id, occurred_at), "original_request_id": original_request_id}
+    _ask(CancelRequest, asked, timeout, as_json, lang)
+
+
+def reconcile(
+    institution: Institution,
+    region: Region,
+    date: Annotated[str, typer.Argument(help="The day, YYYY-MM-DD, Shanghai time.")],
+    count: Annotated[int, typer.Option(help="Settlements that debited something.", min=0)],
+    account_fen: Annotated[int, typer.Option(help="What accounts paid for them.", min=0)],
+    mutual_aid_fen: Annotated[int, typer.Option(help="Mutual aid of it.", min=0)],
+    refunded_fen: Annotated[int, typer.Option(help="What was returned on that day.", min=0)] = 0,
+    lines: Annotated[
+        Path | None, typer.Option(help="CSV with request_id,account_fen,mutual_aid_fen.", exists=True, dir_okay=False)
+    ] = None,
+    request_id: RequestId = None,
+    occurred_at: OccurredAt = None,
+    timeout: Timeout = 30.0,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Compare a day's totals, and its lines if given, with the ledger (对账). Exits with 1 if they differ."""
+    asked = {
+        **_common(institution, region, request_id, occurred_at),
+        "date": date,
+        "count": count,
+        "account_fen": account_fen,
+        "mutual_aid_fen": mutual_aid_fen,
+        "refunded_fen": refunded_fen,
+        "lines": _lines(lines) if lines else None,
+    }
+    _ask(ReconcileRequest, asked, timeout, as_json, lang)
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    with file.open(encoding="utf-8-sig", newline="") as rows:
+        return [
+            {name: value if name == "request_id" else _whole(value) for name, value in row.items()}
+            for row in csv.DictReader(rows)
+        ]
+
+
+def _whole(text: str) -> int | str:
+    """A number as one; anything else as it is, for the check of the fields to name."""
+    return int(text) if text.isdecimal() else text
+
+
 def lookup(
     institution: Institution,
     region: Region,
@@ -177,7 +272,7 @@ def _ask(kind: type[Request], asked: dict[str, Any], timeout: float, as_json: bo
         print_json(answer)
     else:
         _show(answer, lang)
-    raise typer.Exit(REJECTED if answer["outcome"] == "rejected" else ANSWERED)
+    raise typer.Exit(REJECTED if answer["outcome"] in ("rejected", "differs") else ANSWERED)
 
 
 async def send(amqp_url: str, request: Request, *, timeout_s: float) -> dict[str, Any]:
@@ -203,11 +298,34 @@ def _show(answer: dict[str, Any], lang: str | None) -> None:
         for name in ("payer_id", "settlement_id", "transfer_id", "accept_by", "request_id")
         if answer.get(name)
     }
+    if effect := answer.get("effect"):
+        shown["effect"] = say(effect, EFFECTS[effect])
+    for side in ("ours", "theirs"):
+        if totals := answer.get(side):
+            shown[side] = _totals(totals, say)
+    for difference in answer.get("differences") or ():
+        shown[difference["request_id"]] = _difference(difference, say)
     if original := answer.get("original"):
         shown["original"] = f"{original['operation']} {original['outcome']}"
     for name, value in shown.items():
-        console.print(f"  {name:<16} {value}" + say("", f"  {FIELDS[name]}"))
+        console.print(f"  {name:<16} {value}" + say("", f"  {FIELDS.get(name, '')}"))
 
 
 def _is_money(name: str, value: Any) -> bool:
     return name.endswith("_fen") and value is not None
+
+
+def _totals(totals: dict[str, int], say: Speech) -> str:
+    return say(
+        f"{totals['count']} settlements, {yuan(totals['account_fen'])} yuan from accounts, "
+        f"{yuan(totals['mutual_aid_fen'])} of it mutual aid, {yuan(totals['refunded_fen'])} returned",
+        f"结算 {totals['count']} 笔，账户支付 {yuan(totals['account_fen'])} 元，"
+        f"其中共济 {yuan(totals['mutual_aid_fen'])} 元，退回 {yuan(totals['refunded_fen'])} 元",
+    )
+
+
+def _difference(difference: dict[str, Any], say: Speech) -> str:
+    kind, ours, theirs = difference["kind"], difference["ours"], difference["theirs"]
+    here = f"{yuan(ours['account_fen'])} ({ours['settlement_id']})" if ours else "-"
+    there = yuan(theirs["account_fen"]) if theirs else "-"
+    return say(f"{kind}: here {here}, there {there}", f"{DIFFERENCES[kind]}：本方 {here}，对方 {there}")

@@ -36,8 +36,22 @@ OUTCOMES = {
     "credited": "已划入",
     "transferred": "已转入",
     "pending": "待接收",
+    "refunded": "已退费",
+    "cancelled": "已冲正",
+    "balanced": "账平",
+    "differs": "不平",
     "found": "已找到",
     "not_found": "未找到",
+}
+EFFECTS = {
+    "reversed": "已退回款项",
+    "nothing_to_reverse": "没有可退回的款项",
+    "blocked": "原交易尚未到达，到达后不再受理",
+}
+DIFFERENCES = {
+    "missing_here": "本方没有",
+    "missing_there": "对方没有",
+    "different": "金额不一致",
 }
 FIELDS = {
     "amount_fen": "个人负担总金额",
@@ -55,6 +69,9 @@ FIELDS = {
     "accept_by": "接收期限",
     "request_id": "流水号",
     "original": "原交易",
+    "effect": "冲正结果",
+    "ours": "本方",
+    "theirs": "对方",
 }
 
 

@@ -39,6 +39,17 @@ SETTLED: dict[str, Any] = {
     "own_balance_fen": 0,
 }
 
+RETURNED: dict[str, Any] = {
+    **ANSWERED,
+    "settlement_id": "13-019ac0ffee007abc8def0123456789ab",
+    "amount_fen": 2000,
+    "own_account_fen": 0,
+    "wallet_fen": 0,
+    "mutual_aid_fen": 2000,
+    "payer_id": "P130100000007",
+    "own_balance_fen": 0,
+}
+
 EXAMPLES: dict[Operation, dict[str, dict[str, Any]]] = {
     Operation.SETTLE: {"request": {"request_id": "20261122-000017", **BILL}, "answer": SETTLED},
     Operation.QUOTE: {
@@ -90,6 +101,62 @@ EXAMPLES: dict[Operation, dict[str, dict[str, Any]]] = {
             "transfer_id": "12-019ac0ffee007abc8def0123456789ab",
             "amount_fen": 50000,
             "accept_by": "2026-11-22T22:00:00Z",
+        },
+    },
+    Operation.REFUND: {
+        "request": {
+            **ENVELOPE,
+            "request_id": "20261122-000017-r1",
+            "original_request_id": "20261122-000017",
+            "amount_fen": 2000,
+        },
+        "answer": {**RETURNED, "operation": "refund", "request_id": "20261122-000017-r1", "outcome": "refunded"},
+    },
+    Operation.CANCEL: {
+        "request": {**ENVELOPE, "request_id": "20261122-000017-c", "original_request_id": "20261122-000017"},
+        "answer": {
+            **RETURNED,
+            "operation": "cancel",
+            "request_id": "20261122-000017-c",
+            "outcome": "cancelled",
+            "effect": "reversed",
+            "amount_fen": 10850,
+            "own_account_fen": 2850,
+            "mutual_aid_fen": 8000,
+            "own_balance_fen": 2850,
+        },
+    },
+    Operation.RECONCILE: {
+        "request": {
+            **ENVELOPE,
+            "request_id": "day-2026-11-22",
+            "date": "2026-11-22",
+            "count": 2,
+            "account_fen": 20850,
+            "mutual_aid_fen": 10000,
+            "refunded_fen": 12850,
+            "lines": [
+                {"request_id": "20261122-000017", "account_fen": 12850, "mutual_aid_fen": 10000},
+                {"request_id": "20261122-000018", "account_fen": 8000, "mutual_aid_fen": 0},
+            ],
+        },
+        "answer": {
+            **ANSWERED,
+            "operation": "reconcile",
+            "request_id": "day-2026-11-22",
+            "outcome": "differs",
+            "date": "2026-11-22",
+            "ours": {"count": 1, "account_fen": 12850, "mutual_aid_fen": 10000, "refunded_fen": 12850},
+            "theirs": {"count": 2, "account_fen": 20850, "mutual_aid_fen": 10000, "refunded_fen": 12850},
+            "differences": [
+                {
+                    "request_id": "20261122-000018",
+                    "kind": "missing_here",
+                    "ours": None,
+                    "theirs": {"request_id": "20261122-000018", "account_fen": 8000, "mutual_aid_fen": 0},
+                }
+            ],
+            "differences_left_out": 0,
         },
     },
     Operation.LOOKUP: {

@@ -33,4 +33,5 @@ INNER JOIN ledger.binding_usage AS used
     AND used.person_id = asked.payer_id
     AND used.binding_id = asked.binding_id
     AND used.movement_id >= $4::uuid
+    AND used.counted_from >= $4::uuid
 GROUP BY used.binding_id;

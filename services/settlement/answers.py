@@ -6,15 +6,18 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from services.settlement.model import Decision, Incoming, Rejection, Replay, StoredDecision, Verdict
+from services.settlement.model import Decision, Incoming, Original, Rejection, Replay, StoredDecision, Verdict
+from services.settlement.reconciling import theirs
 from shared.domain.ids import public_id
 from shared.domain.reasons import TEXTS, Reason
 from shared.messages.catalogue import CATALOGUE, AnswerType, Malformed
 from shared.messages.credit import CreditAnswer
 from shared.messages.envelope import Answer, Operation, Outcome
 from shared.messages.lookup import LookupAnswer
+from shared.messages.reconcile import LINES_MAX, ReconcileAnswer, ReconcileRequest
 from shared.messages.settle import SettleAnswer, SettleRequest
 from shared.messages.transfer import TransferAnswer, TransferRequest
+from shared.messages.undo import CancelAnswer, RefundAnswer
 
 
 def answer(incoming: Incoming, verdict: Verdict, movement_id: UUID | None, now: datetime) -> Answer:
@@ -90,9 +93,54 @@ def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, n
                 amount_fen=request.amount_fen,
                 accept_by=decision.accept_by if decision.outcome is Outcome.PENDING else None,
             )
+        case Operation.REFUND:
+            return RefundAnswer(**common, **_returned(decision))
+        case Operation.CANCEL:
+            return CancelAnswer(**common, **_returned(decision), effect=decision.effect)
         case Operation.LOOKUP:
-            found = decision.original
-            return LookupAnswer(**common, original=_as_sent(found) if found else None, cancelled=False, refunded_fen=0)
+            return LookupAnswer(**common, **_looked_up(decision.original))
+        case Operation.RECONCILE:
+            assert isinstance(request, ReconcileRequest)
+            return ReconcileAnswer(**common, **_reconciled(request, decision))
+
+
+def _returned(decision: Decision) -> dict[str, Any]:
+    """What went back, fund by fund, and the settlement that it was of."""
+    original = decision.original
+    sent = _as_sent(original.stored) if original and not original.stored.is_tombstone else {}
+    return {
+        "settlement_id": sent.get("settlement_id"),
+        "amount_fen": decision.own_account_fen + decision.wallet_fen + decision.mutual_aid_fen,
+        "own_account_fen": decision.own_account_fen,
+        "wallet_fen": decision.wallet_fen,
+        "mutual_aid_fen": decision.mutual_aid_fen,
+        "payer_id": decision.payer_id,
+        "own_balance_fen": decision.own_balance_fen,
+    }
+
+
+def _looked_up(original: Original | None) -> dict[str, Any]:
+    if original is None:
+        return {"cancelled": False, "refunded_fen": 0}
+    settled = original.stored.operation == Operation.SETTLE
+    return {
+        "original": None if original.stored.is_tombstone else _as_sent(original.stored),
+        "cancelled": original.cancelled or original.stored.is_tombstone,
+        "refunded_fen": original.paid_fen - original.left_fen if settled else 0,
+    }
+
+
+def _reconciled(request: ReconcileRequest, decision: Decision) -> dict[str, Any]:
+    assert decision.day
+    differences = decision.differences
+    shown = None if differences is None else differences[:LINES_MAX]
+    return {
+        "date": request.date,
+        "ours": decision.day.totals,
+        "theirs": theirs(request),
+        "differences": shown,
+        "differences_left_out": None if differences is None or shown is None else len(differences) - len(shown),
+    }
 
 
 def _as_sent(stored: StoredDecision) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """A batch in memory: each request decided in the order of arrival, each seeing what the ones before it took. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
+
+from pydantic_core import from_json
 
 from services.settlement import answers, rules
 from services.settlement.journal import Journal
@@ -13,26 +15,32 @@ from services.settlement.model import (
     Incoming,
     Movement,
     MovementKind,
+    Original,
     Position,
     RequestName,
     Resolution,
+    Returned,
     StoredDecision,
     Transfer,
+    Undo,
 )
+from services.settlement.transferring import end_of
+from services.settlement.undoing import minus, tombstone
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
 from shared.domain.regions import province_of
-from shared.domain.times import shanghai_date
+from shared.domain.times import shanghai_date, shanghai_year
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Operation, Outcome, Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.settle import SettleRequest
 from shared.messages.transfer import TransferRequest
+from shared.messages.undo import CancelRequest, RefundRequest
 
 # An inquiry leaves no trace: it is answered anew each time.
-INQUIRIES = frozenset({Operation.QUOTE, Operation.LOOKUP})
+INQUIRIES = frozenset({Operation.QUOTE, Operation.LOOKUP, Operation.RECONCILE})
 MOVEMENT_KINDS = {
     Operation.SETTLE: MovementKind.SETTLEMENT,
     Operation.CREDIT: MovementKind.CREDIT,
@@ -53,8 +61,10 @@ class Batch:
     facts: Facts
     authenticate_senders: bool = False
     held: frozenset[PersonKey] = frozenset()
-    made: list[Transfer] = field(default_factory=list)
+    made: dict[RequestName, Transfer] = field(default_factory=dict)
     closed: list[tuple[Transfer, Movement]] = field(default_factory=list)
+    undone: list[Undo] = field(default_factory=list)
+    _decided: dict[RequestName, Resolution] = field(default_factory=dict)
 
     @property
     def now(self) -> datetime:
@@ -70,7 +80,7 @@ class Batch:
 
     def close(self, transfer: Transfer) -> None:
         """Ends a transfer: accepted, it arrives; else it returns."""
-        kind, entry = rules.end_of(transfer, self.now)
+        kind, entry = end_of(transfer, self.now)
         movement_id = time_ordered_uuid(self.now, kind, str(transfer.province), transfer.transfer_id.hex)
         movement = Movement(kind, movement_id, (entry,))
         self.journal.move(movement)
@@ -81,28 +91,90 @@ class Batch:
         locked = tuple(key for key in touched(incoming, self.facts) if key in self.accounts)
         verdict = rules.decide(incoming.request, self.position(incoming))
         movement = None
-        if isinstance(verdict, Decision) and verdict.moves_money:
+        if isinstance(verdict, Decision) and verdict.moves_money and incoming.operation not in INQUIRIES:
             movement = self._move(incoming, verdict)
         answer = answers.answer(incoming, verdict, movement.movement_id if movement else None, self.now)
+        resolution = Resolution(incoming, verdict, answer, movement, locked)
         if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
             self.facts.stored[incoming.name] = StoredDecision(
-                incoming.operation, incoming.request.content(), answer.model_dump_json()
+                incoming.operation,
+                incoming.request.content(),
+                answer.model_dump_json(),
+                movement.movement_id if movement else None,
+                self.now,
             )
-        return Resolution(incoming, verdict, answer, movement, locked)
+            self._decided[incoming.name] = resolution
+            if verdict.undo:
+                self._undo(verdict.undo)
+        return resolution
 
     def _move(self, incoming: Incoming, decision: Decision) -> Movement:
         movement_id = time_ordered_uuid(self.now, *map(str, incoming.name))
-        movement = Movement(MOVEMENT_KINDS[incoming.operation], movement_id, decision.entries, incoming.name)
+        undo = decision.undo
+        kind = undo.kind if undo and undo.kind else MOVEMENT_KINDS[incoming.operation]
+        movement = Movement(kind, movement_id, decision.entries, incoming.name, undo.of if undo else None)
         self.journal.move(movement)
+        self._use(decision)
+        if isinstance(incoming.request, TransferRequest):
+            made = self._transfer(incoming.request, decision, movement_id)
+            self.made[incoming.name] = made
+            self.facts.transfers_today[made.giver] = self.facts.transfers_today.get(made.giver, 0) + 1
+        return movement
+
+    def _use(self, decision: Decision) -> None:
+        """What bindings have used of this year's limit; giving back last year's money leaves this year's use as it is."""
+        original = decision.original
+        if (
+            original
+            and original.stored.decided_at
+            and shanghai_year(original.stored.decided_at) < shanghai_year(self.now)
+        ):
+            return
         for entry in decision.entries:
             if entry.binding_id:
                 used_fen = self.facts.used_fen.get(entry.binding_id, 0)
                 self.facts.used_fen[entry.binding_id] = used_fen + entry.contra_fen
-        if isinstance(incoming.request, TransferRequest):
-            made = self._transfer(incoming.request, decision, movement_id)
-            self.made.append(made)
-            self.facts.transfers_today[made.giver] = self.facts.transfers_today.get(made.giver, 0) + 1
-        return movement
+
+    def _undo(self, undo: Undo) -> None:
+        """The original as it is after a refund or a cancel, for the requests behind it."""
+        self.undone.append(undo)
+        if undo.cancels:
+            self.facts.cancelled.add(undo.name)
+        if undo.blocks:
+            self.facts.stored[undo.name] = tombstone()
+        if undo.returns:
+            self.close(undo.returns)
+        original = self.original(undo.name)
+        if original and undo.returned:
+            # What a refund gave back is of the settlement it speaks of.
+            settlement = self.original(original.refunds) if original.refunds else original
+            assert settlement
+            self.facts.originals[settlement.name] = less(settlement, undo.returned)
+
+    def original(self, name: RequestName) -> Original | None:
+        """A request that another one speaks of, as it is at this point of the batch."""
+        stored = self.facts.stored.get(name)
+        if stored is None:
+            return None
+        known = self.facts.originals.get(name)
+        if known is None:
+            resolution = self._decided.get(name)
+            known = original_of_batch(name, stored, resolution) if resolution else Original(name, stored)
+            known = replace(known, transfer=self.made.get(name))
+            self.facts.originals[name] = known
+        arrived = known.transfer is not None and any(transfer == known.transfer for transfer, _ in self.closed)
+        return replace(known, cancelled=name in self.facts.cancelled, arrived=known.arrived or arrived)
+
+    def settlements(self) -> dict[RequestName, UUID]:
+        """The movement that each undone request is about: its own, or that of the settlement that a refund speaks of."""
+        found = {}
+        for undo in self.undone:
+            original = self.original(undo.name)
+            if original and original.refunds:
+                original = self.original(original.refunds)
+            if original and original.movement:
+                found[undo.name] = original.movement.movement_id
+        return found
 
     def _transfer(self, request: TransferRequest, decision: Decision, transfer_id: UUID) -> Transfer:
         (entry,) = decision.entries
@@ -127,20 +199,28 @@ class Batch:
         patient_key = subject_of(request)
         patient = facts.enrolments.get(patient_key) if patient_key else None
         receiver = receiver_of(request) if isinstance(request, TransferRequest) else None
-        original = original_of(incoming)
+        original_name = original_of(incoming)
+        original = self.original(original_name) if original_name else None
+        if patient_key is None and original and original.movement:
+            patient_key = patient_of((original.refunds and self.original(original.refunds)) or original)
         return Position(
             now=self.now,
             sender=incoming.sender,
             authenticate_senders=self.authenticate_senders,
             institution=facts.institutions.get(name.institution_id),
             stored=None if incoming.operation in INQUIRIES else facts.stored.get(name),
+            cancelled=name in facts.cancelled,
             patient=patient,
             patient_key=patient_key or NOBODY,
             account=self.accounts.get(patient_key, EMPTY) if patient_key else EMPTY,
             policy=self.book.on(patient.region_code, shanghai_date(self.now)) if patient else None,
             candidates=self._candidates(patient_key) if isinstance(request, SettleRequest) and patient_key else (),
             kinship_linked=patient_key in facts.kinship_linked,
-            original=facts.stored.get(original) if original else None,
+            original_name=original_name,
+            original=original,
+            refunded=self.original(original.refunds) if original and original.refunds else None,
+            balances=self.accounts,
+            day=facts.days.get(name),
             receiver=facts.enrolments.get(receiver) if receiver else None,
             wallet_binding=self._wallet_binding(patient_key, receiver) if patient_key and receiver else None,
             transfers_today=facts.transfers_today.get(patient_key, 0) if patient_key else 0,
@@ -197,21 +277,87 @@ def touched(incoming: Incoming, facts: Facts) -> list[PersonKey]:
     """Everybody whose account a request may move, in the order in which accounts are locked.
 
     A payer in another province never can pay, and a transfer reaches its receiver's wallet later: nobody locks an
-    account of another province.
+    account of another province, but for undoing a transfer that has arrived.
     """
-    subject = subject_of(incoming.request)
-    if subject is None or (incoming.operation not in INQUIRIES and incoming.name in facts.stored):
+    if incoming.operation not in INQUIRIES and incoming.name in facts.stored:
         return []
-    if not isinstance(incoming.request, SettleRequest):
+    request = incoming.request
+    if isinstance(request, RefundRequest | CancelRequest):
+        return sorted(_touched_by_original(incoming, facts))
+    subject = subject_of(request)
+    if subject is None:
+        return []
+    if not isinstance(request, SettleRequest):
         return [subject]
     payers = {each.payer for each in facts.bindings.get(subject, ()) if each.payer.province == subject.province}
     return sorted({subject, *payers})
 
 
+def _touched_by_original(incoming: Incoming, facts: Facts) -> set[PersonKey]:
+    """Everybody whom the original moved, or, where it is in the same batch, may move."""
+    name = original_of(incoming)
+    assert name
+    if original := facts.originals.get(name):
+        people = {entry.person for entry in original.movement.entries} if original.movement else set()
+        return people | ({original.transfer.receiver} if original.transfer else set())
+    mate = facts.mates.get(name)
+    if mate is None or name in facts.stored:
+        return set()
+    if isinstance(mate.request, RefundRequest | CancelRequest):
+        # One step more and no further: two requests may speak of each other.
+        name = original_of(mate)
+        assert name
+        if original := facts.originals.get(name):
+            return {entry.person for entry in original.movement.entries} if original.movement else set()
+        mate = facts.mates.get(name)
+        if mate is None or isinstance(mate.request, RefundRequest | CancelRequest):
+            return set()
+    return set(touched(mate, facts))
+
+
 def original_of(incoming: Incoming) -> RequestName | None:
     """The request that another request speaks of."""
-    if isinstance(incoming.request, LookupRequest):
-        return RequestName(
-            incoming.name.province, incoming.request.institution_id, incoming.request.original_request_id
-        )
+    request = incoming.request
+    if isinstance(request, LookupRequest | RefundRequest | CancelRequest):
+        return RequestName(incoming.name.province, request.institution_id, request.original_request_id)
     return None
+
+
+def original_of_batch(name: RequestName, stored: StoredDecision, resolution: Resolution) -> Original:
+    """A request that was decided in this very batch."""
+    movement, decision = resolution.movement, resolution.verdict
+    assert isinstance(decision, Decision)
+    return Original(
+        name,
+        stored,
+        movement=movement,
+        left=paid(movement) if movement and movement.kind is MovementKind.SETTLEMENT else (),
+        returned=decision.undo.returned if decision.undo else (),
+        refunds=original_of(resolution.incoming),
+    )
+
+
+def paid(movement: Movement) -> tuple[Returned, ...]:
+    """What a settlement took from each, and all of it can be given back."""
+    return tuple(
+        Returned(entry.person, minus(Account(entry.current_year_fen, entry.prior_years_fen, entry.wallet_fen)))
+        for entry in movement.entries
+    )
+
+
+def less(original: Original, returned: tuple[Returned, ...]) -> Original:
+    """An original of which something more was given back."""
+    back = {each.person: minus(each.parts) for each in returned}
+    return replace(
+        original,
+        left=tuple(
+            Returned(each.person, each.parts.plus(back[each.person])) if each.person in back else each
+            for each in original.left
+        ),
+    )
+
+
+def patient_of(original: Original) -> PersonKey | None:
+    """Whose bill it was: who paid with their own money, or for whom the relative paid."""
+    person_id = from_json(original.stored.content).get("person_id")
+    return PersonKey(original.name.province, person_id) if person_id else None

@@ -2,11 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import orjson
 
-from services.settlement.model import Decision, Facts, Institution, RequestName, Resolution, StoredDecision
+from services.settlement.model import (
+    BLOCKED,
+    Decision,
+    Facts,
+    Institution,
+    RequestName,
+    Resolution,
+    Returned,
+    StoredDecision,
+    Undo,
+)
+from shared.domain.accounts import Account
 from shared.domain.enrolment import InstitutionKind, InstitutionStatus
 from shared.domain.ids import PersonKey
 from shared.postgres.queries import load_queries
@@ -26,7 +38,11 @@ async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) 
     for name, row in zip(names, rows, strict=True):
         epoch = row["policy_epoch"]
         if row["operation"] is not None:
-            facts.stored[name] = StoredDecision(row["operation"], row["request"], row["answer"])
+            facts.stored[name] = StoredDecision(
+                row["operation"], row["request"], row["answer"], row["movement_id"], row["decided_at"]
+            )
+        if row["cancelled"]:
+            facts.cancelled.add(name)
         if row["kind"] is not None:
             facts.institutions[name.institution_id] = Institution(
                 InstitutionKind(row["kind"]), row["status"] == InstitutionStatus.SUSPENDED, row["amqp_user"]
@@ -34,9 +50,36 @@ async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) 
     return epoch
 
 
-def columns(resolutions: Sequence[Resolution]) -> list[list[Any]]:
-    """The decisions of a batch, column by column, in the order of the table."""
-    rows = [_row(resolution) for resolution in resolutions]
+async def returned(connection: Any, refund: RequestName) -> tuple[Returned, ...]:
+    """What a refund gave back, in the parts of its original."""
+    rows = orjson.loads(await connection.fetchval(SQL["returned"], *refund))
+    return tuple(
+        Returned(
+            PersonKey(row["person"][0], row["person"][1]),
+            Account(row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]),
+        )
+        for row in rows
+    )
+
+
+async def cancel(connection: Any, undone: Sequence[Undo], resolutions: Sequence[Resolution], now: datetime) -> None:
+    """Writes which requests are over for good.
+
+    Raises asyncpg.UniqueViolationError on one_cancellation_per_request where another worker was faster.
+    """
+    by = {
+        resolution.verdict.undo.name: resolution.incoming.name
+        for resolution in resolutions
+        if isinstance(resolution.verdict, Decision) and resolution.verdict.undo
+    }
+    rows = [(*undo.name, by[undo.name].request_id) for undo in undone if undo.cancels]
+    if rows:
+        await connection.execute(SQL["cancel"], *[list(column) for column in zip(*rows, strict=True)], now)
+
+
+def columns(resolutions: Sequence[Resolution], undone: Sequence[Undo]) -> list[list[Any]]:
+    """The decisions of a batch, column by column, in the order of the table; names that were blocked among them."""
+    rows = [_row(resolution) for resolution in resolutions] + [_tombstone(undo.name) for undo in undone if undo.blocks]
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(10)]
 
 
@@ -55,6 +98,10 @@ def _row(resolution: Resolution) -> tuple[Any, ...]:
     )
 
 
+def _tombstone(name: RequestName) -> tuple[Any, ...]:
+    return (*name, BLOCKED, BLOCKED, None, None, "{}", "{}", "{}")
+
+
 def _record(decision: Decision, locked: Sequence[PersonKey]) -> str:
     """The candidates as the rule saw them, so that the decision can be explained and decided again."""
     considered = [asdict(seen) for seen in decision.considered]
@@ -64,6 +111,14 @@ def _record(decision: Decision, locked: Sequence[PersonKey]) -> str:
             "policy": decision.policy,
             "locked": [key.person_id for key in locked],
             "considered": considered,
-        },
+        }
+        | _returned(decision),
         default=str,
     ).decode()
+
+
+def _returned(decision: Decision) -> dict[str, Any]:
+    """Part for part, so that a cancel of this refund can take it again."""
+    if not decision.undo or not decision.undo.returned:
+        return {}
+    return {"returned": [{"person": list(each.person), **asdict(each.parts)} for each in decision.undo.returned]}

@@ -6,6 +6,9 @@ SELECT
     decision.operation,
     decision.request,
     decision.answer,
+    decision.movement_id,
+    decision.decided_at,
+    cancellation.request_id IS NOT NULL AS cancelled,
     institution.kind,
     institution.status,
     institution.amqp_user,
@@ -16,6 +19,23 @@ LEFT JOIN ledger.decisions AS decision
     ON decision.province = asked.province
     AND decision.institution_id = asked.institution_id
     AND decision.request_id = asked.request_id
+LEFT JOIN ledger.cancellations AS cancellation
+    ON cancellation.province = asked.province
+    AND cancellation.institution_id = asked.institution_id
+    AND cancellation.request_id = asked.request_id
 LEFT JOIN registry.settlement_institutions AS institution
     ON institution.institution_id = asked.institution_id
 ORDER BY asked.place;
+
+-- name: returned
+-- What a refund gave back, in the parts of its original.
+SELECT coalesce(record -> 'returned', '[]'::jsonb)
+FROM ledger.decisions
+WHERE province = $1 AND institution_id = $2 AND request_id = $3;
+
+-- name: cancel
+-- These requests are over for good.
+INSERT INTO ledger.cancellations (province, institution_id, request_id, cancelled_by, cancelled_at)
+SELECT cancelled.*, $5::timestamptz
+FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[])
+    AS cancelled (province, institution_id, request_id, cancelled_by);

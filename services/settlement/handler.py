@@ -8,14 +8,15 @@ from typing import Any
 
 import structlog
 
-from services.settlement import decisions, ledger, registry, transfers
+from services.settlement import decisions, ledger, originals, registry, transfers
 from services.settlement.batch import INQUIRIES, Batch, original_of, people_of, subject_of, touched
 from services.settlement.ledger import Hold
-from services.settlement.model import Decision, Facts, Incoming, Replay, Resolution, Transfer
+from services.settlement.model import Day, Decision, Facts, Incoming, Replay, RequestName, Resolution, Transfer
 from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.credit import CreditRequest
+from shared.messages.reconcile import ReconcileRequest
 from shared.messages.transfer import TransferRequest
 from shared.postgres.authority import deciding
 from shared.postgres.trouble import Trouble, trouble_of
@@ -143,9 +144,11 @@ class Handler:
             if isinstance(resolution.verdict, Decision) and resolution.incoming.operation not in INQUIRIES
         ]
         if decided or work.closed:
-            await ledger.record(connection, work.journal.movements, decided, work.now)
-            await transfers.add(connection, work.made)
+            await ledger.record(connection, work.journal.movements, decided, work.now, work.undone)
+            await transfers.add(connection, list(work.made.values()))
             await transfers.close(connection, work.closed, work.now)
+            await ledger.give_back(connection, work.undone, work.settlements())
+            await decisions.cancel(connection, work.undone, decided, work.now)
         elif any(_tells_of_the_past(resolution) for resolution in resolutions):
             await ledger.remember_replay(connection)
 
@@ -159,10 +162,12 @@ class Handler:
             self._book, self._book_epoch = await registry.policies(connection), epoch
 
         fresh = [incoming for incoming in batch if incoming.operation in INQUIRIES or incoming.name not in facts.stored]
-        people = {person for incoming in fresh for person in people_of(incoming.request)}
-        await registry.people(connection, people, shanghai_date(now), facts)
+        facts.mates.update((incoming.name, incoming) for incoming in reversed(fresh))
         if all(incoming.operation in INQUIRIES for incoming in fresh):
             hold = Hold.READ
+        await originals.read(connection, fresh, facts, lock=hold is not Hold.READ)
+        people = {person for incoming in fresh for person in people_of(incoming.request)}
+        await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
         coming = await self._coming(connection, facts.awaiting & wanted, hold)
         if hold is not Hold.READ:
@@ -171,6 +176,8 @@ class Handler:
         if hold is Hold.LOCK_FREE:
             free = set(journal.accounts)
             coming.held.update((await ledger.accounts(connection, wanted - free, Hold.READ, now)).accounts)
+        await originals.read_remainders(connection, facts)
+        facts.days.update(await _days(connection, fresh))
         facts.used_fen.update(await self._used(connection, facts, now))
         facts.transfers_today.update(await transfers.made_today(connection, _givers(fresh), now))
         work = Batch(journal, self._book, facts, self.authenticate_senders, frozenset(coming.held))
@@ -215,6 +222,21 @@ def _receiving(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
 def _givers(batch: Sequence[Incoming]) -> set[PersonKey]:
     givers = {subject_of(incoming.request) for incoming in batch if isinstance(incoming.request, TransferRequest)}
     return {giver for giver in givers if giver}
+
+
+async def _days(connection: Any, batch: Sequence[Incoming]) -> dict[RequestName, Day]:
+    """The days that institutions ask to have reconciled."""
+    return {
+        incoming.name: await ledger.day(
+            connection,
+            incoming.name.province,
+            incoming.name.institution_id,
+            incoming.request.date,
+            lines=incoming.request.lines is not None,
+        )
+        for incoming in batch
+        if isinstance(incoming.request, ReconcileRequest)
+    }
 
 
 def _tells_of_the_past(resolution: Resolution) -> bool:

@@ -1,18 +1,20 @@
 """Accounts and entries: locking, and writing all that a batch decided."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from services.settlement import decisions
 from services.settlement.journal import Journal
-from services.settlement.model import Entry, Movement, Resolution
+from services.settlement.model import Contra, Day, Entry, Movement, MovementKind, RequestName, Resolution, Undo
 from shared.domain.accounts import Account
-from shared.domain.ids import PersonKey, earliest_id
+from shared.domain.ids import PersonKey, earliest_id, public_id
 from shared.domain.mutual_aid import Binding
-from shared.domain.times import shanghai_year, year_start
+from shared.domain.times import shanghai_moment, shanghai_year, year_start
+from shared.messages.reconcile import OurLine, Totals
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "ledger.sql")
@@ -69,13 +71,18 @@ async def used_this_year(connection: Any, bindings: Sequence[Binding], now: date
 
 
 async def record(
-    connection: Any, movements: Sequence[Movement], resolutions: Sequence[Resolution], now: datetime
+    connection: Any,
+    movements: Sequence[Movement],
+    resolutions: Sequence[Resolution],
+    now: datetime,
+    undone: Sequence[Undo] = (),
 ) -> None:
     """Writes balances, entries and decisions of a batch in one statement.
 
     Raises asyncpg.UniqueViolationError on one_decision_per_request where another worker was faster.
     """
     changes = _changes(movements)
+    columns = decisions.columns(resolutions, undone)
     entries = [_entry_row(movement, entry) for movement in movements for entry in movement.entries]
     written = await connection.fetchrow(
         SQL["record"],
@@ -84,14 +91,91 @@ async def record(
         [change.current_year_fen for change in changes.values()],
         [change.prior_years_fen for change in changes.values()],
         [change.wallet_fen for change in changes.values()],
-        *([list(column) for column in zip(*entries, strict=True)] if entries else [[] for _ in range(12)]),
-        *decisions.columns(resolutions),
+        *([list(column) for column in zip(*entries, strict=True)] if entries else [[] for _ in range(13)]),
+        *columns,
         now,
         shanghai_year(now),
     )
     assert written["accounts"] == len(changes), "an entry was decided for an account that is not there"
     assert written["entries"] == len(entries)
-    assert written["decisions"] == len(resolutions)
+    assert written["decisions"] == len(columns[0])
+
+
+async def movements(connection: Any, moved: Mapping[RequestName, UUID]) -> dict[RequestName, Movement]:
+    """What each of these requests moved."""
+    rows = await connection.fetch(SQL["movements"], [name.province for name in moved], list(moved.values()))
+    names = {(name.province, movement_id): name for name, movement_id in moved.items()}
+    found: dict[RequestName, Movement] = {}
+    for row in rows:
+        name = names[row["province"], row["movement_id"]]
+        entry = Entry(
+            PersonKey(row["province"], row["person_id"]),
+            Contra(row["contra"]),
+            row["current_year_fen"],
+            row["prior_years_fen"],
+            row["wallet_fen"],
+            row["binding_id"],
+        )
+        known = found.get(name)
+        found[name] = Movement(
+            MovementKind(row["kind"]),
+            row["movement_id"],
+            (*(known.entries if known else ()), entry),
+            name,
+            row["original_id"],
+        )
+    return found
+
+
+async def remainders(connection: Any, settlements: Iterable[tuple[int, UUID]]) -> dict[tuple[UUID, PersonKey], Account]:
+    """What is left of each entry of these settlements of which something was given back."""
+    asked = sorted(settlements)
+    rows = await connection.fetch(SQL["remainders"], [each[0] for each in asked], [each[1] for each in asked])
+    return {
+        (row["movement_id"], PersonKey(row["province"], row["person_id"])): Account(
+            row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]
+        )
+        for row in rows
+    }
+
+
+async def give_back(connection: Any, undone: Sequence[Undo], settlements: Mapping[RequestName, UUID]) -> None:
+    """Writes that so much less is left of these settlements.
+
+    Raises asyncpg.CheckViolationError on never_more_back_than_was_paid.
+    """
+    back: dict[tuple[int, UUID, str], Account] = defaultdict(Account)
+    for undo in undone:
+        for each in undo.returned:
+            key = (each.person.province, settlements[undo.name], each.person.person_id)
+            back[key] = back[key].plus(each.parts)
+    if back:
+        await connection.execute(
+            SQL["give_back"],
+            *[list(column) for column in zip(*back, strict=True)],
+            [parts.current_year_fen for parts in back.values()],
+            [parts.prior_years_fen for parts in back.values()],
+            [parts.wallet_fen for parts in back.values()],
+        )
+
+
+async def day(connection: Any, province: int, institution_id: str, date_: date, *, lines: bool) -> Day:
+    """An institution's Shanghai day within a province."""
+    hours = (shanghai_moment(date_), shanghai_moment(date_ + timedelta(days=1)))
+    totals = await connection.fetchrow(SQL["day_totals"], province, institution_id, *hours)
+    if not lines:
+        return Day(Totals(**totals))
+    rows = await connection.fetch(SQL["day_lines"], province, institution_id, *hours)
+    ours = [
+        OurLine(
+            request_id=row["request_id"],
+            account_fen=row["account_fen"],
+            mutual_aid_fen=row["mutual_aid_fen"],
+            settlement_id=public_id(province, row["movement_id"]),
+        )
+        for row in rows
+    ]
+    return Day(Totals(**totals), {line.request_id: line for line in ours})
 
 
 async def of_earlier_years(connection: Any, after: PersonKey, year: int, limit: int) -> dict[PersonKey, int]:
@@ -140,4 +224,5 @@ def _entry_row(movement: Movement, entry: Entry) -> tuple[Any, ...]:
         entry.wallet_fen,
         entry.contra,
         entry.contra_fen,
+        movement.original_id,
     )

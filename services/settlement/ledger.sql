@@ -69,6 +69,8 @@ INNER JOIN ledger.entries AS entry
     AND entry.person_id = asked.payer_id
     AND entry.binding_id = asked.binding_id
     AND entry.movement_id >= $4::uuid
+    -- What is given back this year of a payment of an earlier one is of that year.
+    AND coalesce(entry.original_id, entry.movement_id) >= $4::uuid
 GROUP BY entry.binding_id;
 
 -- name: record
@@ -79,7 +81,7 @@ WITH moved AS (
         current_year_fen = account.current_year_fen + change.current_year_fen,
         prior_years_fen = account.prior_years_fen + change.prior_years_fen,
         wallet_fen = account.wallet_fen + change.wallet_fen,
-        balances_year = greatest(account.balances_year, $29::smallint)
+        balances_year = greatest(account.balances_year, $30::smallint)
     FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
         AS change (province, person_id, current_year_fen, prior_years_fen, wallet_fen)
     WHERE account.province = change.province AND account.person_id = change.person_id
@@ -89,12 +91,12 @@ WITH moved AS (
 entered AS (
     INSERT INTO ledger.entries (
         province, movement_id, person_id, kind, institution_id, request_id, binding_id,
-        current_year_fen, prior_years_fen, wallet_fen, contra, contra_fen, moved_at
+        current_year_fen, prior_years_fen, wallet_fen, contra, contra_fen, original_id, moved_at
     )
-    SELECT entry.*, $28::timestamptz
+    SELECT entry.*, $29::timestamptz
     FROM unnest(
         $6::smallint[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[],
-        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[]
+        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::uuid[]
     ) AS entry
     RETURNING 1
 ),
@@ -107,10 +109,10 @@ decided AS (
     SELECT
         decision.province, decision.institution_id, decision.request_id, decision.operation,
         decision.outcome, decision.reason, decision.movement_id,
-        decision.request::jsonb, decision.record::jsonb, decision.answer::jsonb, $28::timestamptz
+        decision.request::jsonb, decision.record::jsonb, decision.answer::jsonb, $29::timestamptz
     FROM unnest(
-        $18::smallint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::uuid[],
-        $25::text[], $26::text[], $27::text[]
+        $19::smallint[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::uuid[],
+        $26::text[], $27::text[], $28::text[]
     ) AS decision (
         province, institution_id, request_id, operation, outcome, reason, movement_id, request, record, answer
     )
@@ -122,6 +124,92 @@ SELECT
     (SELECT count(*) FROM moved) AS accounts,
     (SELECT count(*) FROM entered) AS entries,
     (SELECT count(*) FROM decided) AS decisions;
+
+-- name: movements
+-- What movements did to each person.
+SELECT
+    entry.province, entry.movement_id, entry.person_id, entry.kind, entry.binding_id, entry.current_year_fen,
+    entry.prior_years_fen, entry.wallet_fen, entry.contra, entry.original_id
+FROM unnest($1::smallint[], $2::uuid[]) AS asked (province, movement_id)
+INNER JOIN ledger.entries AS entry
+    ON entry.province = asked.province AND entry.movement_id = asked.movement_id;
+
+-- name: remainders
+-- What is left to give back of settlements of which something was given back.
+SELECT left_over.province, left_over.movement_id, left_over.person_id,
+    left_over.current_year_fen, left_over.prior_years_fen, left_over.wallet_fen
+FROM unnest($1::smallint[], $2::uuid[]) AS asked (province, movement_id)
+INNER JOIN ledger.remainders AS left_over
+    ON left_over.province = asked.province AND left_over.movement_id = asked.movement_id;
+
+-- name: give_back
+-- So much less is left to give back of each of these entries. The first time, the entry itself says what was paid.
+WITH back AS (
+    SELECT *
+    FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+        AS back (province, movement_id, person_id, current_year_fen, prior_years_fen, wallet_fen)
+),
+
+changed AS (
+    UPDATE ledger.remainders AS left_over
+    SET
+        current_year_fen = left_over.current_year_fen - back.current_year_fen,
+        prior_years_fen = left_over.prior_years_fen - back.prior_years_fen,
+        wallet_fen = left_over.wallet_fen - back.wallet_fen
+    FROM back
+    WHERE
+        left_over.province = back.province
+        AND left_over.movement_id = back.movement_id
+        AND left_over.person_id = back.person_id
+    RETURNING left_over.province, left_over.movement_id, left_over.person_id
+)
+
+INSERT INTO ledger.remainders (province, movement_id, person_id, current_year_fen, prior_years_fen, wallet_fen)
+SELECT
+    back.province,
+    back.movement_id,
+    back.person_id,
+    -entry.current_year_fen - back.current_year_fen,
+    -entry.prior_years_fen - back.prior_years_fen,
+    -entry.wallet_fen - back.wallet_fen
+FROM back
+INNER JOIN ledger.entries AS entry USING (province, movement_id, person_id)
+WHERE NOT EXISTS (
+    SELECT FROM changed
+    WHERE
+        changed.province = back.province
+        AND changed.movement_id = back.movement_id
+        AND changed.person_id = back.person_id
+);
+
+-- name: day_totals
+-- An institution's day: what accounts paid for its settlements, and what was returned, whenever the original was.
+SELECT
+    count(DISTINCT entry.movement_id) FILTER (WHERE entry.kind = 'settlement') AS count,
+    coalesce(sum(entry.contra_fen) FILTER (WHERE entry.kind = 'settlement'), 0)::bigint AS account_fen,
+    coalesce(
+        sum(entry.contra_fen) FILTER (WHERE entry.kind = 'settlement' AND entry.binding_id IS NOT NULL), 0
+    )::bigint AS mutual_aid_fen,
+    coalesce(-sum(entry.contra_fen) FILTER (WHERE entry.kind IN ('refund', 'refund_reversal')), 0)::bigint
+        AS refunded_fen
+FROM ledger.entries AS entry
+WHERE entry.province = $1 AND entry.institution_id = $2 AND entry.moved_at >= $3 AND entry.moved_at < $4;
+
+-- name: day_lines
+-- The settlements of an institution's day, one by one.
+SELECT
+    entry.request_id,
+    entry.movement_id,
+    sum(entry.contra_fen)::bigint AS account_fen,
+    coalesce(sum(entry.contra_fen) FILTER (WHERE entry.binding_id IS NOT NULL), 0)::bigint AS mutual_aid_fen
+FROM ledger.entries AS entry
+WHERE
+    entry.province = $1
+    AND entry.institution_id = $2
+    AND entry.moved_at >= $3
+    AND entry.moved_at < $4
+    AND entry.kind = 'settlement'
+GROUP BY entry.request_id, entry.movement_id;
 
 -- name: remember_replay
 -- A small durable write: with a synchronous standby, a stored decision is not answered again before the standby has it.

@@ -1,5 +1,6 @@
 """What the rule sees and what it says: plain, frozen data. Money is fen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,8 @@ from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of
 from shared.messages.envelope import Answer, Operation, Outcome, Request
+from shared.messages.reconcile import Difference, OurLine, Totals
+from shared.messages.undo import Effect
 
 NOBODY = PersonKey(0, "")
 
@@ -41,6 +44,10 @@ class Institution:
     amqp_user: str | None
 
 
+# The operation under which a name is kept that was cancelled before its request came.
+BLOCKED = "blocked"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
     """A request decided earlier: its canonical content and the answer that was sent, both as JSON text."""
@@ -48,6 +55,13 @@ class StoredDecision:
     operation: str
     content: str
     answer: str
+    movement_id: UUID | None = None
+    decided_at: datetime | None = None
+
+    @property
+    def is_tombstone(self) -> bool:
+        """A cancel came first: under this name nothing can be decided any more."""
+        return self.operation == BLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +73,18 @@ class Position:
     authenticate_senders: bool
     institution: Institution | None
     stored: StoredDecision | None = None
+    cancelled: bool = False
     patient: Enrolment | None = None
     patient_key: PersonKey = NOBODY
     account: Account = EMPTY
     policy: PolicyVersion | None = None
     candidates: tuple[Candidate, ...] = ()
     kinship_linked: bool = False
-    original: StoredDecision | None = None
+    original_name: RequestName | None = None
+    original: "Original | None" = None
+    refunded: "Original | None" = None
+    balances: Mapping[PersonKey, Account] = field(default_factory=dict)
+    day: "Day | None" = None
     receiver: Enrolment | None = None
     wallet_binding: Binding | None = None
     transfers_today: int = 0
@@ -90,6 +109,10 @@ class MovementKind(StrEnum):
     ARRIVAL = "arrival"
     RETURN = "return"
     ROLLOVER = "rollover"
+    REFUND = "refund"
+    REFUND_REVERSAL = "refund_reversal"
+    CREDIT_REVERSAL = "credit_reversal"
+    TRANSFER_REVERSAL = "transfer_reversal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +136,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money moved at once: one entry a person. `asked_by` names the request, where one asked for it."""
+    """Money moved at once: one entry a person. `asked_by` names the request, where one asked for it.
+
+    `original_id` is the movement that this one undoes a part of.
+    """
 
     kind: MovementKind
     movement_id: UUID
     entries: tuple[Entry, ...]
     asked_by: RequestName | None = None
+    original_id: UUID | None = None
 
 
 class TransferState(StrEnum):
@@ -151,6 +178,66 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """What is given back of one person's entry, in the parts it was taken from; negative where it is taken again."""
+
+    person: PersonKey
+    parts: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A request that another one speaks of, as far as it is known.
+
+    `left` is what can still be given back of each entry of a settlement; `returned` what a refund gave back;
+    `refunds` the settlement that a refund speaks of; `arrived` says of a transfer that it is in the receiver's wallet.
+    """
+
+    name: RequestName
+    stored: StoredDecision
+    cancelled: bool = False
+    movement: Movement | None = None
+    left: tuple[Returned, ...] = ()
+    returned: tuple[Returned, ...] = ()
+    refunds: RequestName | None = None
+    transfer: Transfer | None = None
+    arrived: bool = False
+
+    @property
+    def left_fen(self) -> int:
+        return sum(each.parts.personal_fen + each.parts.wallet_fen for each in self.left)
+
+    @property
+    def paid_fen(self) -> int:
+        return sum(entry.contra_fen for entry in self.movement.entries) if self.movement else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What a refund or a cancel does to its original.
+
+    `returned` is given back of the movement `of`; `cancels` ends the request for good, `blocks` before it has come;
+    `returns` is a transfer that goes back to its giver.
+    """
+
+    name: RequestName
+    of: UUID | None = None
+    kind: MovementKind | None = None
+    returned: tuple[Returned, ...] = ()
+    cancels: bool = False
+    blocks: bool = False
+    returns: Transfer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """An institution's Shanghai day as the ledger has it; `lines` by request id, where they were asked for."""
+
+    totals: Totals
+    lines: dict[str, OurLine] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided for a request, with the entries that make it so. Money is fen, never negative."""
 
@@ -165,9 +252,13 @@ class Decision:
     entries: tuple[Entry, ...] = ()
     considered: tuple[Considered, ...] = ()
     policy: str | None = None
-    original: StoredDecision | None = None
+    original: Original | None = None
     wallet_binding: Binding | None = None
     accept_by: datetime | None = None
+    effect: Effect | None = None
+    undo: Undo | None = None
+    day: Day | None = None
+    differences: tuple[Difference, ...] | None = None
 
     @property
     def moves_money(self) -> bool:
@@ -230,6 +321,13 @@ class Facts:
     bindings: dict[PersonKey, tuple[Binding, ...]] = field(default_factory=dict)
     kinship_linked: set[PersonKey] = field(default_factory=set)
     used_fen: dict[UUID, int] = field(default_factory=dict)
+    # The requests that others of the batch speak of, by name.
+    originals: dict[RequestName, Original] = field(default_factory=dict)
+    cancelled: set[RequestName] = field(default_factory=set)
+    # What came with the batch itself, by name: the first of each.
+    mates: dict[RequestName, Incoming] = field(default_factory=dict)
+    # The days that institutions ask to have reconciled.
+    days: dict[RequestName, Day] = field(default_factory=dict)
     # Who may have a transfer on its way to their wallet.
     awaiting: set[PersonKey] = field(default_factory=set)
     # How many transfers a giver has made on the Shanghai day of the batch.

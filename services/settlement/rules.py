@@ -6,7 +6,6 @@ of precedence, one reason each. Source: contract.md, "How a settlement is decide
 """
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,33 +14,39 @@ from services.settlement.model import (
     Contra,
     Decision,
     Entry,
-    MovementKind,
     Position,
     Rejection,
     Replay,
     Sender,
-    Transfer,
+    StoredDecision,
     Verdict,
 )
-from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
-from shared.domain.mutual_aid import PATIENT_GUARDS, Bill, Candidate, Choice, choose, first_broken, own_money, usable
+from services.settlement.reconciling import reconcile
+from services.settlement.transferring import transfer
+from services.settlement.undoing import cancel, refund
+from shared.domain.enrolment import InstitutionKind, Insurance
+from shared.domain.mutual_aid import PATIENT_GUARDS, Bill, Candidate, Choice, choose, first_broken, own_money
 from shared.domain.reasons import Reason
-from shared.domain.times import shanghai_year
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import OCCURRED_AHEAD_MAX, Operation, Outcome, Request
 from shared.messages.lookup import LookupRequest
+from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.transfer import TransferRequest
+from shared.messages.undo import CancelRequest, RefundRequest
 
 CARE_GIVERS = frozenset(
     {InstitutionKind.HOSPITAL, InstitutionKind.PHARMACY, InstitutionKind.GATEWAY, InstitutionKind.TAX_OFFICE}
 )
-# A lookup asks for the sender's own request, so every kind of institution may ask.
+# A lookup and a cancel speak of the sender's own request, so every kind of institution may send them.
 MAY_SEND: dict[Operation, frozenset[InstitutionKind]] = {
     Operation.SETTLE: CARE_GIVERS,
     Operation.QUOTE: CARE_GIVERS,
     Operation.CREDIT: frozenset({InstitutionKind.AGENCY}),
     Operation.TRANSFER: frozenset({InstitutionKind.AGENCY, InstitutionKind.GATEWAY}),
+    Operation.REFUND: CARE_GIVERS,
+    Operation.RECONCILE: CARE_GIVERS,
+    Operation.CANCEL: frozenset(InstitutionKind),
     Operation.LOOKUP: frozenset(InstitutionKind),
 }
 
@@ -50,11 +55,24 @@ def decide(request: Request, position: Position) -> Verdict:
     """What becomes of a request. A refusal is a value: Rejection (not decided) or a declined Decision."""
     if reason := refuse_sender(request, position):
         return Rejection(reason)
-    if stored := position.stored:
-        same = stored.operation == request.operation and from_json(stored.content) == canonical(request)
-        return Replay(stored) if same else Rejection(Reason.REQUEST_CONFLICT)
+    if position.stored:
+        return known(request, position.stored, cancelled=position.cancelled)
     if reason := refuse_institution(request.operation, position):
         return Rejection(reason)
+    return decided(request, position)
+
+
+def known(request: Request, stored: StoredDecision, *, cancelled: bool) -> Replay | Rejection:
+    """A request whose name has been decided: the same answer again, unless it is another request, or was cancelled."""
+    if stored.is_tombstone:
+        return Rejection(Reason.REQUEST_CANCELLED)
+    if stored.operation != request.operation or from_json(stored.content) != canonical(request):
+        return Rejection(Reason.REQUEST_CONFLICT)
+    return Rejection(Reason.REQUEST_CANCELLED) if cancelled else Replay(stored)
+
+
+def decided(request: Request, position: Position) -> Decision:
+    """The decision on an acceptable request, by its operation's rule."""
     match request:
         case QuoteRequest():
             decision = settle(request, position)
@@ -65,9 +83,15 @@ def decide(request: Request, position: Position) -> Verdict:
             return credit(request, position)
         case TransferRequest():
             return transfer(request, position)
+        case RefundRequest():
+            return refund(request, position)
+        case CancelRequest():
+            return cancel(position)
         case LookupRequest():
-            found = position.original is not None
-            return Decision(Outcome.FOUND if found else Outcome.NOT_FOUND, original=position.original)
+            return lookup(position)
+        case ReconcileRequest():
+            assert position.day
+            return reconcile(request, position.day)
         case _:
             raise AssertionError(f"no rule for {request.operation}")
 
@@ -218,67 +242,11 @@ def credit(request: CreditRequest, position: Position) -> Decision:
     return Decision(Outcome.CREDITED, account_after=position.account.plus(entry), entries=(entry,))
 
 
-# ---- transfer ----
+# ---- lookup ----
 
 
-def transfer(request: TransferRequest, position: Position) -> Decision:
-    """A gift to a relative's wallet: the money leaves the giver now, and is in transit until it is accepted."""
-    if reason := refuse_transfer(request, position):
-        return Decision(Outcome.DECLINED, reason)
-    binding, policy = position.wallet_binding, position.policy
-    assert binding
-    assert policy
-    prior_fen = min(position.account.prior_years_fen, request.amount_fen)
-    entry = Entry(
-        position.patient_key,
-        Contra.IN_TRANSIT,
-        current_year_fen=-(request.amount_fen - prior_fen),
-        prior_years_fen=-prior_fen,
-    )
-    return Decision(
-        Outcome.TRANSFERRED if binding.auto_accept else Outcome.PENDING,
-        entries=(entry,),
-        policy=policy.name,
-        wallet_binding=binding,
-        accept_by=policy.policy.wallet.accept_until(position.now),
-    )
-
-
-def refuse_transfer(request: TransferRequest, position: Position) -> Reason | None:
-    """Guards in the contract's order; `patient` is the giver."""
-    giver, receiver, policy = position.patient, position.receiver, position.policy
-    if giver is None or receiver is None or policy is None:
-        return Reason.PERSON_UNKNOWN
-    if receiver.status is not EnrolmentStatus.ACTIVE:
-        return Reason.PERSON_NOT_INSURED
-    if position.wallet_binding is None:
-        return Reason.NOT_RELATED
-    if not giver.is_active_employee:
-        return Reason.PAYER_NOT_ELIGIBLE
-    if giver.account_frozen or receiver.account_frozen:
-        return Reason.PAYER_ACCOUNT_FROZEN
-    wallet = policy.policy.wallet
-    if wallet.is_closed(position.now):
-        return Reason.TRANSFER_CLOSED_HOURS
-    if request.amount_fen > wallet.per_transfer_fen or position.transfers_today >= wallet.per_day:
-        return Reason.TRANSFER_LIMIT_REACHED
-    if usable(position.account, policy.policy) < request.amount_fen:
-        return Reason.BALANCE_INSUFFICIENT
-    return None
-
-
-def end_of(transfer: Transfer, now: datetime) -> tuple[MovementKind, Entry]:
-    """Where a transfer's money goes in the end: to the receiver if accepted, else back to the part it came from.
-
-    This year's money of a past year returns as earlier years'.
-    """
-    if transfer.accepted:
-        return MovementKind.ARRIVAL, Entry(transfer.receiver, Contra.IN_TRANSIT, wallet_fen=transfer.amount_fen)
-    same_year = shanghai_year(transfer.made_at) == shanghai_year(now)
-    current_fen = transfer.current_year_fen if same_year else 0
-    return MovementKind.RETURN, Entry(
-        transfer.giver,
-        Contra.IN_TRANSIT,
-        current_year_fen=current_fen,
-        prior_years_fen=transfer.amount_fen - current_fen,
-    )
+def lookup(position: Position) -> Decision:
+    """What became of a request; one that was cancelled before it came is not found, and cancelled."""
+    original = position.original
+    found = original is not None and not original.stored.is_tombstone
+    return Decision(Outcome.FOUND if found else Outcome.NOT_FOUND, original=original)

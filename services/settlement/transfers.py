@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from services.settlement.model import Movement, MovementKind, Transfer, TransferState
 from shared.domain.ids import PersonKey, earliest_id
@@ -76,6 +77,14 @@ async def take(connection: Any, wanted: Sequence[Transfer]) -> list[Transfer]:
     )
     taken = {(row["province"], row["transfer_id"]) for row in rows}
     return [each for each in wanted if (each.province, each.transfer_id) in taken]
+
+
+async def lock(connection: Any, province: int, transfer_id: UUID) -> tuple[Transfer | None, bool]:
+    """A transfer that has not gone back, locked, and whether it has arrived."""
+    row = await connection.fetchrow(SQL["lock"], province, transfer_id)
+    if row is None or row["state"] == TransferState.RETURNED:
+        return None, False
+    return _transfer(row), row["state"] == TransferState.ARRIVED
 
 
 async def due_provinces(connection: Any, now: datetime) -> list[int]:

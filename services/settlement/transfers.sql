@@ -79,3 +79,10 @@ WHERE transfer.state IN ('pending', 'accepted') AND transfer.province = $1 AND t
 ORDER BY transfer.accept_by, transfer.transfer_id
 LIMIT $3
 FOR UPDATE OF transfer SKIP LOCKED;
+
+-- name: lock
+-- One transfer, so that nobody else closes it.
+SELECT transfer.*, false AS accepted
+FROM ledger.transfers AS transfer
+WHERE transfer.province = $1 AND transfer.transfer_id = $2
+FOR UPDATE OF transfer;

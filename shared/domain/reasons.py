@@ -37,6 +37,10 @@ class Reason(StrEnum):
     RICHEST_PAYER_INSUFFICIENT = "richest_payer_insufficient"
     # Credit.
     PERSON_NOT_EMPLOYEE = "person_not_employee"
+    # Refunds.
+    ORIGINAL_NOT_FOUND = "original_not_found"
+    NOTHING_LEFT_TO_REFUND = "nothing_left_to_refund"
+    REFUND_EXCEEDS_REMAINING = "refund_exceeds_remaining"
     # Transfers into a relative's wallet, in order of precedence.
     NOT_RELATED = "not_related"
     TRANSFER_CLOSED_HOURS = "transfer_closed_hours"
@@ -139,6 +143,13 @@ TEXTS: dict[Reason, Text] = {
     Reason.PERSON_NOT_EMPLOYEE: Text(
         "该人员不是职工医保参保人，没有个人账户。", "Only employees have a personal account."
     ),
+    Reason.ORIGINAL_NOT_FOUND: Text(
+        "查不到要退费的原结算，请核对原流水号。", "There is no settlement under the original's id."
+    ),
+    Reason.NOTHING_LEFT_TO_REFUND: Text("原结算已无可退金额。", "Of the original nothing is left to give back."),
+    Reason.REFUND_EXCEEDS_REMAINING: Text(
+        "退费金额超过原结算剩余可退金额。", "That is more than is left of the original."
+    ),
     Reason.NOT_RELATED: Text(
         "转出人未为接收人开通医保钱包转账，请先以近亲属身份办理绑定并开通钱包。",
         "No binding with the wallet opened stands between giver and receiver.",
@@ -150,7 +161,9 @@ TEXTS: dict[Reason, Text] = {
         "超出医保钱包单笔限额或当日转账次数上限。",
         "The amount is above the limit of one transfer, or the day's transfers are used up.",
     ),
-    Reason.BALANCE_INSUFFICIENT: Text("转出人可共济的个人账户余额不足。", "The giver has less than that to share."),
+    Reason.BALANCE_INSUFFICIENT: Text(
+        "账户余额不足，本次未扣款。", "The account holds less than that; nothing was moved."
+    ),
     Reason.TRANSFER_RETURNED: Text(
         "该笔转账逾期未接收，款项已退回转出人。", "Nobody accepted the transfer in time; the money has gone back."
     ),

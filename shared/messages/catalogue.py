@@ -17,10 +17,20 @@ from shared.messages.envelope import (
     RequestIdField,
 )
 from shared.messages.lookup import LookupAnswer, LookupRequest
+from shared.messages.reconcile import ReconcileAnswer, ReconcileRequest
 from shared.messages.settle import QuoteRequest, SettleAnswer, SettleRequest
 from shared.messages.transfer import TransferAnswer, TransferRequest
+from shared.messages.undo import CancelAnswer, CancelRequest, RefundAnswer, RefundRequest
 
-AnswerType = type[SettleAnswer] | type[CreditAnswer] | type[LookupAnswer] | type[TransferAnswer]
+AnswerType = (
+    type[SettleAnswer]
+    | type[CreditAnswer]
+    | type[LookupAnswer]
+    | type[TransferAnswer]
+    | type[RefundAnswer]
+    | type[CancelAnswer]
+    | type[ReconcileAnswer]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +50,17 @@ INQUIRY_QUEUE = "gongji.inquiry"
 CATALOGUE: dict[Operation, Wire] = {
     Operation.SETTLE: Wire(SettleRequest, SettleAnswer, SETTLEMENT_QUEUE),
     Operation.CREDIT: Wire(CreditRequest, CreditAnswer, SETTLEMENT_QUEUE),
+    Operation.REFUND: Wire(RefundRequest, RefundAnswer, SETTLEMENT_QUEUE),
+    Operation.CANCEL: Wire(CancelRequest, CancelAnswer, SETTLEMENT_QUEUE),
     Operation.TRANSFER: Wire(TransferRequest, TransferAnswer, SETTLEMENT_QUEUE),
     Operation.QUOTE: Wire(QuoteRequest, SettleAnswer, INQUIRY_QUEUE),
     Operation.LOOKUP: Wire(LookupRequest, LookupAnswer, INQUIRY_QUEUE),
+    Operation.RECONCILE: Wire(ReconcileRequest, ReconcileAnswer, INQUIRY_QUEUE),
 }
 
 
 # A body that is too long is still read for its sender's name, unless it is far too long.
 NAME_BYTES_MAX = 1024 * 1024
-
-# Operations of the contract that this release does not know yet.
-NOT_YET = frozenset({"refund", "cancel", "reconcile"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,7 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
     """
     if operation not in CATALOGUE:
         # What the sender made up is repeated nowhere: not in an answer, a label or a routing key.
-        known = operation if operation in NOT_YET else None
-        return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", known, body)
+        return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", None, body)
     if len(body) > BODY_BYTES_MAX:
         too_long = f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read"
         return _malformed(too_long, operation, body) if len(body) <= NAME_BYTES_MAX else Malformed(too_long, operation)

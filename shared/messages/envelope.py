@@ -32,6 +32,9 @@ class Operation(StrEnum):
     QUOTE = "quote"
     LOOKUP = "lookup"
     TRANSFER = "transfer"
+    REFUND = "refund"
+    CANCEL = "cancel"
+    RECONCILE = "reconcile"
 
 
 class Outcome(StrEnum):
@@ -42,6 +45,10 @@ class Outcome(StrEnum):
     NOT_FOUND = "not_found"
     TRANSFERRED = "transferred"
     PENDING = "pending"
+    REFUNDED = "refunded"
+    CANCELLED = "cancelled"
+    BALANCED = "balanced"
+    DIFFERS = "differs"
     DECLINED = "declined"
     REJECTED = "rejected"
 

@@ -41,31 +41,39 @@ CREATE TABLE ledger.entries (
     contra text NOT NULL,
     contra_fen bigint NOT NULL,
     moved_at timestamp with time zone NOT NULL,
+    original_id uuid,
     CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
     CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
     CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
     CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT credit_reversal_only_takes CHECK (((kind <> 'credit_reversal'::text) OR ((contra = 'contribution'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
     CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
-    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text]))),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text, 'refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text]))),
+    CONSTRAINT refund_only_gives CHECK (((kind <> 'refund'::text) OR ((contra = 'payable'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen >= 0)))),
+    CONSTRAINT refund_reversal_only_takes CHECK (((kind <> 'refund_reversal'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
     CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
     CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
     CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
     CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0)))
+    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0))),
+    CONSTRAINT what_undoes_names_its_original CHECK (((kind = ANY (ARRAY['refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text])) = (original_id IS NOT NULL)))
 );
 
 CREATE VIEW ledger.binding_entries AS
  SELECT province,
     movement_id,
     person_id,
-    kind,
+        CASE kind
+            WHEN 'refund_reversal'::text THEN 'settlement'::text
+            ELSE kind
+        END AS kind,
     institution_id,
     binding_id,
     (current_year_fen + prior_years_fen) AS account_fen,
     wallet_fen,
     moved_at
    FROM ledger.entries
-  WHERE (kind = ANY (ARRAY['settlement'::text, 'refund'::text]));
+  WHERE (kind = ANY (ARRAY['settlement'::text, 'refund'::text, 'refund_reversal'::text]));
 
 CREATE TABLE ledger.transfers (
     province smallint NOT NULL,
@@ -106,9 +114,18 @@ CREATE VIEW ledger.binding_usage AS
     person_id,
     binding_id,
     movement_id,
-    contra_fen
+    contra_fen,
+    COALESCE(original_id, movement_id) AS counted_from
    FROM ledger.entries
   WHERE (binding_id IS NOT NULL);
+
+CREATE TABLE ledger.cancellations (
+    province smallint NOT NULL,
+    institution_id text NOT NULL,
+    request_id text NOT NULL,
+    cancelled_by text NOT NULL,
+    cancelled_at timestamp with time zone NOT NULL
+);
 
 CREATE TABLE ledger.decisions (
     province smallint NOT NULL,
@@ -122,11 +139,22 @@ CREATE TABLE ledger.decisions (
     record jsonb NOT NULL,
     answer jsonb NOT NULL,
     decided_at timestamp with time zone NOT NULL,
+    CONSTRAINT blocked_is_a_tombstone CHECK ((((operation = 'blocked'::text) = (outcome = 'blocked'::text)) AND ((operation <> 'blocked'::text) OR (movement_id IS NULL)))),
     CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (movement_id IS NULL))),
-    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text]))),
-    CONSTRAINT refusal_has_a_reason CHECK (((outcome <> ALL (ARRAY['declined'::text, 'partial'::text])) OR (reason IS NOT NULL))),
-    CONSTRAINT settled_has_no_reason CHECK (((outcome <> ALL (ARRAY['settled'::text, 'credited'::text, 'transferred'::text, 'pending'::text])) OR (reason IS NULL)))
+    CONSTRAINT only_refusals_have_a_reason CHECK (((outcome = ANY (ARRAY['declined'::text, 'partial'::text])) = (reason IS NOT NULL))),
+    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text, 'refunded'::text, 'cancelled'::text, 'blocked'::text])))
 );
+
+CREATE TABLE ledger.remainders (
+    province smallint NOT NULL,
+    movement_id uuid NOT NULL,
+    person_id text NOT NULL,
+    current_year_fen bigint NOT NULL,
+    prior_years_fen bigint NOT NULL,
+    wallet_fen bigint NOT NULL,
+    CONSTRAINT never_more_back_than_was_paid CHECK (((current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen >= 0)))
+)
+WITH (fillfactor='80');
 
 CREATE TABLE ledger.rollovers (
     rollover_id bigint NOT NULL,
@@ -336,8 +364,14 @@ ALTER TABLE ONLY ledger.accounts
 ALTER TABLE ONLY ledger.entries
     ADD CONSTRAINT entries_pkey PRIMARY KEY (province, movement_id, person_id);
 
+ALTER TABLE ONLY ledger.cancellations
+    ADD CONSTRAINT one_cancellation_per_request PRIMARY KEY (province, institution_id, request_id);
+
 ALTER TABLE ONLY ledger.decisions
     ADD CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id);
+
+ALTER TABLE ONLY ledger.remainders
+    ADD CONSTRAINT remainders_pkey PRIMARY KEY (province, movement_id, person_id);
 
 ALTER TABLE ONLY ledger.rollovers
     ADD CONSTRAINT rollovers_pkey PRIMARY KEY (rollover_id);
@@ -373,6 +407,8 @@ ALTER TABLE ONLY registry.transfer_acceptances
     ADD CONSTRAINT transfer_acceptances_pkey PRIMARY KEY (province, transfer_id);
 
 CREATE INDEX entries_by_person ON ledger.entries USING btree (province, person_id, movement_id);
+
+CREATE INDEX entries_by_time ON ledger.entries USING brin (moved_at) WITH (pages_per_range='16');
 
 CREATE INDEX open_transfers_by_deadline ON ledger.transfers USING btree (accept_by) WHERE (state = ANY (ARRAY['pending'::text, 'accepted'::text]));
 
@@ -446,9 +482,23 @@ GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
 
 GRANT SELECT ON TABLE ledger.binding_usage TO gongji_binding;
 
+GRANT SELECT,INSERT ON TABLE ledger.cancellations TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.cancellations TO gongji_audit;
+
 GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.remainders TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.remainders TO gongji_audit;
+
+GRANT UPDATE(current_year_fen) ON TABLE ledger.remainders TO gongji_settlement;
+
+GRANT UPDATE(prior_years_fen) ON TABLE ledger.remainders TO gongji_settlement;
+
+GRANT UPDATE(wallet_fen) ON TABLE ledger.remainders TO gongji_settlement;
 
 GRANT SELECT,INSERT ON TABLE ledger.rollovers TO gongji_settlement;
 

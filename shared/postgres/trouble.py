@@ -14,6 +14,8 @@ class Trouble(Enum):
     POISON = "these very values make it fail"
 
 
+# Another worker has decided or cancelled the same request in the meantime, or given back of the same settlement.
+DECIDED_ELSEWHERE = frozenset({"one_decision_per_request", "one_cancellation_per_request", "remainders_pkey"})
 _AGAIN = frozenset({"40001", "40P01"})
 _BUSY = frozenset({"55P03", "57014"})
 # connection exceptions, insufficient resources (disk, memory, connections), operator intervention, and a primary
@@ -22,12 +24,9 @@ _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
 _AWAY = frozenset({"25006"})
 
 
-def trouble_of(error: BaseException, *, decided_elsewhere: str = "one_decision_per_request") -> Trouble:
-    """How to take an error raised by asyncpg or by the socket below it.
-
-    A violation of `decided_elsewhere` says that another worker decided the same request in the meantime.
-    """
-    if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name == decided_elsewhere:
+def trouble_of(error: BaseException) -> Trouble:
+    """How to take an error raised by asyncpg or by the socket below it."""
+    if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name in DECIDED_ELSEWHERE:
         return Trouble.AGAIN
     if isinstance(error, asyncpg.PostgresError):
         return _of_state(error.sqlstate or "")

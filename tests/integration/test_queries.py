@@ -160,6 +160,8 @@ async def _populate(connection: Any) -> None:
             CASE WHEN n % 20 = 0 THEN 'pending' ELSE 'arrived' END, now(), now() + n * interval '1 minute',
             CASE WHEN n % 20 > 0 THEN now() END, CASE WHEN n % 20 > 0 THEN gen_random_uuid() END
         FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.cancellations (province, institution_id, request_id, cancelled_by, cancelled_at)
+        SELECT 13, 'H1', 'C' || n, 'C', now() FROM generate_series(1, 20000) AS n;
         INSERT INTO registry.transfer_acceptances (province, transfer_id, accepted_at, accepted_by)
         SELECT province, transfer_id, now(), 'member:1' FROM ledger.transfers;
         INSERT INTO ledger.decisions (

@@ -11,11 +11,14 @@ from shared.domain.accounts import Account
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
 from shared.messages.settle import SettleAnswer
+from shared.messages.undo import CancelAnswer, CancelRequest, RefundAnswer
 from tests.support.books import FAMILY, Books
 from tests.support.builders import (
+    cancel,
     credit,
     lookup,
     quote,
+    refund,
     settle,
 )
 
@@ -23,6 +26,7 @@ PEOPLE = st.sampled_from([key.person_id for key in FAMILY] + ["stranger"])
 FEN = st.integers(1, 20)
 # Few names, so that they come again: with the same content, with other content, for other operations.
 NAMES = st.sampled_from(["R-1", "R-2", "R-3", "R-4", "R-5", "R-6"])
+LATER_NAMES = st.sampled_from(["U-1", "U-2", "U-3", "U-4"])
 
 SETTLES = st.builds(
     settle,
@@ -42,7 +46,13 @@ CREDITS = st.builds(
 )
 QUOTES = st.builds(quote, request_id=NAMES, person_id=PEOPLE, amount_fen=FEN)
 LOOKUPS = st.builds(lookup, original_request_id=NAMES)
-SEQUENCES = st.lists(SETTLES | SETTLES | CREDITS | QUOTES | LOOKUPS, max_size=25)
+REFUNDS = st.builds(
+    refund, request_id=NAMES | LATER_NAMES, original_request_id=NAMES, amount_fen=st.none() | st.integers(1, 15)
+)
+CANCELS = st.builds(cancel, request_id=LATER_NAMES, original_request_id=NAMES)
+SEQUENCES = st.lists(
+    SETTLES | SETTLES | SETTLES | CREDITS | QUOTES | LOOKUPS | REFUNDS | REFUNDS | CANCELS, max_size=25
+)
 ACCOUNTS = st.fixed_dictionaries(
     {key: st.builds(Account, *[st.integers(0, 40)] * 2, st.integers(0, 10)) for key in FAMILY}
 )
@@ -93,18 +103,27 @@ def test_where_batches_are_cut_does_not_matter(books: Books, requests: list[Requ
 
 @given(BOOKS, SEQUENCES)
 def test_money_is_conserved_over_the_sequence(books: Books, requests: list[Request]) -> None:
-    """What is in the accounts is what was there and was credited, less what the answers say accounts paid."""
+    """What is in the accounts is what was there and was credited, less what the answers say accounts paid and got back."""
     work = books.batch()
     before = sum(account.personal_fen + account.wallet_fen for account in work.accounts.values())
 
     credited = paid = 0
+    settled: set[str | None] = set()
     for request in requests:
         answer = work.decide(Incoming(request)).answer
+        event(f"{answer.operation} {answer.outcome} {answer.reason}")
         if answer.replayed:
             event("replayed")
+        elif isinstance(answer, RefundAnswer):
+            paid -= answer.amount_fen or 0
+        elif isinstance(answer, CancelAnswer) and isinstance(request, CancelRequest):
+            # A cancelled settlement gives back; a cancelled refund takes again.
+            sign = -1 if request.original_request_id in settled else 1
+            paid += sign * (answer.amount_fen or 0)
         elif isinstance(request, CreditRequest) and answer.outcome == "credited":
             credited += request.amount_fen
         elif isinstance(answer, SettleAnswer) and answer.settlement_id:
+            settled.add(answer.request_id)
             paid += (answer.own_account_fen or 0) + (answer.wallet_fen or 0) + (answer.mutual_aid_fen or 0)
 
     after = sum(account.personal_fen + account.wallet_fen for account in work.accounts.values())
@@ -133,16 +152,22 @@ def test_no_binding_gives_more_than_its_limit(books: Books, requests: list[Reque
 
 @given(BOOKS, SEQUENCES)
 def test_a_name_has_one_decision(books: Books, requests: list[Request]) -> None:
-    """Sent again at the end, each request gets the answer that it got first, or is told of the conflict."""
+    """Sent again at the end, each request gets the answer that it got first, unless it was cancelled."""
     work = books.batch()
-    first = {}
+    first, cancelled = {}, set()
     for request in requests:
         answer = work.decide(Incoming(request)).answer
-        if request.operation in ("settle", "credit") and answer.outcome != "rejected" and not answer.replayed:
+        if isinstance(request, CancelRequest) and answer.outcome == "cancelled":
+            cancelled.add(request.original_request_id)
+        if request.operation not in ("quote", "lookup") and answer.outcome != "rejected" and not answer.replayed:
             first[Incoming(request).name] = (request, answer)
     accounts = dict(work.accounts)
 
     again = {name: work.decide(Incoming(request)).answer for name, (request, _) in first.items()}
 
-    assert again == {name: answer.again() for name, (_, answer) in first.items()}
+    for name, (_, answer) in first.items():
+        if name.institution_id == "hospital-1" and name.request_id in cancelled:
+            assert again[name].reason == "request_cancelled"
+        else:
+            assert again[name] == answer.again()
     assert work.accounts == accounts

@@ -8,7 +8,17 @@ from uuid import UUID
 
 from services.settlement.batch import Batch
 from services.settlement.journal import Journal
-from services.settlement.model import Decision, Facts, Incoming, Institution, Position, Sender, StoredDecision, Verdict
+from services.settlement.model import (
+    Decision,
+    Facts,
+    Incoming,
+    Institution,
+    Original,
+    Position,
+    Sender,
+    StoredDecision,
+    Verdict,
+)
 from services.settlement.rules import decide
 from shared.domain.accounts import Account
 from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, Insurance
@@ -20,6 +30,7 @@ from shared.messages.envelope import Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.transfer import TransferRequest
+from shared.messages.undo import CancelRequest, RefundRequest
 
 NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 BOUND_AT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -92,6 +103,20 @@ def transfer(**fields: Any) -> TransferRequest:
         **fields,
     }
     return TransferRequest.model_validate_json(json.dumps(body))
+
+
+def refund(**fields: Any) -> RefundRequest:
+    """All that is left of R-1, or with an amount so much of it."""
+    body = {**COMMON, "request_id": "U-1", "original_request_id": "R-1", **fields}
+    return RefundRequest.model_validate_json(
+        json.dumps({name: value for name, value in body.items() if value is not None})
+    )
+
+
+def cancel(**fields: Any) -> CancelRequest:
+    return CancelRequest.model_validate_json(
+        json.dumps({**COMMON, "request_id": "U-1", "original_request_id": "R-1", **fields})
+    )
 
 
 def lookup(**fields: Any) -> LookupRequest:
@@ -177,7 +202,7 @@ def position(
     authenticate_senders: bool = False,
     now: datetime = NOW,
     stored: StoredDecision | None = None,
-    original: StoredDecision | None = None,
+    original: Original | None = None,
 ) -> Position:
     """An insured employee with an empty account, at an active hospital."""
     return Position(

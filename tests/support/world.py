@@ -158,6 +158,16 @@ class World:
         assert answer["outcome"] == "credited", answer
         return answer
 
+    async def refund(self, original_request_id: str, amount_fen: int | None = None, **more: Any) -> Answer:
+        amount = {} if amount_fen is None else {"amount_fen": amount_fen}
+        return await self.ask("refund", envelope(original_request_id=original_request_id, **amount, **more))
+
+    async def cancel(self, original_request_id: str, **more: Any) -> Answer:
+        return await self.ask("cancel", envelope(original_request_id=original_request_id, **more))
+
+    async def lookup(self, original_request_id: str, **more: Any) -> Answer:
+        return await self.ask("lookup", envelope(original_request_id=original_request_id, **more))
+
     # ---- looking from outside ----
 
     async def balances(self) -> dict[str, tuple[int, int, int]]:

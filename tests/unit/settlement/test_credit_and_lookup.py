@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.settlement.model import Original, RequestName
 from tests.support.builders import credit, decided, lookup, position, settle, stored
 
 
@@ -42,7 +43,7 @@ def test_credit_is_for_employees(where: dict[str, Any], reason: str | None) -> N
 
 def test_lookup_finds_what_was_decided() -> None:
     """The stored decision of the request it speaks of, or none."""
-    known = stored(settle())
+    known = Original(RequestName(13, "hospital-1", "R-1"), stored(settle()))
 
     found, not_found = decided(lookup(), position(original=known)), decided(lookup(), position())
 

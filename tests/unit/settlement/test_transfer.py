@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.settlement.model import Position, Transfer
-from services.settlement.rules import end_of
+from services.settlement.transferring import end_of
 from shared.domain.ids import PersonKey
 from shared.domain.policy import WalletPolicy
 from shared.domain.times import SHANGHAI

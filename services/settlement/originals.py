@@ -1,0 +1,84 @@
+"""What refunds, cancels and lookups speak of: an earlier request, what it moved and what is left of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import from_json
+
+from services.settlement import decisions, ledger, transfers
+from services.settlement.batch import original_of, paid
+from services.settlement.model import (
+    Facts,
+    Incoming,
+    Movement,
+    MovementKind,
+    Original,
+    RequestName,
+    Returned,
+)
+from shared.domain.accounts import Account
+from shared.domain.ids import PersonKey
+from shared.messages.envelope import Operation
+
+
+async def read(connection: Any, batch: Sequence[Incoming], facts: Facts, *, lock: bool) -> None:
+    """Adds the originals that are stored. Ask before accounts are locked: it tells whose to lock.
+
+    With `lock` a transfer's row is taken too, so that nobody else closes it.
+    """
+    names = {name for incoming in batch if (name := original_of(incoming)) and name in facts.stored}
+    if not names:
+        return
+    refunds = {name: await _refunded(connection, name, facts) for name in names if _is(name, facts, Operation.REFUND)}
+    await _add(connection, names | {each for each in refunds.values() if each in facts.stored}, facts)
+    for name, settlement in refunds.items():
+        returned = await decisions.returned(connection, name)
+        facts.originals[name] = replace(facts.originals[name], refunds=settlement, returned=returned)
+    for name in names if lock else ():
+        if _is(name, facts, Operation.TRANSFER) and (movement_id := facts.stored[name].movement_id):
+            transfer, arrived = await transfers.lock(connection, name.province, movement_id)
+            facts.originals[name] = replace(facts.originals[name], transfer=transfer, arrived=arrived)
+
+
+async def read_remainders(connection: Any, facts: Facts) -> None:
+    """Adds what is left of each settlement. Ask once its people's accounts are locked: then nobody else gives back of it."""
+    settlements = {
+        (each.name.province, each.movement.movement_id): each
+        for each in facts.originals.values()
+        if each.movement and each.movement.kind is MovementKind.SETTLEMENT
+    }
+    if not settlements:
+        return
+    left: dict[tuple[Any, PersonKey], Account] = await ledger.remainders(connection, settlements)
+    for (_, movement_id), original in settlements.items():
+        assert original.movement
+        facts.originals[original.name] = replace(
+            original,
+            left=tuple(
+                Returned(each.person, left.get((movement_id, each.person), each.parts))
+                for each in paid(original.movement)
+            ),
+        )
+
+
+def _is(name: RequestName, facts: Facts, operation: Operation) -> bool:
+    return facts.stored[name].operation == operation
+
+
+async def _refunded(connection: Any, name: RequestName, facts: Facts) -> RequestName:
+    """The settlement that a refund speaks of."""
+    settlement = RequestName(
+        name.province, name.institution_id, from_json(facts.stored[name].content)["original_request_id"]
+    )
+    if settlement not in facts.stored:
+        await decisions.requests(connection, [settlement], facts)
+    return settlement
+
+
+async def _add(connection: Any, names: Iterable[RequestName], facts: Facts) -> None:
+    named = sorted(names)
+    moved = {name: movement_id for name in named if (movement_id := facts.stored[name].movement_id)}
+    movements: dict[RequestName, Movement] = await ledger.movements(connection, moved)
+    for name in named:
+        facts.originals[name] = Original(name, facts.stored[name], movement=movements.get(name))

@@ -1,0 +1,82 @@
+"""reconcile (对账): an institution's day beside ours."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.times import Day
+from shared.messages.envelope import Answer, Operation, Request, RequestIdField
+
+# The field is named so, which hides the type within its class.
+Date = date
+LINES_MAX = 5_000
+# A day's totals: no institution comes near a hundred million requests or 10^16 fen.
+CountField = Annotated[int, Field(ge=0, le=10**8)]
+TotalField = Annotated[int, Field(ge=0, le=10**16)]
+
+
+class Line(BaseModel):
+    """One settlement of the day: what accounts paid (own, wallet and mutual aid), and mutual aid of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    request_id: RequestIdField
+    account_fen: TotalField
+    mutual_aid_fen: TotalField
+
+
+class OurLine(Line):
+    settlement_id: str
+
+
+class Totals(BaseModel):
+    """A day in four figures; `refunded_fen` is what was returned on that day, whenever the original was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    account_fen: int
+    mutual_aid_fen: int
+    refunded_fen: int
+
+
+class DifferenceKind(StrEnum):
+    MISSING_HERE = "missing_here"
+    MISSING_THERE = "missing_there"
+    DIFFERENT = "different"
+
+
+class Difference(BaseModel):
+    """One settlement on which the two sides differ, with both sides' figures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str
+    kind: DifferenceKind
+    ours: OurLine | None
+    theirs: Line | None
+
+
+class ReconcileRequest(Request):
+    """The totals of a Shanghai day, and if they like the settlements one by one."""
+
+    operation = Operation.RECONCILE
+
+    date: Annotated[Day, Field(strict=False)]
+    count: CountField
+    account_fen: TotalField
+    mutual_aid_fen: TotalField
+    refunded_fen: TotalField
+    lines: Annotated[tuple[Line, ...], Field(max_length=LINES_MAX, strict=False)] | None = None
+
+
+class ReconcileAnswer(Answer):
+    """`differences` where lines were given; at most 5,000 of them, and how many were left out."""
+
+    date: Date | None = None
+    ours: Totals | None = None
+    theirs: Totals | None = None
+    differences: tuple[Difference, ...] | None = None
+    differences_left_out: int | None = None
