@@ -15,7 +15,7 @@ help: ## list the targets
 	@python3 deploy/bootstrap.py
 	@touch $@
 
-demo: .venv/.synced ## play the example families through the whole system
+demo: .venv/.synced ## play the example families of five regions through the whole system
 	@exec $(RUN)gongji demo $(LANG_OPTION)
 
 test: .venv/.synced ## every test, on private servers of its own

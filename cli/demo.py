@@ -7,51 +7,60 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
+import yaml
+from pydantic import ValidationError
 
 from cli import audit
 from cli.environment import PROJECT, Environment, environment, state_directory
 from cli.options import Lang
-from cli.scenario import NotAsListed, Played, Player, read_scenario
-from cli.speech import BROKEN, Speech, console, errors, speech
+from cli.scenario.parts import Scenario, read_scenario
+from cli.scenario.preparation import prepare
+from cli.scenario.stage import NotAsListed, Stage
+from cli.scenario.steps import Played
+from cli.scenario.steps import play as play_step
+from cli.speech import BROKEN, USAGE, Speech, console, errors, speech
 from deploy.devstack import launch
-from shared.domain.money import yuan
-from shared.domain.reasons import TEXTS, Reason
+from shared.messages.catalogue import describe
 
-EXAMPLE = PROJECT / "examples" / "hebei.yaml"
+EXAMPLES = PROJECT / "examples"
+FIRST_ACT = [EXAMPLES / "hebei.yaml"]
+BOTH_ACTS = [*FIRST_ACT, EXAMPLES / "regions.yaml"]
+HTTP_TIMEOUT_S = 20
+
+Files = Annotated[
+    list[Path], typer.Option("--file", help="A scenario to play; may be repeated.", exists=True, dir_okay=False)
+]
 
 
-File = Annotated[Path, typer.Option("--file", help="The scenario to play.", exists=True, dir_okay=False)]
-
-
-def demo(file: File = EXAMPLE, lang: Lang = None) -> None:
+def demo(files: Files = BOTH_ACTS, lang: Lang = None) -> None:
     """Play the example families through the whole system, then prove the ledger.
 
     Starts a private stack, sends real messages, prints what was asked, who paid and why, and stops what it started.
-    Exits with 1 if anything comes out otherwise than the scenario lists.
+    Exits with 1 if anything comes out otherwise than the scenarios list.
     """
-    say = speech(lang)
+    say, scenarios = speech(lang), _read(files)
     with _stack(say) as reach:
-        as_listed = perform(file, reach, say)
+        as_listed = perform(scenarios, reach, say)
     if not as_listed:
         raise typer.Exit(BROKEN)
 
 
-def play(file: File = EXAMPLE, lang: Lang = None) -> None:
+def play(files: Files = FIRST_ACT, lang: Lang = None) -> None:
     """Play a scenario on the stack that is running: people, money and bindings to try things with.
 
-    Every id gets a suffix of this run, so it can be played again. Exits with 1 if anything comes out otherwise.
+    Every id gets a suffix of this run, so it can be played again. Policies that a scenario puts stay: they have region
+    codes of their own. Exits with 1 if anything comes out otherwise.
     """
-    if not perform(file, environment(), speech(lang)):
+    if not perform(_read(files), environment(), speech(lang)):
         raise typer.Exit(BROKEN)
 
 
-def perform(file: Path, reach: Environment, say: Speech) -> bool:
-    """Plays a scenario and proves the ledger; whether every bill came out as listed and the ledger holds."""
-    player = Player(read_scenario(file), reach)
-    console.print(f"\n[bold]{say(player.scenario.title.en, player.scenario.title.zh)}[/]")
+def perform(scenarios: list[Scenario], reach: Environment, say: Speech) -> bool:
+    """Plays scenarios and proves the ledger; whether every step came out as listed and the ledger holds."""
     try:
-        wrong = asyncio.run(_play(player, say))
+        wrong = sum(asyncio.run(_play(scenario, reach, say)) for scenario in scenarios)
     except NotAsListed as error:
         errors.print(f"[red]{error}[/]")
         return False
@@ -59,11 +68,27 @@ def perform(file: Path, reach: Environment, say: Speech) -> bool:
     found = asyncio.run(audit.prove(reach["GONGJI_DATABASE_URL"]))
     audit.show(found, say)
     if wrong:
-        errors.print(say(f"[red]{wrong} bills came out otherwise than listed[/]", f"[red]有 {wrong} 笔与预期不符[/]"))
+        steps = sum(len(scenario.steps) for scenario in scenarios)
+        english = f"[red]{wrong} of {steps} steps came out otherwise than listed[/]"
+        errors.print(say(english, f"[red]{steps} 步中有 {wrong} 步与预期不符[/]"))
     else:
-        console.print(say("[green]every bill came out as listed[/]", "[green]全部结果与预期一致[/]"))
-        console.print(say(f"ids of this run end in -{player.run}", f"本次演示的编号均以 -{player.run} 结尾"))
+        console.print(say("[green]every step came out as listed[/]", "[green]全部结果与预期一致[/]"))
     return not wrong and bool(found["holds"])
+
+
+def _read(files: list[Path]) -> list[Scenario]:
+    """Ends the command where a file is wrong, before anything is started."""
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(read_scenario(file))
+        except ValidationError as error:
+            errors.print(f"[red]{file.name}: {describe(error)}[/]")
+            raise typer.Exit(USAGE) from None
+        except yaml.YAMLError as error:
+            errors.print(f"[red]{file.name} is not YAML: {error}[/]")
+            raise typer.Exit(USAGE) from None
+    return scenarios
 
 
 @contextmanager
@@ -80,44 +105,34 @@ def _stack(say: Speech) -> Iterator[Environment]:
         launch.down(directory, progress=lambda _: None)
 
 
-async def _play(player: Player, say: Speech) -> int:
-    """How many bills came out otherwise than listed."""
+async def _play(scenario: Scenario, reach: Environment, say: Speech) -> int:
+    """How many steps came out otherwise than listed."""
 
-    def step(english: str, chinese: str) -> None:
+    def report(english: str, chinese: str) -> None:
         console.print(f"  [dim]{say(english, chinese)}[/]")
 
-    await player.prepare(step)
+    console.print(f"\n[bold]{say(scenario.title.en, scenario.title.zh)}[/]")
     wrong = 0
-    for number, bill in enumerate(player.scenario.bills, 1):
-        played = await player.play(bill)
-        _tell(number, played, say)
-        wrong += bool(played.differences)
+    async with httpx.AsyncClient(base_url=reach["GONGJI_BINDING_URL"], timeout=HTTP_TIMEOUT_S) as http:
+        stage = Stage(scenario, reach, http, say)
+        await prepare(stage, report)
+        for number, step in enumerate(scenario.steps, 1):
+            played = await play_step(stage, step)
+            _tell(number, played, say)
+            wrong += bool(played.differences)
+    console.print()
+    report(f"ids of this run end in -{stage.run}", f"本次演示的编号均以 -{stage.run} 结尾")
     return wrong
 
 
 def _tell(number: int, played: Played, say: Speech) -> None:
-    bill, answer = played.bill, played.answer
-    mark = "[red]✗[/]" if played.differences else "[green]✓[/]"
-    console.print(f"\n{mark} {number:>2}. [bold]{say(bill.title.en, bill.title.zh)}[/]")
-    asked = f"{bill.ask.institution} · {bill.ask.person} · {yuan(bill.ask.amount_fen)} "
-    console.print(f"      {say('asked', '请求')}  {asked}{say('yuan', '元')} · {bill.ask.expense_type}")
-    console.print(f"      {say('answer', '答复')} {_outcome(played, say)}")
-    if reason := answer["reason"]:
-        text = TEXTS[Reason(reason)]
-        console.print(f"      {say('why', '原因')}    {reason}: {say(text.english, text.chinese)}")
-    for difference in played.differences:
+    title, differences = played.step.title, played.differences
+    mark = "[red]✗[/]" if differences else "[green]✓[/]"
+    console.print(f"\n{mark} {number:>2}. [bold]{say(title.en, title.zh)}[/]")
+    console.print(f"      {say('asked', '请求')}  {played.asked}")
+    console.print(f"      {say('answer', '答复')} {played.answer}")
+    for line, sentence in enumerate(played.why):
+        heading = say("why   ", "原因") if line == 0 else say("      ", "    ")
+        console.print(f"      {heading} {sentence}")
+    for difference in differences:
         console.print(f"      [red]{difference}[/]")
-
-
-def _outcome(played: Played, say: Speech) -> str:
-    answer = played.answer
-    parts = [f"[cyan]{answer['outcome']}[/]"]
-    if answer["own_account_fen"]:
-        parts.append(say("own account ", "本人账户 ") + yuan(answer["own_account_fen"]))
-    if answer["mutual_aid_fen"]:
-        parts.append(f"{played.payer} {say('pays ', '共济支付 ')}{yuan(answer['mutual_aid_fen'])}")
-    if answer["cash_fen"]:
-        parts.append(say("cash ", "现金 ") + yuan(answer["cash_fen"]))
-    if answer["replayed"]:
-        parts.append(say("(sent again, nothing moved)", "（重发，未再扣款）"))
-    return " · ".join(parts)

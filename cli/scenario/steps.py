@@ -1,0 +1,204 @@
+"""Playing a scenario's steps one by one: what was asked, what was answered, why, and whether that was listed."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cli.scenario.parts import (
+    AcceptStep,
+    BillStep,
+    BindStep,
+    DiagnoseStep,
+    EndStep,
+    EnrolStep,
+    Step,
+    TransferStep,
+)
+from cli.scenario.preparation import bind
+from cli.scenario.stage import Stage
+from shared.domain.money import yuan
+from shared.domain.reasons import TEXTS, Reason
+from shared.domain.relations import KINSHIP
+from shared.domain.roles import Role
+from shared.messages.settle import SettleRequest
+from shared.messages.transfer import TransferRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A step in the words of its audience; `seen` is what came of it, under the names that it expects."""
+
+    step: Step
+    asked: str
+    answer: str
+    seen: dict[str, Any]
+    why: list[str] = field(default_factory=list)
+
+    @property
+    def differences(self) -> list[str]:
+        return self.step.expect.differences(self.seen)
+
+
+async def play(stage: Stage, step: Step) -> Played:
+    """Does what the step says and sees what comes of it. Raises NotAsListed."""
+    match step:
+        case BillStep():
+            return await _settle(stage, step)
+        case BindStep():
+            return await _bind(stage, step)
+        case EndStep():
+            return await _end(stage, step)
+        case TransferStep():
+            return await _transfer(stage, step)
+        case AcceptStep():
+            return await _accept(stage, step)
+        case DiagnoseStep():
+            return await _diagnose(stage, step)
+        case EnrolStep():
+            return await _enrol(stage, step)
+
+
+# ---- over the broker ----
+
+
+async def _settle(stage: Stage, step: BillStep) -> Played:
+    bill = step.ask
+    request = {
+        **stage.common(bill.request_id, bill.institution, bill.person),
+        "person_id": stage.unique(bill.person),
+        "credential": {"type": "01", "person_id": stage.unique(bill.credential_of or bill.person)},
+        "expense_type": bill.expense_type,
+        "amount_fen": bill.amount_fen,
+        "care_region": stage.scenario.institutions[bill.institution].region_code,
+    }
+    answer = await stage.ask(SettleRequest.model_validate(request))
+    seen = {**answer, "payer": stage.known_as(answer["payer_id"])}
+    asked = f"{bill.institution} · {bill.person} · {_money(stage, bill.amount_fen)} · {bill.expense_type}"
+    return Played(step, asked, _outcome(stage, seen), seen, _reasons(stage, answer["reason"]))
+
+
+async def _transfer(stage: Stage, step: TransferStep) -> Played:
+    gift = step.transfer
+    request = {
+        **stage.common(gift.request_id, gift.institution, gift.giver),
+        "from_person_id": stage.unique(gift.giver),
+        "to_person_id": stage.unique(gift.receiver),
+        "to_insured_region": stage.region_of(gift.receiver),
+        "amount_fen": gift.amount_fen,
+    }
+    answer = await stage.ask(TransferRequest.model_validate(request))
+    wallet = stage.say("into the wallet", "转入医保钱包")
+    asked = f"{gift.institution} · {gift.giver} → {gift.receiver} · {_money(stage, gift.amount_fen)} · {wallet}"
+    return Played(step, asked, f"[cyan]{answer['outcome']}[/]", answer, _reasons(stage, answer["reason"]))
+
+
+# ---- over HTTP ----
+
+
+async def _bind(stage: Stage, step: BindStep) -> Played:
+    reasons = await bind(stage, step.bind)
+    relation = stage.say(step.bind.relation, KINSHIP[step.bind.relation].chinese)
+    asked = stage.say("bind", "建立共济关系") + f" · {step.bind.payer} → {step.bind.beneficiary} · {relation}"
+    return _permitted(stage, step, asked, reasons)
+
+
+async def _end(stage: Stage, step: EndStep) -> Played:
+    """The counter ends the binding that there is."""
+    binding = await _binding(stage, step.end.payer, step.end.beneficiary)
+    path = f"/v1/bindings/{binding['binding_id']}/end"
+    reasons = (await stage.call(Role.CLERK, "POST", path)).get("reasons", [])
+    asked = stage.say("end the binding", "解除共济关系") + f" · {step.end.payer} → {step.end.beneficiary}"
+    return _permitted(stage, step, asked, reasons)
+
+
+async def _accept(stage: Stage, step: AcceptStep) -> Played:
+    """The receiver's own phone: look what is on its way, take it."""
+    receiver = step.accept.receiver
+    query = {"to_person_id": stage.unique(receiver)}
+    given = await stage.call(Role.MEMBER, "GET", "/v1/transfers", member=receiver, **query)
+    answer: dict[str, Any] = {}
+    for each in given["items"]:
+        if each["state"] == "pending":
+            path = f"/v1/transfers/{each['transfer_id']}/accept"
+            answer = await stage.call(Role.MEMBER, "POST", path, member=receiver)
+    state = answer.get("state", "refused" if answer else "nothing to accept")
+    asked = stage.say("accept the transfer", "接收转账") + f" · {receiver}"
+    return Played(step, asked, f"[cyan]{state}[/]", {"state": state}, _reasons(stage, *answer.get("reasons", [])))
+
+
+async def _diagnose(stage: Stage, step: DiagnoseStep) -> Played:
+    """Asked by an operator; the service answers in the audience's language."""
+    pair = {"payer_id": step.diagnose.payer, "beneficiary_id": step.diagnose.beneficiary}
+    query = {name: stage.unique(person) for name, person in pair.items()}
+    found = await stage.call(Role.OPERATOR, "GET", "/v1/diagnosis", **query)
+    failed = next((check for check in found["checks"] if not check["passed"]), None)
+    seen = {
+        "possible": found["possible"],
+        "reason": found["reason"],
+        "failed": failed["check"] if failed else None,
+    }
+    asked = stage.say("why can we not share?", "为什么不能共济？")
+    asked += f" · {step.diagnose.payer} → {step.diagnose.beneficiary}"
+    answer = stage.say("possible", "可以共济") if found["possible"] else stage.say("not possible", "不能共济")
+    why = [f"{failed['check']}: {failed['value']}", failed["rule"], f"→ {failed['advice']}"] if failed else []
+    return Played(step, asked, f"[cyan]{answer}[/]", seen, why)
+
+
+async def _enrol(stage: Stage, step: EnrolStep) -> Played:
+    """The feed says something new of a person; what it ends is seen in their bindings as payer."""
+    changed = step.enrol.model_dump(include={"insurance", "status"}, exclude_none=True)
+    person = stage.scenario.persons[step.enrol.person].model_copy(update=changed)
+    path = f"/v1/persons/{stage.unique(step.enrol.person)}"
+    await stage.do(Role.FEED, "PUT", path, person.model_dump())
+    bindings = await _bindings(stage, step.enrol.person)
+    ended = {
+        stage.known_as(each["beneficiary_id"]): each["end_cause"] for each in bindings if each["end_cause"] is not None
+    }
+    asked = f"{stage.say('enrolment feed', '参保信息变更')} · {step.enrol.person} · {person.insurance}, {person.status}"
+    told = [f"{step.enrol.person} → {beneficiary} {cause}" for beneficiary, cause in ended.items()]
+    answer = stage.say("ended: ", "已终止：") + ", ".join(told) if told else stage.say("noted", "已登记")
+    return Played(step, asked, f"[cyan]{answer}[/]", {"ended": ended})
+
+
+async def _bindings(stage: Stage, payer: str) -> list[dict[str, Any]]:
+    listed = await stage.call(Role.CLERK, "GET", "/v1/bindings", payer_id=stage.unique(payer))
+    items: list[dict[str, Any]] = listed["items"]
+    return items
+
+
+async def _binding(stage: Stage, payer: str, beneficiary: str) -> dict[str, Any]:
+    """The latest binding of the two; one without an id where there is none."""
+    between = [each for each in await _bindings(stage, payer) if each["beneficiary_id"] == stage.unique(beneficiary)]
+    return between[-1] if between else {"binding_id": "none"}
+
+
+# ---- in words ----
+
+
+def _permitted(stage: Stage, step: BindStep | EndStep, asked: str, reasons: list[str]) -> Played:
+    answer = stage.say("refused", "不予办理") if reasons else stage.say("done", "已办理")
+    return Played(step, asked, f"[cyan]{answer}[/]", {"refused": reasons}, _reasons(stage, *reasons))
+
+
+def _reasons(stage: Stage, *reasons: str | None) -> list[str]:
+    texts = [(reason, TEXTS[Reason(reason)]) for reason in reasons if reason]
+    return [f"{reason}: {stage.say(text.english, text.chinese)}" for reason, text in texts]
+
+
+def _money(stage: Stage, amount_fen: int) -> str:
+    return f"{yuan(amount_fen)} {stage.say('yuan', '元')}"
+
+
+def _outcome(stage: Stage, seen: dict[str, Any]) -> str:
+    say = stage.say
+    parts = [f"[cyan]{seen['outcome']}[/]"]
+    if seen["own_account_fen"]:
+        parts.append(say("own account ", "本人账户 ") + yuan(seen["own_account_fen"]))
+    if seen["wallet_fen"]:
+        parts.append(say("wallet ", "医保钱包 ") + yuan(seen["wallet_fen"]))
+    if seen["mutual_aid_fen"]:
+        parts.append(f"{seen['payer']} {say('pays ', '共济支付 ')}{yuan(seen['mutual_aid_fen'])}")
+    if seen["cash_fen"]:
+        parts.append(say("cash ", "现金 ") + yuan(seen["cash_fen"]))
+    if seen["replayed"]:
+        parts.append(say("(sent again, nothing moved)", "（重发，未再扣款）"))
+    return " · ".join(parts)
