@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.domain.regions import Scope
 from shared.domain.relations import RELATION_GROUPS, Relation
@@ -98,16 +98,20 @@ class RegionPolicy(BaseModel):
     annual_limit_fen: Money | None = None
     wallet: WalletPolicy = WalletPolicy()
 
-    @model_validator(mode="after")
-    def _names_what_exists(self) -> "RegionPolicy":
+    @field_validator("members_max_by_relation")
+    @classmethod
+    def _limits_what_exists(cls, limits: dict[str, int]) -> dict[str, int]:
         known = RELATION_GROUPS | set(Relation)
-        if unknown := sorted(set(self.members_max_by_relation) - known):
-            raise ValueError(
-                f"members_max_by_relation: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}"
-            )
-        if never := sorted(self.shared_expense_types & NEVER_COVERED):
-            raise ValueError(f"shared_expense_types: {', '.join(never)} can never be covered")
-        return self
+        if unknown := sorted(set(limits) - known):
+            raise ValueError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return limits
+
+    @field_validator("shared_expense_types")
+    @classmethod
+    def _shares_what_is_covered(cls, types: frozenset[ExpenseType]) -> frozenset[ExpenseType]:
+        if never := sorted(types & NEVER_COVERED):
+            raise ValueError(f"{', '.join(never)} can never be covered")
+        return types
 
 
 SHIPPED = 0

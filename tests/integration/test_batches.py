@@ -12,6 +12,7 @@ from services.settlement.model import Incoming, Resolution
 from shared.domain.times import system_clock
 from shared.messages.catalogue import parse
 from shared.messages.envelope import Request
+from shared.messages.settle import SettleAnswer
 from shared.postgres.pool import connect, create_pool
 from tests.support.world import World, bill, until
 
@@ -59,6 +60,30 @@ async def test_each_request_sees_what_those_before_it_took(world: World) -> None
     outcomes = [result.answer.outcome for result in results if isinstance(result, Resolution)]
     assert outcomes == ["settled", "settled", "declined", "settled"]
     assert (await world.balances())["MOTHER"] == (0, 0, 0)
+
+
+async def test_two_patients_of_one_batch_ask_the_same_payer(world: World) -> None:
+    """The second finds what the first has left: another relative is the richest by then, or nobody pays enough."""
+    handler = await scene(world)
+    world.start_worker()
+    await world.person("SISTER", insurance="resident")
+    await world.person("FATHER")
+    await world.bind("MOTHER", "SISTER", "daughter")
+    await world.bind("FATHER", "SISTER", "daughter")
+    await world.credit("FATHER", 90_000)
+    await world.stop_workers()
+    asked = [("CHILD", 60_000), ("SISTER", 60_000), ("CHILD", 60_000), ("SISTER", 40_000)]
+
+    results = await handler.handle([incoming(person_id=person_id, amount_fen=fen) for person_id, fen in asked])
+
+    answers = [result.answer for result in results if isinstance(result, Resolution)]
+    assert [(answer.payer_id, answer.reason) for answer in answers if isinstance(answer, SettleAnswer)] == [
+        ("MOTHER", None),
+        ("FATHER", None),
+        (None, "richest_payer_insufficient"),
+        ("MOTHER", None),
+    ]
+    assert await world.balances() == {"MOTHER": (0, 0, 0), "FATHER": (30_000, 0, 0)}
 
 
 async def test_a_copy_in_the_same_batch_is_answered_from_the_first(world: World) -> None:

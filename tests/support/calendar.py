@@ -18,6 +18,10 @@ class Calendar:
     def turn(self, days: int) -> None:
         self._now += timedelta(days=days)
 
+    def set(self, at: time, days: int = 0) -> None:
+        """A time of day, today or some days later."""
+        self._now = datetime.combine(self.today() + timedelta(days=days), at, SHANGHAI)
+
     def day(self, ahead: int = 0) -> str:
         """Today or a day ahead, as the HTTP API writes it."""
         return (self.today() + timedelta(days=ahead)).isoformat()
