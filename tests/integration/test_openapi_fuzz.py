@@ -51,6 +51,7 @@ MORE_THAN_THE_SCHEMA = {
     ("POST", "/v1/bindings/{binding_id}/end"): "end_date is today at the earliest",
     ("POST", "/v1/kinship-links"): "holder and shown are two people",
     ("GET", "/v1/kinship-links"): "either holder_id or shown_id",
+    ("GET", "/v1/transfers"): "either from_person_id or to_person_id",
     ("GET", "/v1/persons/{person_id}/payments"): "to_date is not before from_date",
 }
 
