@@ -94,8 +94,8 @@ async def test_nobody_learns_where_and_for_what_a_relative_was_treated(world: Wo
 async def test_money_that_was_given_back_is_a_payment_too(world: World) -> None:
     """A refund's entries give; the amount is positive all the same, and both sides see it."""
     await household(world)
-    await world.settle("DAUGHTER", 10_000)
-    await _give_back(world)
+    await world.settle("DAUGHTER", 10_000, request_id="BILL")
+    await world.refund("BILL")
 
     hers, his = [await everything(world, person) for person in ("DAUGHTER", "FATHER")]
 
@@ -256,18 +256,3 @@ def _by_movement(lines: list[Line]) -> list[tuple[str, int]]:
     for line in lines:
         sums[line["movement_id"]] = sums.get(line["movement_id"], 0) + line["amount_fen"]
     return list(sums.items())
-
-
-async def _give_back(world: World) -> None:
-    """Entries of a refund of everything, as a worker will write them that knows refunds."""
-    await world.db.execute("ALTER TABLE ledger.entries DROP CONSTRAINT kind_is_known")
-    await world.db.execute(
-        """
-        INSERT INTO ledger.entries
-        SELECT
-            province, $1, person_id, 'refund', institution_id, 'REFUND-1', binding_id, -current_year_fen,
-            -prior_years_fen, -wallet_fen, contra, -contra_fen, now()
-        FROM ledger.entries WHERE kind = 'settlement'
-        """,
-        time_ordered_uuid(datetime.now(UTC), "refund"),
-    )

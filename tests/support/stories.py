@@ -22,7 +22,8 @@ from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
 from shared.domain.regions import province_of
 from shared.domain.relations import Relation
 from shared.domain.times import SHANGHAI, shanghai_date, shanghai_year
-from tests.support.builders import answered, credit, quote, settle, transfer
+from shared.messages.settle import SettleRequest
+from tests.support.builders import answered, cancel, credit, quote, refund, settle, transfer
 
 Said = dict[str, Any]
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -84,6 +85,8 @@ class Story:
         self.used_fen: dict[int, dict[UUID, int]] = {}
         self.gifts: list[tuple[Transfer, model.TransferState]] = []
         self.requests = 0
+        self.bills: dict[str, SettleRequest] = {}
+        self.facts = Facts()
         for code, fields in policies.items():
             self.put(code, fields)
 
@@ -220,11 +223,32 @@ class Story:
             amount_fen=fen(said["yuan"]),
             **fields,
         )
+        if kind == "bill":
+            self.bills[person_id] = request
         batch = self.batch()
         answer = answered(batch, request)
         self.keep(batch)
         paid = {name: answer[field] / 100 for name, field in MONEY.items()}
         return {"outcome": answer["outcome"]} | given(paid | {"payer": answer["payer_id"], "reason": answer["reason"]})
+
+    def undo(self, yuan: float | None, kind: str, person_id: str) -> Said:
+        """Gives back what that person's last bill took, all of it or so much; or undoes the bill."""
+        bill = self.bills.get(person_id)
+        fields: Said = {
+            "request_id": self.request_id(),
+            "institution_id": bill.institution_id if bill else "hospital",
+            "insured_region": bill.insured_region if bill else "130100",
+            "original_request_id": bill.request_id if bill else "R-0",
+        }
+        batch = self.batch()
+        if kind == "refund":
+            answer = answered(batch, refund(**fields, amount_fen=fen(yuan) if yuan else None))
+        else:
+            answer = answered(batch, cancel(**fields))
+        self.keep(batch)
+        money = {name: (answer.get(field) or 0) / 100 for name, field in MONEY.items()}
+        more = {"payer": answer["payer_id"], "reason": answer["reason"], "effect": answer.get("effect")}
+        return {"outcome": answer["outcome"]} | given(money | more)
 
     def contribute(self, yuan: float, person_id: str) -> Said:
         """This year's, from the agency."""
@@ -316,12 +340,18 @@ class Story:
             bindings=bindings,
             kinship_linked=self.linked,
             used_fen=self.used_fen.setdefault(shanghai_year(self.now), {}),
+            stored=self.facts.stored,
+            originals=self.facts.originals,
+            cancelled=self.facts.cancelled,
             transfers_today=Counter(gift.giver for gift, _ in self.gifts if shanghai_date(gift.made_at) == self.today),
         )
         return Batch(Journal(self.now, dict(self.accounts)), self.book, facts)
 
     def keep(self, batch: Batch) -> None:
         self.accounts = dict(batch.accounts)
+        for name in batch.facts.stored:
+            batch.original(name)
+        self.facts = batch.facts
 
     def request_id(self) -> str:
         self.requests += 1
@@ -350,6 +380,7 @@ SENTENCES: tuple[tuple[str, Callable[..., Said | None]], ...] = (
     (r"(\w+) binds (\w+)", Story.bind),
     (r"(\w+) unbinds (\w+)", Story.unbind),
     (r"(\w+) may show the code of (\w+)", Story.link),
+    (r"(refund|cancel) of (\w+)'s bill", Story.undo),
     (r"contribution to (\w+)", Story.contribute),
     (r"(\w+) gives (\w+)", Story.give),
     (r"(\w+) accepts", Story.accept),
