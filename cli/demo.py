@@ -97,6 +97,8 @@ def _stack(say: Speech) -> Iterator[Environment]:
     directory = state_directory() / "demo"
     os.environ["GONGJI_STATE_DIR"] = str(directory)
     console.print(say("starting a private stack", "正在启动专用环境"))
+    # A demo begins with nothing: what an earlier release has left there may not fit this one.
+    launch.forget(directory)
     launch.up(directory, owner_pid=os.getpid(), progress=lambda line: console.print(f"  [dim]{line}[/]"))
     try:
         yield environment(directory)

@@ -1,6 +1,7 @@
 """Starting the stack in the background, and stopping it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from deploy.devstack.supervisor import PROJECT
 
 POLL_S = 0.1
 STOPPED_WITHIN_S = 60.0
+UP_LOCK = "up.lock"
 
 # Supervisors outlive the call that started them: kept here so that they are reaped, when they end,
 # and not complained about.
@@ -44,7 +46,7 @@ def up(
     log of whatever failed. However else this call is left, it leaves nothing running.
     """
     deadline = time.monotonic() + timeout_s
-    with held(directory / "up.lock", timeout_s=timeout_s):
+    with held(directory / UP_LOCK, timeout_s=timeout_s):
         running = settled(directory, deadline)
         if running is not None:
             return running
@@ -72,6 +74,18 @@ def down(directory: Path, *, progress: Callable[[str], None], timeout_s: float =
         # Reaped, if it was a child of ours.
         started_here.poll()
     return True
+
+
+def forget(directory: Path) -> None:
+    """Removes what an earlier stack has left behind: data, keys, logs. What is running or starting stays untouched."""
+    with held(directory / UP_LOCK, timeout_s=STOPPED_WITHIN_S):
+        if state.read(directory) is not None:
+            return
+        for left in directory.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != UP_LOCK:
+                left.unlink()
 
 
 def settled(directory: Path, deadline: float) -> StackState | None:

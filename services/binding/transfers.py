@@ -33,7 +33,9 @@ async def list_of(
 
 
 def _transfer(row: Any) -> Transfer:
-    said_yes = row["accepted_at"] is not None or row["state"] in ("accepted", "arrived")
+    # A transfer that was cancelled has gone back, whatever had been said.
+    went_back = row["state"] == TransferState.RETURNED
+    said_yes = not went_back and (row["accepted_at"] is not None or row["state"] in ("accepted", "arrived"))
     return Transfer(
         province=row["province"],
         row_id=row["transfer_id"],
@@ -44,6 +46,6 @@ def _transfer(row: Any) -> Transfer:
         state=TransferState.ACCEPTED if said_yes else TransferState(row["state"]),
         made_at=row["made_at"],
         accept_by=row["accept_by"],
-        accepted_at=row["accepted_at"] or (row["made_at"] if said_yes else None),
-        returned_at=row["closed_at"] if row["state"] == "returned" else None,
+        accepted_at=(row["accepted_at"] or row["made_at"]) if said_yes else None,
+        returned_at=row["closed_at"] if went_back else None,
     )

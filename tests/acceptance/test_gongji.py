@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import psutil
 import pytest
 import yaml
 
+from shared.domain.times import SHANGHAI
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import REQUESTS
 
 GONGJI = Path(sys.executable).with_name("gongji")
 TILL = ("--institution", "H1", "--region", "130100")
+# Hebei's policy, with a wallet that is open at any hour.
+NEVER_CLOSED = {"scope": "province", "wallet": {"closed_from": "00:00", "closed_until": "00:00"}}
 AGENCY = ("--institution", "A1", "--region", "130100")
 
 
@@ -128,6 +132,52 @@ def test_repeating_a_request_id_repeats_the_request(stack: Stack) -> None:
     first, second = stack.json("settle", *bill), stack.json("settle", *bill)
 
     assert second == {**first, "replayed": True}
+
+
+def test_a_payment_is_given_back_undone_and_reconciled(stack: Stack, tmp_path: Path) -> None:
+    """refund, cancel, lookup and reconcile from the command line, at a till of its own; a day that differs exits with 1."""
+    body = {"name": "H7", "kind": "hospital", "region_code": "130100"}
+    stack.call("operator", "PUT", "/v1/institutions/H7", body).raise_for_status()
+    till = ("--institution", "H7", "--region", "130100")
+    for number in (1, 2):
+        stack.json("settle", *till, "--person", "CHILD", "--amount-fen", "300", "--request-id", f"day-{number}")
+
+    part = stack.json("refund", *till, "day-1", "--amount-fen", "100")
+    undone = stack.json("cancel", *till, "day-1")
+    unknown = stack.json("cancel", *till, "day-3")
+    found = stack.json("lookup", *till, "day-1")
+    lines = tmp_path / "day.csv"
+    lines.write_text("request_id,account_fen,mutual_aid_fen\nday-1,300,300\nday-2,200,200\n", encoding="utf-8")
+    day = f"{datetime.now(SHANGHAI):%Y-%m-%d}"
+    totals = ("--account-fen", "600", "--mutual-aid-fen", "600", "--refunded-fen", "300")
+    closes = stack.json("reconcile", *till, day, "--count", "2", *totals)
+    differs = stack.json("reconcile", *till, day, "--count", "2", *totals, "--lines", str(lines), code=1)
+    said = stack.run("reconcile", *till, day, "--count", "2", *totals, "--lines", str(lines), "--lang", "zh", code=1)
+
+    assert (part["outcome"], part["amount_fen"], part["payer_id"]) == ("refunded", 100, "FATHER")
+    assert (undone["effect"], undone["amount_fen"], unknown["effect"]) == ("reversed", 200, "blocked")
+    assert (found["cancelled"], found["refunded_fen"]) == (True, 300)
+    assert closes["outcome"] == "balanced"
+    assert [(each["request_id"], each["kind"]) for each in differs["differences"]] == [("day-2", "different")]
+    assert "金额不一致" in said
+    assert stack.json("audit")["holds"]
+
+
+def test_money_is_given_to_a_wallet_and_the_year_is_turned(stack: Stack) -> None:
+    """A transfer waits for its receiver; the present year has nothing to turn, and the next has not begun."""
+    year = datetime.now(SHANGHAI).year
+    stack.call("operator", "PUT", "/v1/regions/1301/policy", NEVER_CLOSED).raise_for_status()
+    bound = {"payer_id": "FATHER", "beneficiary_id": "MOTHER", "relation": "spouse", "wallet": True}
+    stack.call("clerk", "POST", "/v1/bindings", bound).raise_for_status()
+
+    given = stack.json("transfer", *AGENCY, "--from", "FATHER", "--to", "MOTHER", "--amount-fen", "500")
+    turned = stack.json("rollover", "--year", str(year))
+    refused = stack.run("rollover", "--year", str(year + 1), code=2)
+
+    assert (given["outcome"], given["amount_fen"]) == ("pending", 500)
+    assert turned == {"year": year, "accounts": 0, "moved_fen": 0}
+    assert f"{year + 1} has not begun in Shanghai" in refused
+    assert stack.json("audit")["totals"]["in_transit_fen"] == 500
 
 
 @pytest.mark.parametrize("file", ["hebei.yaml", "regions.yaml"])

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.devstack import state
 from deploy.devstack.failure import StackFailed
-from deploy.devstack.launch import down, up
+from deploy.devstack.launch import down, forget, up
 from deploy.devstack.state import Phase
 from tests.devstack.observation import family, message, none_runs, row, started_for, until, write
 
@@ -123,3 +123,15 @@ def ready(directory: Path) -> bool:
 def names(directory: Path) -> set[str]:
     current = state.read(directory)
     return {process.name for process in current.processes} if current else set()
+
+
+def test_what_an_earlier_stack_left_is_forgotten_but_not_what_runs(directory: Path) -> None:
+    """Data of another release may not fit: a demo begins with nothing."""
+    first = up(directory, servers_only=True, progress=print)
+    write(first, "kept")
+    forget(directory)
+    assert row(first) == "kept"
+
+    down(directory, progress=print)
+    forget(directory)
+    assert [left.name for left in directory.iterdir()] == ["up.lock"]
