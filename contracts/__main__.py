@@ -9,6 +9,7 @@ import yaml
 
 from contracts.examples import EXAMPLES
 from services.binding.app import build
+from services.settlement.states import EFFECTS, TRANSITIONS, State
 from shared.domain.reasons import TEXTS, Reason
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation, Outcome
@@ -21,6 +22,7 @@ def generated() -> dict[str, str]:
     """Every generated file: its path below `contracts/` and its text."""
     files = {"asyncapi.yaml": yaml.safe_dump(asyncapi(), allow_unicode=True, sort_keys=False, width=120)}
     files["openapi.json"] = as_json(openapi())
+    files["states.md"] = states()
     files["reasons.json"] = as_json({reason: TEXTS[reason]._asdict() for reason in Reason})
     for operation, wire in ((each.value, wire) for each, wire in CATALOGUE.items()):
         files[f"schemas/{operation}.request.json"] = as_json(wire.request.model_json_schema())
@@ -79,6 +81,34 @@ def openapi() -> dict[str, Any]:
     return build(None, None).openapi()  # type: ignore[arg-type]
 
 
+def states() -> str:
+    """The life of a request as a diagram."""
+    arrows = [
+        f"    {state} --> {after}: {event}" for state, events in TRANSITIONS.items() for event, after in events.items()
+    ]
+    effects = [f"| `{state}` | `{effect}` |" for state, effect in EFFECTS.items()]
+    return "\n".join(
+        [
+            "# The life of a request",
+            "",
+            "Drawn from `services/settlement/states.py`. A request is named by its institution and its id within a province.",
+            "",
+            "```mermaid",
+            "stateDiagram-v2",
+            f"    [*] --> {State.UNKNOWN}",
+            *arrows,
+            "```",
+            "",
+            "What a cancel (冲正) finds:",
+            "",
+            "| the original is | `effect` |",
+            "|---|---|",
+            *effects,
+            "",
+        ]
+    )
+
+
 def as_json(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
@@ -89,7 +119,7 @@ def stale() -> list[str]:
     differing = [
         name for name, text in wanted.items() if not (HERE / name).exists() or (HERE / name).read_text("utf-8") != text
     ]
-    present = {str(path.relative_to(HERE)) for path in HERE.rglob("*") if path.suffix in (".json", ".yaml")}
+    present = {str(path.relative_to(HERE)) for path in HERE.rglob("*") if path.suffix in (".json", ".yaml", ".md")}
     return sorted([*differing, *(present - set(wanted))])
 
 

@@ -19,6 +19,7 @@ from services.settlement.model import (
     StoredDecision,
     Undo,
 )
+from services.settlement.states import EFFECTS, TRANSITIONS, Event, State, state_of
 from services.settlement.transferring import end_of
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.ids import PersonKey
@@ -33,7 +34,7 @@ def refund(request: RefundRequest, position: Position) -> Decision:
     original = position.original
     if original is None or original.stored.operation != Operation.SETTLE:
         return declined(Reason.ORIGINAL_NOT_FOUND)
-    if original.cancelled or original.left_fen == 0:
+    if Event.REFUND_REST not in TRANSITIONS[state_of(original)]:
         return declined(Reason.NOTHING_LEFT_TO_REFUND, original)
     amount_fen = original.left_fen if request.amount_fen is None else request.amount_fen
     if amount_fen > original.left_fen:
@@ -43,34 +44,31 @@ def refund(request: RefundRequest, position: Position) -> Decision:
 
 def cancel(position: Position) -> Decision:
     """From now on the original has no effect: what is left of it is undone, and it can never be decided again."""
-    original = position.original
-    name = position.original_name
+    original, name = position.original, position.original_name
     assert name
-    if original is None:
-        return Decision(Outcome.CANCELLED, effect=Effect.BLOCKED, undo=Undo(name, cancels=True, blocks=True))
-    if original.stored.is_tombstone:
-        return Decision(Outcome.CANCELLED, effect=Effect.BLOCKED)
-    if original.cancelled:
-        return nothing_to_reverse(original, cancels=False)
+    state = state_of(original, position.refunded)
+    match EFFECTS[state]:
+        case Effect.BLOCKED:
+            undo = Undo(name, cancels=True, blocks=True) if state is State.UNKNOWN else None
+            return Decision(Outcome.CANCELLED, effect=Effect.BLOCKED, undo=undo)
+        case Effect.NOTHING_TO_REVERSE:
+            undo = None if state is State.CANCELLED else Undo(name, cancels=True)
+            return Decision(Outcome.CANCELLED, effect=Effect.NOTHING_TO_REVERSE, original=original, undo=undo)
+    assert original
     match original.stored.operation:
-        case Operation.SETTLE if original.left_fen:
+        case Operation.SETTLE:
             return given_back(original, original.left_fen, position, Outcome.CANCELLED)
-        case Operation.REFUND if original.movement and not (position.refunded and position.refunded.cancelled):
+        case Operation.REFUND:
             return taken_again(original, position, MovementKind.REFUND_REVERSAL, Contra.PAYABLE)
-        case Operation.CREDIT if original.movement:
+        case Operation.CREDIT:
             return taken_again(original, position, MovementKind.CREDIT_REVERSAL, Contra.CONTRIBUTION)
-        case Operation.TRANSFER if original.transfer:
+        case Operation.TRANSFER:
             return transfer_undone(original, position)
-    return nothing_to_reverse(original, cancels=True)
+    raise AssertionError(f"nothing tells how to undo {original.stored.operation}")
 
 
 def declined(reason: Reason, original: Original | None = None) -> Decision:
     return Decision(Outcome.DECLINED, reason, original=original)
-
-
-def nothing_to_reverse(original: Original, *, cancels: bool) -> Decision:
-    undo = Undo(original.name, cancels=True) if cancels else None
-    return Decision(Outcome.CANCELLED, effect=Effect.NOTHING_TO_REVERSE, original=original, undo=undo)
 
 
 # ---- giving back what a settlement took ----
