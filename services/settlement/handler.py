@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from services.settlement import decisions, ledger, originals, registry, transfers
-from services.settlement.batch import INQUIRIES, Batch, original_of, people_of, subject_of, touched
+from services.settlement.batch import Batch
+from services.settlement.concerns import INQUIRIES, original_of, people_of, subject_of, touched
 from services.settlement.ledger import Hold
 from services.settlement.model import Day, Decision, Facts, Incoming, Replay, RequestName, Resolution, Transfer
 from shared.domain.ids import PersonKey

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from services.settlement import decisions, ledger, transfers
-from services.settlement.batch import original_of, paid
+from services.settlement.concerns import original_of
 from services.settlement.model import (
     Facts,
     Incoming,
@@ -17,6 +17,7 @@ from services.settlement.model import (
     RequestName,
     Returned,
 )
+from services.settlement.undoing import paid
 from shared.domain.accounts import Account
 from shared.domain.ids import PersonKey
 from shared.messages.envelope import Operation

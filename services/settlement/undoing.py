@@ -12,6 +12,7 @@ from services.settlement.model import (
     Contra,
     Decision,
     Entry,
+    Movement,
     MovementKind,
     Original,
     Position,
@@ -146,6 +147,29 @@ def balance_after(position: Position, entries: list[Entry]) -> int:
         if entry.person == position.patient_key:
             account = account.plus(entry)
     return account.personal_fen
+
+
+# ---- what is left of a settlement ----
+
+
+def paid(movement: Movement) -> tuple[Returned, ...]:
+    """What a settlement took from each, and all of it can be given back."""
+    return tuple(
+        Returned(entry.person, minus(Account(entry.current_year_fen, entry.prior_years_fen, entry.wallet_fen)))
+        for entry in movement.entries
+    )
+
+
+def less(original: Original, returned: tuple[Returned, ...]) -> Original:
+    """An original of which something more was given back."""
+    back = {each.person: minus(each.parts) for each in returned}
+    return replace(
+        original,
+        left=tuple(
+            Returned(each.person, each.parts.plus(back[each.person])) if each.person in back else each
+            for each in original.left
+        ),
+    )
 
 
 # ---- taking again what a refund or a credit gave ----

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.settlement.batch import INQUIRIES, Batch, original_of
+from services.settlement.batch import Batch
+from services.settlement.concerns import INQUIRIES, original_of
 from services.settlement.journal import Journal
 from services.settlement.model import (
     Decision,
