@@ -1,4 +1,4 @@
-"""explain: why this payer? The candidates, what each could have paid, what moved."""
+"""explain: why this payer? The candidates, what each could have paid, what moved, and what became of it."""
 
 import asyncio
 from typing import Annotated, Any
@@ -47,15 +47,18 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
         story = dict(decision)
         for field in ("request", "record", "answer"):
             story[field] = orjson.loads(story[field])
-        settlement_id = story["answer"].get("settlement_id")
-        place = parse_public_id(settlement_id) if settlement_id else None
-        rows = await connection.fetch(SQL["entries"], *place) if place else []
+        record, province = story.pop("record"), decision["province"]
+        moved = (province, story.pop("movement_id"))
+        story["entries"] = [dict(row) for row in await connection.fetch(SQL["entries"], *moved)]
+        story["later"] = [dict(row) for row in await connection.fetch(SQL["later"], *moved)]
     finally:
         await connection.close()
-    record, province = story.pop("record"), int(story["request"]["insured_region"][:2])
-    story |= {"policy": record["policy"], "locked": record["locked"], "candidates": _ranked(record["considered"])}
-    story["entries"] = [dict(row) for row in rows]
-    for named in (*story["candidates"], *story["entries"]):
+    story |= {
+        "policy": record.get("policy"),
+        "locked": record.get("locked", []),
+        "candidates": _ranked(record.get("considered", [])),
+    }
+    for named in (*story["candidates"], *story["entries"], *story["later"]):
         if named["binding_id"]:
             named["binding_id"] = public_id(province, UUID(str(named["binding_id"])))
     return story
@@ -97,14 +100,23 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
     if story["locked"]:
         console.print(say("Locked, in this order: ", "依次锁定：") + ", ".join(story["locked"]))
     for entry in story["entries"]:
-        moved = ", ".join(
-            f"{field.removesuffix('_fen')} {yuan(entry[field])}"
-            for field in ("current_year_fen", "prior_years_fen", "wallet_fen")
-            if entry[field]
-        )
+        console.print(f"  {_moved(entry)} → {entry['contra']} {story['institution_id']} {yuan(entry['contra_fen'])}")
+    for entry in story["later"]:
         console.print(
-            f"  {entry['person_id']}: {moved} → {entry['contra']} {story['institution_id']} {yuan(entry['contra_fen'])}"
+            f"  {entry['moved_at']:%Y-%m-%d %H:%M:%S} UTC {entry['kind']} {entry['request_id']}: {_moved(entry)}"
         )
+    if story["cancelled_by"]:
+        console.print(say(f"Cancelled by {story['cancelled_by']}", f"已冲正，冲正流水号 {story['cancelled_by']}"))
+
+
+def _moved(entry: dict[str, Any]) -> str:
+    """Whose account, and which of its parts by how much."""
+    parts = ", ".join(
+        f"{field.removesuffix('_fen')} {yuan(entry[field])}"
+        for field in ("current_year_fen", "prior_years_fen", "wallet_fen")
+        if entry[field]
+    )
+    return f"{entry['person_id']}: {parts}"
 
 
 def _candidates(story: dict[str, Any], answer: dict[str, Any], say: Speech) -> Table:

@@ -1,11 +1,16 @@
--- What is told about one settlement.
+-- What is told about one request.
 
 -- name: by_movement
 -- The decision that a movement belongs to.
 SELECT
-    decision.institution_id, decision.request_id, decision.operation, decision.outcome, decision.reason,
-    decision.request, decision.record, decision.answer, decision.decided_at
+    decision.province, decision.institution_id, decision.request_id, decision.operation, decision.outcome, decision.reason,
+    decision.request, decision.record, decision.answer, decision.decided_at, decision.movement_id,
+    cancellation.cancelled_by
 FROM ledger.decisions AS decision
+LEFT JOIN ledger.cancellations AS cancellation
+    ON cancellation.province = decision.province
+    AND cancellation.institution_id = decision.institution_id
+    AND cancellation.request_id = decision.request_id
 WHERE
     decision.province = $1
     AND (decision.institution_id, decision.request_id) = (
@@ -18,9 +23,14 @@ WHERE
 -- name: by_request
 -- The decision under a request's name.
 SELECT
-    decision.institution_id, decision.request_id, decision.operation, decision.outcome, decision.reason,
-    decision.request, decision.record, decision.answer, decision.decided_at
+    decision.province, decision.institution_id, decision.request_id, decision.operation, decision.outcome, decision.reason,
+    decision.request, decision.record, decision.answer, decision.decided_at, decision.movement_id,
+    cancellation.cancelled_by
 FROM ledger.decisions AS decision
+LEFT JOIN ledger.cancellations AS cancellation
+    ON cancellation.province = decision.province
+    AND cancellation.institution_id = decision.institution_id
+    AND cancellation.request_id = decision.request_id
 WHERE decision.province = $1 AND decision.institution_id = $2 AND decision.request_id = $3;
 
 -- name: entries
@@ -29,3 +39,17 @@ SELECT movement_id, person_id, binding_id, current_year_fen, prior_years_fen, wa
 FROM ledger.entries
 WHERE province = $1 AND movement_id = $2
 ORDER BY binding_id NULLS FIRST;
+
+-- name: later
+-- What was given back of a movement, or taken again: found along the entries of the people whom it moved.
+SELECT
+    later.movement_id, later.kind, later.institution_id, later.request_id, later.person_id, later.binding_id,
+    later.current_year_fen, later.prior_years_fen, later.wallet_fen, later.contra, later.contra_fen, later.moved_at
+FROM ledger.entries AS entry
+INNER JOIN ledger.entries AS later
+    ON later.province = entry.province
+    AND later.person_id = entry.person_id
+    AND later.movement_id > entry.movement_id
+    AND later.original_id = entry.movement_id
+WHERE entry.province = $1 AND entry.movement_id = $2
+ORDER BY later.movement_id, later.binding_id NULLS FIRST;

@@ -146,6 +146,8 @@ def test_a_payment_is_given_back_undone_and_reconciled(stack: Stack, tmp_path: P
     undone = stack.json("cancel", *till, "day-1")
     unknown = stack.json("cancel", *till, "day-3")
     found = stack.json("lookup", *till, "day-1")
+    story = stack.json("explain", found["original"]["settlement_id"])
+    told = stack.run("explain", "130100/H7/day-1")
     lines = tmp_path / "day.csv"
     lines.write_text("request_id,account_fen,mutual_aid_fen\nday-1,300,300\nday-2,200,200\n", encoding="utf-8")
     day = f"{datetime.now(SHANGHAI):%Y-%m-%d}"
@@ -157,6 +159,9 @@ def test_a_payment_is_given_back_undone_and_reconciled(stack: Stack, tmp_path: P
     assert (part["outcome"], part["amount_fen"], part["payer_id"]) == ("refunded", 100, "FATHER")
     assert (undone["effect"], undone["amount_fen"], unknown["effect"]) == ("reversed", 200, "blocked")
     assert (found["cancelled"], found["refunded_fen"]) == (True, 300)
+    assert [(each["kind"], each["contra_fen"]) for each in story["later"]] == [("refund", -100), ("refund", -200)]
+    assert story["cancelled_by"] == undone["request_id"]
+    assert f"Cancelled by {undone['request_id']}" in told
     assert closes["outcome"] == "balanced"
     assert [(each["request_id"], each["kind"]) for each in differs["differences"]] == [("day-2", "different")]
     assert "金额不一致" in said
