@@ -51,8 +51,11 @@ HAVING count(*) > 1;
 -- No entry without the decision that made it.
 SELECT entry.province, entry.movement_id, entry.institution_id, entry.request_id
 FROM ledger.entries AS entry
+-- What undoes a transfer is decided in the giver's province, also where it takes from a wallet in another.
+LEFT JOIN ledger.transfers AS transfer
+    ON entry.kind = 'transfer_reversal' AND transfer.transfer_id = entry.original_id
 LEFT JOIN ledger.decisions AS decision
-    ON decision.province = entry.province
+    ON decision.province = coalesce(transfer.province, entry.province)
     AND decision.institution_id = entry.institution_id
     AND decision.request_id = entry.request_id
 WHERE entry.institution_id IS NOT NULL AND decision.movement_id IS DISTINCT FROM entry.movement_id;
@@ -127,15 +130,15 @@ LEFT JOIN ledger.entries AS given
 LEFT JOIN ledger.entries AS ended
     ON ended.movement_id = transfer.closed_movement_id
     AND (ended.province, ended.person_id, ended.kind) = (
-        CASE transfer.state WHEN 'arrived' THEN transfer.to_province ELSE transfer.province END,
-        CASE transfer.state WHEN 'arrived' THEN transfer.to_person_id ELSE transfer.from_person_id END,
-        CASE transfer.state WHEN 'arrived' THEN 'arrival' ELSE 'return' END
+        CASE WHEN transfer.state IN ('arrived', 'cancelled') THEN transfer.to_province ELSE transfer.province END,
+        CASE WHEN transfer.state IN ('arrived', 'cancelled') THEN transfer.to_person_id ELSE transfer.from_person_id END,
+        CASE WHEN transfer.state IN ('arrived', 'cancelled') THEN 'arrival' ELSE 'return' END
     )
 WHERE
     (given.current_year_fen, given.prior_years_fen)
     IS DISTINCT FROM (-transfer.current_year_fen, -transfer.prior_years_fen)
     OR coalesce(ended.contra_fen, 0) <> CASE
-        WHEN transfer.state IN ('arrived', 'returned') THEN -(transfer.current_year_fen + transfer.prior_years_fen)
+        WHEN transfer.state IN ('arrived', 'cancelled', 'returned') THEN -(transfer.current_year_fen + transfer.prior_years_fen)
         ELSE 0
     END;
 

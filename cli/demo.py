@@ -26,7 +26,7 @@ from shared.messages.catalogue import describe
 
 EXAMPLES = PROJECT / "examples"
 FIRST_ACT = [EXAMPLES / "hebei.yaml"]
-BOTH_ACTS = [*FIRST_ACT, EXAMPLES / "regions.yaml"]
+ALL_ACTS = [*FIRST_ACT, EXAMPLES / "regions.yaml", EXAMPLES / "afterwards.yaml"]
 HTTP_TIMEOUT_S = 20
 
 Files = Annotated[
@@ -34,7 +34,7 @@ Files = Annotated[
 ]
 
 
-def demo(files: Files = BOTH_ACTS, lang: Lang = None) -> None:
+def demo(files: Files = ALL_ACTS, lang: Lang = None) -> None:
     """Play the example families through the whole system, then prove the ledger.
 
     Starts a private stack, sends real messages, prints what was asked, who paid and why, and stops what it started.

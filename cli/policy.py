@@ -54,7 +54,11 @@ def show(
 ) -> None:
     """Show the policy that holds for a region on a day, and where it comes from."""
     book = asyncio.run(_book(environment()["GONGJI_DATABASE_URL"]))
-    version = book.on(region, on.date() if on else shanghai_date(datetime.now(UTC)))
+    try:
+        version = book.on(region, on.date() if on else shanghai_date(datetime.now(UTC)))
+    except LookupError as error:
+        errors.print(f"[red]{error}[/]")
+        raise typer.Exit(REJECTED) from None
     if as_json:
         print_json(_plain(version))
         return
@@ -90,6 +94,8 @@ def read_policies(file: Path) -> dict[str, RegionPolicy]:
         return FILE.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         errors.print(f"[red]{file.name}: {describe(error)}[/]")
+    except UnicodeDecodeError:
+        errors.print(f"[red]{file.name} is not UTF-8: save it so[/]")
     except yaml.YAMLError as error:
         errors.print(f"[red]{file.name} is not YAML: {error}[/]")
     raise typer.Exit(REJECTED)

@@ -219,12 +219,19 @@ def reconcile(
     _ask(ReconcileRequest, asked, timeout, as_json, lang)
 
 
+LINE_FIELDS = ("request_id", "account_fen", "mutual_aid_fen")
+
+
 def _lines(file: Path) -> list[dict[str, Any]]:
-    with file.open(encoding="utf-8-sig", newline="") as rows:
-        return [
-            {name: value if name == "request_id" else _whole(value) for name, value in row.items()}
-            for row in csv.DictReader(rows)
-        ]
+    """The lines of a CSV file with a header. Raises typer.BadParameter, with the line and what it should be."""
+    try:
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{file.name} is not UTF-8: save it so") from None
+    for number, row in enumerate(rows, 2):
+        if tuple(row) != LINE_FIELDS or None in row.values():
+            raise typer.BadParameter(f"{file.name}, line {number}: must have {','.join(LINE_FIELDS)} and no more")
+    return [{name: value if name == "request_id" else _whole(value) for name, value in row.items()} for row in rows]
 
 
 def _whole(text: str) -> int | str:
@@ -291,7 +298,9 @@ def _show(answer: dict[str, Any], lang: str | None) -> None:
     console.print(f"[{colour}]{say(outcome, f'{OUTCOMES[outcome]} {outcome}')}[/]{repeated}")
     if reason := answer["reason"]:
         text = TEXTS[Reason(reason)]
-        console.print(f"  {reason}: {say(text.english, answer['reason_text'])}")
+        # What is malformed is only told by the answer itself.
+        english = answer["reason_text"] if reason == Reason.MALFORMED else text.english
+        console.print(f"  {reason}: {say(english, answer['reason_text'])}", markup=False)
     shown = {name: f"{yuan(value):>16} {say('yuan', '元')}" for name, value in answer.items() if _is_money(name, value)}
     shown |= {
         name: answer[name]
@@ -302,9 +311,9 @@ def _show(answer: dict[str, Any], lang: str | None) -> None:
         shown["effect"] = say(effect, EFFECTS[effect])
     for side in ("ours", "theirs"):
         if totals := answer.get(side):
-            shown[side] = _totals(totals, say)
+            shown[side] = totals_in_words(totals, say)
     for difference in answer.get("differences") or ():
-        shown[difference["request_id"]] = _difference(difference, say)
+        shown[difference["request_id"]] = difference_in_words(difference, say)
     if original := answer.get("original"):
         shown["original"] = f"{original['operation']} {original['outcome']}"
     for name, value in shown.items():
@@ -315,7 +324,8 @@ def _is_money(name: str, value: Any) -> bool:
     return name.endswith("_fen") and value is not None
 
 
-def _totals(totals: dict[str, int], say: Speech) -> str:
+def totals_in_words(totals: dict[str, int], say: Speech) -> str:
+    """The four figures of a day, in a sentence."""
     return say(
         f"{totals['count']} settlements, {yuan(totals['account_fen'])} yuan from accounts, "
         f"{yuan(totals['mutual_aid_fen'])} of it mutual aid, {yuan(totals['refunded_fen'])} returned",
@@ -324,7 +334,8 @@ def _totals(totals: dict[str, int], say: Speech) -> str:
     )
 
 
-def _difference(difference: dict[str, Any], say: Speech) -> str:
+def difference_in_words(difference: dict[str, Any], say: Speech) -> str:
+    """What is wrong with one line of a day, and both sides' amounts."""
     kind, ours, theirs = difference["kind"], difference["ours"], difference["theirs"]
     here = f"{yuan(ours['account_fen'])} ({ours['settlement_id']})" if ours else "-"
     there = yuan(theirs["account_fen"]) if theirs else "-"

@@ -1,4 +1,4 @@
-"""What a scenario file may say. A step is told by its verb: ask, bind, end, transfer, accept, diagnose or enrol."""
+"""What a scenario file may say. A step is told by its verb: ask, refund, cancel, bind and so on (VERBS)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, 
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.policy import ExpenseType, PolicyCode, RegionPolicy
 from shared.domain.relations import Relation
+from shared.messages.reconcile import DifferenceKind
 
 
 class Part(BaseModel):
@@ -92,6 +93,38 @@ class ExpectedAnswer(Expected):
     own_balance_fen: int | None = None
 
 
+class ExpectedRefund(Expected):
+    """`payer` is the relative who got something back."""
+
+    outcome: str
+    reason: str | None = None
+    payer: str | None = None
+    amount_fen: int | None = None
+    own_account_fen: int | None = None
+    wallet_fen: int | None = None
+    mutual_aid_fen: int | None = None
+
+
+class ExpectedCancel(ExpectedRefund):
+    effect: str | None = None
+
+
+class ExpectedLookup(Expected):
+    """`original` is the outcome of the request that was looked up."""
+
+    outcome: str
+    original: str | None = None
+    cancelled: bool = False
+    refunded_fen: int | None = None
+
+
+class ExpectedDay(Expected):
+    """`wrong_lines` by request id: what is wrong with each."""
+
+    outcome: str
+    wrong_lines: dict[str, DifferenceKind] = {}
+
+
 class ExpectedTransfer(Expected):
     outcome: str
     reason: str | None = None
@@ -131,6 +164,41 @@ class Bill(Part):
     amount_fen: int
     expense_type: ExpenseType = ExpenseType.OUTPATIENT
     credential_of: str | None = None
+    # The answer does not reach the till, which then looks the request up; what is expected is what it finds.
+    answer_lost: bool = False
+
+
+class Earlier(Part):
+    """A request that speaks of an earlier one, of the same institution and for the same person."""
+
+    request_id: str
+    institution: str
+    person: str
+    original: str
+
+
+class Refund(Earlier):
+    """Without an amount, all that is left."""
+
+    amount_fen: int | None = None
+
+
+class DayLine(Part):
+    request_id: str
+    account_fen: int
+    mutual_aid_fen: int
+
+
+class Day(Part):
+    """An institution's own totals of today, and if they like its settlements one by one."""
+
+    request_id: str
+    institution: str
+    count: int
+    account_fen: int
+    mutual_aid_fen: int
+    refunded_fen: int
+    lines: list[DayLine] | None = None
 
 
 class Gift(Part):
@@ -161,6 +229,30 @@ class BillStep(Part):
     title: Title
     ask: Bill
     expect: ExpectedAnswer
+
+
+class RefundStep(Part):
+    title: Title
+    refund: Refund
+    expect: ExpectedRefund
+
+
+class CancelStep(Part):
+    title: Title
+    cancel: Earlier
+    expect: ExpectedCancel
+
+
+class LookupStep(Part):
+    title: Title
+    lookup: Earlier
+    expect: ExpectedLookup
+
+
+class ReconcileStep(Part):
+    title: Title
+    reconcile: Day
+    expect: ExpectedDay
 
 
 class BindStep(Part):
@@ -199,7 +291,19 @@ class EnrolStep(Part):
     expect: ExpectedEnds = ExpectedEnds()
 
 
-VERBS = ("ask", "bind", "end", "transfer", "accept", "diagnose", "enrol")
+VERBS = (
+    "ask",
+    "refund",
+    "cancel",
+    "lookup",
+    "reconcile",
+    "bind",
+    "end",
+    "transfer",
+    "accept",
+    "diagnose",
+    "enrol",
+)
 
 
 def verb_of(step: Any) -> str | None:
@@ -209,6 +313,10 @@ def verb_of(step: Any) -> str | None:
 
 Step = Annotated[
     Annotated[BillStep, Tag("ask")]
+    | Annotated[RefundStep, Tag("refund")]
+    | Annotated[CancelStep, Tag("cancel")]
+    | Annotated[LookupStep, Tag("lookup")]
+    | Annotated[ReconcileStep, Tag("reconcile")]
     | Annotated[BindStep, Tag("bind")]
     | Annotated[EndStep, Tag("end")]
     | Annotated[TransferStep, Tag("transfer")]

@@ -64,7 +64,7 @@ async def _credit(stage: Stage, report: Report) -> None:
     requests = [
         CreditRequest.model_validate(
             {
-                **stage.common(f"credit-{number:02d}", agency, part.person),
+                **stage.common(f"credit-{number:02d}", agency, stage.region_of(part.person)),
                 "person_id": stage.unique(part.person),
                 "fund": part.fund,
                 "amount_fen": part.amount_fen,

@@ -41,12 +41,12 @@ class Stage:
     def region_of(self, person: str) -> str:
         return self.scenario.persons[person].region_code
 
-    def common(self, request_id: str, institution: str, insured_of: str) -> dict[str, Any]:
+    def common(self, request_id: str, institution: str, insured_region: str) -> dict[str, Any]:
         """The fields that every request has. The hour is part of the content: a repeated request must be the same."""
         return {
             "request_id": self.unique(request_id),
             "institution_id": self.unique(institution),
-            "insured_region": self.region_of(insured_of),
+            "insured_region": insured_region,
             "occurred_at": f"{datetime.now(UTC):%Y-%m-%d}T00:00:00Z",
         }
 

@@ -3,24 +3,36 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli.requests import difference_in_words, totals_in_words
 from cli.scenario.parts import (
     AcceptStep,
+    Bill,
     BillStep,
     BindStep,
+    CancelStep,
     DiagnoseStep,
+    Earlier,
     EndStep,
     EnrolStep,
+    LookupStep,
+    ReconcileStep,
+    RefundStep,
     Step,
     TransferStep,
 )
 from cli.scenario.preparation import bind
-from cli.scenario.stage import Stage
+from cli.scenario.stage import NotAsListed, Stage
+from cli.speech import EFFECTS
 from shared.domain.money import yuan
 from shared.domain.reasons import TEXTS, Reason
 from shared.domain.relations import KINSHIP
 from shared.domain.roles import Role
+from shared.domain.times import shanghai_date, system_clock
+from shared.messages.lookup import LookupRequest
+from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import SettleRequest
 from shared.messages.transfer import TransferRequest
+from shared.messages.undo import CancelRequest, RefundRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +53,37 @@ class Played:
 async def play(stage: Stage, step: Step) -> Played:
     """Does what the step says and sees what comes of it. Raises NotAsListed."""
     match step:
-        case BillStep():
-            return await _settle(stage, step)
-        case BindStep():
-            return await _bind(stage, step)
-        case EndStep():
-            return await _end(stage, step)
-        case TransferStep():
-            return await _transfer(stage, step)
-        case AcceptStep():
-            return await _accept(stage, step)
-        case DiagnoseStep():
-            return await _diagnose(stage, step)
-        case EnrolStep():
-            return await _enrol(stage, step)
+        case BindStep() | EndStep() | AcceptStep() | DiagnoseStep() | EnrolStep():
+            return await _called(stage, step)
+        case _:
+            return await _sent(stage, step)
 
 
 # ---- over the broker ----
 
 
+async def _sent(
+    stage: Stage, step: BillStep | RefundStep | CancelStep | LookupStep | ReconcileStep | TransferStep
+) -> Played:
+    match step:
+        case BillStep():
+            return await _settle(stage, step)
+        case RefundStep():
+            return await _refund(stage, step)
+        case CancelStep():
+            return await _cancel(stage, step)
+        case LookupStep():
+            return await _lookup(stage, step)
+        case ReconcileStep():
+            return await _reconcile(stage, step)
+        case TransferStep():
+            return await _transfer(stage, step)
+
+
 async def _settle(stage: Stage, step: BillStep) -> Played:
     bill = step.ask
     request = {
-        **stage.common(bill.request_id, bill.institution, bill.person),
+        **stage.common(bill.request_id, bill.institution, stage.region_of(bill.person)),
         "person_id": stage.unique(bill.person),
         "credential": {"type": "01", "person_id": stage.unique(bill.credential_of or bill.person)},
         "expense_type": bill.expense_type,
@@ -71,15 +91,91 @@ async def _settle(stage: Stage, step: BillStep) -> Played:
         "care_region": stage.scenario.institutions[bill.institution].region_code,
     }
     answer = await stage.ask(SettleRequest.model_validate(request))
-    seen = {**answer, "payer": stage.known_as(answer["payer_id"])}
     asked = f"{bill.institution} · {bill.person} · {_money(stage, bill.amount_fen)} · {bill.expense_type}"
-    return Played(step, asked, _outcome(stage, seen), seen, _reasons(stage, answer["reason"]))
+    lost = ""
+    if bill.answer_lost:
+        # It was awaited so that the lookup cannot come first; the till knows nothing of it.
+        answer = await _looked_up(stage, bill)
+        lost = stage.say("none came; looked up: ", "未收到，查询得知：")
+    seen = {**answer, "payer": stage.known_as(answer["payer_id"])}
+    return Played(step, asked, lost + _outcome(stage, seen), seen, _reasons(stage, answer["reason"]))
+
+
+async def _looked_up(stage: Stage, bill: Bill) -> dict[str, Any]:
+    """The stored answer to a bill. Raises NotAsListed where there is none: a rejected bill is not stored."""
+    earlier = Earlier(
+        request_id=f"{bill.request_id}-lookup",
+        institution=bill.institution,
+        person=bill.person,
+        original=bill.request_id,
+    )
+    found = await stage.ask(LookupRequest.model_validate(_of_earlier(stage, earlier)))
+    if not found.get("original"):
+        raise NotAsListed(f"{found['request_id']}: {found['outcome']} {found['reason'] or ''}")
+    original: dict[str, Any] = found["original"]
+    return original
+
+
+async def _refund(stage: Stage, step: RefundStep) -> Played:
+    refund = step.refund
+    request = {**_of_earlier(stage, refund), "amount_fen": refund.amount_fen}
+    answer = await stage.ask(RefundRequest.model_validate(request))
+    amount = (
+        stage.say("all that is left", "全部余额") if refund.amount_fen is None else _money(stage, refund.amount_fen)
+    )
+    asked = stage.say("refund", "退费") + f" · {refund.institution} · {refund.original} · {amount}"
+    return _returned(stage, step, asked, answer)
+
+
+async def _cancel(stage: Stage, step: CancelStep) -> Played:
+    answer = await stage.ask(CancelRequest.model_validate(_of_earlier(stage, step.cancel)))
+    asked = stage.say("cancel", "冲正") + f" · {step.cancel.institution} · {step.cancel.original}"
+    return _returned(stage, step, asked, answer)
+
+
+async def _lookup(stage: Stage, step: LookupStep) -> Played:
+    answer = await stage.ask(LookupRequest.model_validate(_of_earlier(stage, step.lookup)))
+    original = answer.get("original")
+    seen = {**answer, "original": original["outcome"] if original else None}
+    asked = stage.say("look up", "查询") + f" · {step.lookup.institution} · {step.lookup.original}"
+    parts = [f"[cyan]{answer['outcome']}[/]"]
+    if original:
+        parts.append(original["outcome"])
+    if answer["cancelled"]:
+        parts.append(stage.say("cancelled", "已冲正"))
+    if answer["refunded_fen"]:
+        parts.append(stage.say("returned ", "已退回 ") + yuan(answer["refunded_fen"]))
+    return Played(step, asked, " · ".join(parts), seen, _reasons(stage, answer["reason"]))
+
+
+async def _reconcile(stage: Stage, step: ReconcileStep) -> Played:
+    """Today's book of an institution that this run alone has made. Playing over midnight in Shanghai would split it."""
+    day, today = step.reconcile, shanghai_date(system_clock())
+    book = day.model_dump(exclude={"request_id", "institution"})
+    for line in book["lines"] or ():
+        line["request_id"] = stage.unique(line["request_id"])
+    region = stage.scenario.institutions[day.institution].region_code
+    request = {**stage.common(day.request_id, day.institution, region), "date": today, **book}
+    answer = await stage.ask(ReconcileRequest.model_validate(request))
+    found = {stage.known_as(each["request_id"]): each for each in answer.get("differences") or ()}
+    seen = {**answer, "wrong_lines": {name: each["kind"] for name, each in found.items()}}
+    asked = stage.say("reconcile", "对账") + f" · {day.institution} · {today} · {totals_in_words(book, stage.say)}"
+    why = [f"{name}: {difference_in_words(each, stage.say)}" for name, each in found.items()]
+    reply = f"[cyan]{answer['outcome']}[/]"
+    if answer["outcome"] == "differs":
+        reply += f" · {stage.say('here', '本方')} {totals_in_words(answer['ours'], stage.say)}"
+    return Played(step, asked, reply, seen, [*_reasons(stage, answer["reason"]), *why])
+
+
+def _of_earlier(stage: Stage, part: Earlier) -> dict[str, Any]:
+    common = stage.common(part.request_id, part.institution, stage.region_of(part.person))
+    return {**common, "original_request_id": stage.unique(part.original)}
 
 
 async def _transfer(stage: Stage, step: TransferStep) -> Played:
     gift = step.transfer
     request = {
-        **stage.common(gift.request_id, gift.institution, gift.giver),
+        **stage.common(gift.request_id, gift.institution, stage.region_of(gift.giver)),
         "from_person_id": stage.unique(gift.giver),
         "to_person_id": stage.unique(gift.receiver),
         "to_insured_region": stage.region_of(gift.receiver),
@@ -92,6 +188,20 @@ async def _transfer(stage: Stage, step: TransferStep) -> Played:
 
 
 # ---- over HTTP ----
+
+
+async def _called(stage: Stage, step: BindStep | EndStep | AcceptStep | DiagnoseStep | EnrolStep) -> Played:
+    match step:
+        case BindStep():
+            return await _bind(stage, step)
+        case EndStep():
+            return await _end(stage, step)
+        case AcceptStep():
+            return await _accept(stage, step)
+        case DiagnoseStep():
+            return await _diagnose(stage, step)
+        case EnrolStep():
+            return await _enrol(stage, step)
 
 
 async def _bind(stage: Stage, step: BindStep) -> Played:
@@ -177,6 +287,21 @@ async def _binding(stage: Stage, payer: str, beneficiary: str) -> dict[str, Any]
 def _permitted(stage: Stage, step: BindStep | EndStep, asked: str, reasons: list[str]) -> Played:
     answer = stage.say("refused", "不予办理") if reasons else stage.say("done", "已办理")
     return Played(step, asked, f"[cyan]{answer}[/]", {"refused": reasons}, _reasons(stage, *reasons))
+
+
+def _returned(stage: Stage, step: RefundStep | CancelStep, asked: str, answer: dict[str, Any]) -> Played:
+    """Mutual aid first, as it is given back."""
+    say, seen = stage.say, {**answer, "payer": stage.known_as(answer.get("payer_id"))}
+    parts = [f"[cyan]{answer['outcome']}[/]"]
+    if effect := answer.get("effect"):
+        parts.append(say(effect, EFFECTS[effect]))
+    if answer["mutual_aid_fen"]:
+        parts.append(f"{seen['payer']} {say('gets back ', '收回 ')}{yuan(answer['mutual_aid_fen'])}")
+    if answer["wallet_fen"]:
+        parts.append(say("to the wallet ", "退回医保钱包 ") + yuan(answer["wallet_fen"]))
+    if answer["own_account_fen"]:
+        parts.append(say("to the own account ", "退回本人账户 ") + yuan(answer["own_account_fen"]))
+    return Played(step, asked, " · ".join(parts), seen, _reasons(stage, answer["reason"]))
 
 
 def _reasons(stage: Stage, *reasons: str | None) -> list[str]:

@@ -50,6 +50,8 @@ SMALLEST_FEN = 1
 def diagnose(family: Family, question: Question) -> Diagnosis:
     """What a settlement of this bill, now and with the patient's own credential, would come to, and why."""
     bill = Bill(question.expense_type)
+    if question.viewer is Viewer.PAYER and not _knows(family, question):
+        return _stranger(question)
     findings = list(_of_beneficiary(family, bill))
     refused = first_broken(PATIENT_GUARDS, family.beneficiary, bill)
     if family.beneficiary is None:
@@ -72,6 +74,19 @@ def diagnose(family: Family, question: Question) -> Diagnosis:
         reason=refused or _reason(choice, among),
         findings=tuple(findings),
     )
+
+
+def _knows(family: Family, question: Question) -> bool:
+    """Whether a payer has ever bound the beneficiary, or may show their code."""
+    bound = any(each.payer_id == question.payer_id for each in family.bindings)
+    return bound or bool(_asked(family, question)) or _kinship_linked(family, question)
+
+
+def _stranger(question: Question) -> Diagnosis:
+    """Whoever has no tie to somebody learns nothing of them, not even whether they are insured."""
+    value, advice = say(phrases.NOT_BOUND), say(ADVICE[Check.BOUND])
+    finding = Finding(Check.BOUND, value, say(RULES[Check.BOUND]), advice, Reason.NO_BINDING, question.payer_id)
+    return Diagnosis(possible=False, reason=Reason.NO_BINDING, findings=(finding,))
 
 
 def _asked(family: Family, question: Question) -> tuple[Candidate, ...]:

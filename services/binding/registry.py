@@ -46,7 +46,7 @@ async def lock_persons(connection: Any, person_ids: Iterable[str]) -> dict[str, 
 
 async def put_person(connection: Any, person: Person, id_number_index: bytes, now: datetime) -> set[int]:
     """Writes what the feed says of a locked person; returns the provinces in which this may change who can pay."""
-    left = await connection.fetchval(SQL["move_away"], person.person_id, person.region_code, now)
+    left = await connection.fetchrow(SQL["move_away"], person.person_id, person.region_code, now)
     await connection.execute(
         SQL["put_person"],
         person.province,
@@ -58,8 +58,9 @@ async def put_person(connection: Any, person: Person, id_number_index: bytes, no
         person.id_number_sealed,
         id_number_index,
         now,
+        left["account_frozen"] if left else None,
     )
-    return {person.province} | ({left} if left is not None else set())
+    return {person.province} | ({left["province"]} if left else set())
 
 
 async def freeze(connection: Any, person_id: str, *, frozen: bool, now: datetime) -> int | None:

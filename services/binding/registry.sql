@@ -31,19 +31,19 @@ ORDER BY province, person_id
 FOR NO KEY UPDATE;
 
 -- name: move_away
--- The person is insured in another province from now on; here nothing is left but history.
+-- The person is insured in another province from now on; here nothing is left but history. A freeze goes with them.
 UPDATE registry.persons
 SET moved_to = $2, status = 'ended', changed_at = $3
 WHERE person_id = $1 AND moved_to IS NULL AND left(region_code, 2) <> left($2, 2)
-RETURNING province;
+RETURNING province, account_frozen;
 
 -- name: put_person
 -- What the feed says of a person; a freeze is not the feed's affair and stays.
 INSERT INTO registry.persons (
     province, person_id, region_code, insurance, status, name_sealed, id_number_sealed, id_number_index,
-    registered_at, changed_at
+    account_frozen, registered_at, changed_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($10, false), $9, $9)
 ON CONFLICT (province, person_id) DO UPDATE SET
     region_code = excluded.region_code,
     insurance = excluded.insurance,
@@ -51,6 +51,7 @@ ON CONFLICT (province, person_id) DO UPDATE SET
     name_sealed = excluded.name_sealed,
     id_number_sealed = excluded.id_number_sealed,
     id_number_index = excluded.id_number_index,
+    account_frozen = coalesce($10, persons.account_frozen),
     moved_to = NULL,
     changed_at = excluded.changed_at;
 

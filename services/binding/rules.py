@@ -4,7 +4,7 @@ Source: contract.md, "A refused binding"; domain.md, rules 1, 7, 10 and 11.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from services.binding.model import Binding, BindingPosition, Person, Proposal, Transfer, TransferState
 from shared.domain.enrolment import EndCause, EnrolmentStatus, Insurance
@@ -83,7 +83,7 @@ def _relation_is_full(relation: Relation, others: list[Binding], policy: RegionP
 
 def refuse_end(binding: Binding, end_date: date, policy: PolicyVersion) -> tuple[Reason, ...]:
     """Some regions refuse an end in a binding's first days."""
-    if end_date < binding.valid_from + timedelta(days=policy.policy.unbind_after_days):
+    if (end_date - binding.valid_from).days < policy.policy.unbind_after_days:
         return (Reason.BOUND_TOO_RECENTLY,)
     return ()
 

@@ -34,7 +34,7 @@ async def list_of(
 
 def _transfer(row: Any) -> Transfer:
     # A transfer that was cancelled has gone back, whatever had been said.
-    went_back = row["state"] == TransferState.RETURNED
+    went_back = row["state"] in ("returned", "cancelled")
     said_yes = not went_back and (row["accepted_at"] is not None or row["state"] in ("accepted", "arrived"))
     return Transfer(
         province=row["province"],
@@ -43,7 +43,7 @@ def _transfer(row: Any) -> Transfer:
         to_province=row["to_province"],
         to_person_id=row["to_person_id"],
         amount_fen=row["amount_fen"],
-        state=TransferState.ACCEPTED if said_yes else TransferState(row["state"]),
+        state=TransferState.RETURNED if went_back else TransferState.ACCEPTED if said_yes else TransferState.PENDING,
         made_at=row["made_at"],
         accept_by=row["accept_by"],
         accepted_at=(row["accepted_at"] or row["made_at"]) if said_yes else None,

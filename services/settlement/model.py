@@ -149,12 +149,16 @@ class Movement:
 
 
 class TransferState(StrEnum):
-    """Where a transfer's money is: waiting for a yes, the receiver's, in the receiver's wallet, back with the giver."""
+    """Where a transfer's money is: waiting for a yes, the receiver's, in the receiver's wallet, back with the giver.
+
+    CANCELLED is back with the giver too, after it had been in the wallet.
+    """
 
     PENDING = "pending"
     ACCEPTED = "accepted"
     ARRIVED = "arrived"
     RETURNED = "returned"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.settlement.model import Movement, MovementKind, Transfer, TransferState
+from services.settlement.model import Movement, MovementKind, Transfer, TransferState, Undo
 from shared.domain.ids import PersonKey, earliest_id
 from shared.domain.times import shanghai_date, shanghai_moment
 from shared.postgres.queries import load_queries
@@ -53,6 +53,13 @@ async def close(connection: Any, closed: Sequence[tuple[Transfer, Movement]], no
     assert len(ended) == len(closed), "a transfer was ended twice"
 
 
+async def take_back(connection: Any, undone: Sequence[Undo]) -> None:
+    """Writes that transfers which had arrived were cancelled."""
+    cancelled = [(undo.name.province, undo.of) for undo in undone if undo.kind is MovementKind.TRANSFER_REVERSAL]
+    if cancelled:
+        await connection.execute(SQL["take_back"], *[list(column) for column in zip(*cancelled, strict=True)])
+
+
 async def made_today(connection: Any, givers: Iterable[PersonKey], now: datetime) -> dict[PersonKey, int]:
     """How many transfers each of these has made on the Shanghai day of `now`. Ask once their accounts are locked."""
     keys = sorted(set(givers))
@@ -82,7 +89,7 @@ async def take(connection: Any, wanted: Sequence[Transfer]) -> list[Transfer]:
 async def lock(connection: Any, province: int, transfer_id: UUID) -> tuple[Transfer | None, bool]:
     """A transfer that has not gone back, locked, and whether it has arrived."""
     row = await connection.fetchrow(SQL["lock"], province, transfer_id)
-    if row is None or row["state"] == TransferState.RETURNED:
+    if row is None or row["state"] in (TransferState.RETURNED, TransferState.CANCELLED):
         return None, False
     return _transfer(row), row["state"] == TransferState.ARRIVED
 

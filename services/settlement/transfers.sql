@@ -86,3 +86,13 @@ SELECT transfer.*, false AS accepted
 FROM ledger.transfers AS transfer
 WHERE transfer.province = $1 AND transfer.transfer_id = $2
 FOR UPDATE OF transfer;
+
+-- name: take_back
+-- Transfers that were cancelled after they had arrived.
+UPDATE ledger.transfers AS transfer
+SET state = 'cancelled'
+FROM unnest($1::smallint[], $2::uuid[]) AS cancelled (province, transfer_id)
+WHERE
+    transfer.province = cancelled.province
+    AND transfer.transfer_id = cancelled.transfer_id
+    AND transfer.state = 'arrived';

@@ -64,7 +64,7 @@ class ReconcileRequest(Request):
 
     operation = Operation.RECONCILE
 
-    date: Annotated[Day, Field(strict=False)]
+    date: Annotated[Day, Field(strict=False, ge=Date(2000, 1, 1), le=Date(2999, 12, 31))]
     count: CountField
     account_fen: TotalField
     mutual_aid_fen: TotalField

@@ -89,10 +89,10 @@ CREATE TABLE ledger.transfers (
     accept_by timestamp with time zone NOT NULL,
     closed_at timestamp with time zone,
     closed_movement_id uuid,
-    CONSTRAINT a_transfer_is_closed_whole CHECK ((((state = ANY (ARRAY['arrived'::text, 'returned'::text])) = (closed_at IS NOT NULL)) AND ((closed_at IS NULL) = (closed_movement_id IS NULL)))),
+    CONSTRAINT a_transfer_is_closed_whole CHECK ((((state = ANY (ARRAY['arrived'::text, 'returned'::text, 'cancelled'::text])) = (closed_at IS NOT NULL)) AND ((closed_at IS NULL) = (closed_movement_id IS NULL)))),
     CONSTRAINT nobody_gives_to_themselves CHECK (((province <> to_province) OR (from_person_id <> to_person_id))),
     CONSTRAINT something_is_given CHECK (((current_year_fen >= 0) AND (prior_years_fen >= 0) AND ((current_year_fen + prior_years_fen) > 0))),
-    CONSTRAINT state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'accepted'::text, 'arrived'::text, 'returned'::text])))
+    CONSTRAINT state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'accepted'::text, 'arrived'::text, 'returned'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='80');
 

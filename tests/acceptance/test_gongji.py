@@ -185,7 +185,7 @@ def test_money_is_given_to_a_wallet_and_the_year_is_turned(stack: Stack) -> None
     assert stack.json("audit")["totals"]["in_transit_fen"] == 500
 
 
-@pytest.mark.parametrize("file", ["hebei.yaml", "regions.yaml"])
+@pytest.mark.parametrize("file", ["hebei.yaml", "regions.yaml", "afterwards.yaml"])
 def test_a_scenario_is_played_on_the_running_stack_again_and_again(stack: Stack, file: str) -> None:
     """Every run has ids of its own."""
     said = [stack.run("play", "--file", f"examples/{file}") for _ in range(2)]
@@ -196,27 +196,41 @@ def test_a_scenario_is_played_on_the_running_stack_again_and_again(stack: Stack,
 def test_what_comes_out_otherwise_than_listed_is_told(stack: Stack, tmp_path: Path) -> None:
     """Exit code 1; every kind of step can fail, and only what is wrong is marked."""
     wrong = {
-        "ask": {"outcome": "settled", "payer": "HE-MOTHER"},
-        "bind": {"refused": ["self_binding"]},
-        "end": {"refused": ["bound_too_recently"]},
-        "transfer": {"outcome": "transferred"},
-        "accept": {"state": "returned"},
-        "diagnose": {"possible": True},
-        "enrol": {},
+        "regions.yaml": {
+            "ask": {"outcome": "settled", "payer": "HE-MOTHER"},
+            "bind": {"refused": ["self_binding"]},
+            "end": {"refused": ["bound_too_recently"]},
+            "transfer": {"outcome": "transferred"},
+            "accept": {"state": "returned"},
+            "diagnose": {"possible": True},
+            "enrol": {},
+        },
+        "afterwards.yaml": {
+            "refund": {"outcome": "refunded"},
+            "cancel": {"outcome": "cancelled", "effect": "reversed"},
+            "lookup": {"outcome": "found", "original": "settled", "cancelled": False},
+            "reconcile": {"outcome": "balanced", "wrong_lines": {"hd-01": "missing_there"}},
+        },
     }
-    scenario = yaml.safe_load(Path("examples/regions.yaml").read_text(encoding="utf-8"))
-    last_of_each = {verb: step for step in scenario["steps"] for verb in wrong if verb in step}
-    for verb, step in last_of_each.items():
-        step["expect"] = wrong[verb]
-    file = tmp_path / "wrong.yaml"
-    file.write_text(yaml.safe_dump(scenario, allow_unicode=True), encoding="utf-8")
+    files, steps = [], 0
+    for name, expectations in wrong.items():
+        scenario = yaml.safe_load(Path("examples", name).read_text(encoding="utf-8"))
+        last_of_each = {verb: step for step in scenario["steps"] for verb in expectations if verb in step}
+        for verb, step in last_of_each.items():
+            step["expect"] = expectations[verb]
+        files.append(tmp_path / name)
+        files[-1].write_text(yaml.safe_dump(scenario, allow_unicode=True), encoding="utf-8")
+        steps += len(scenario["steps"])
 
-    said = stack.run("play", "--file", str(file), code=1)
+    said = stack.run("play", *(word for file in files for word in ("--file", str(file))), code=1)
 
-    assert f"{len(wrong)} of {len(scenario['steps'])} steps came out otherwise than listed" in said
-    assert said.count("✗") == len(wrong)
+    assert f"{7 + 4} of {steps} steps came out otherwise than listed" in said
+    assert said.count("✗") == 7 + 4
     assert "refused: expected ['bound_too_recently'], got []" in said
     assert "outcome: expected 'transferred', got 'pending'" in said
+    assert "outcome: expected 'refunded', got 'declined'" in said
+    assert "effect: expected 'reversed', got 'blocked'" in said
+    assert "cancelled: expected False, got True" in said
     assert "every step came out as listed" not in said
 
 
@@ -364,13 +378,13 @@ def test_no_log_names_anybody(stack: Stack) -> None:
 
 
 def test_the_demo_plays_and_stops_what_it_started(tmp_path: Path) -> None:
-    """Both acts, in Chinese, on servers of its own; every step as listed, the ledger proven once, nothing left running."""
+    """All three acts, in Chinese, on servers of its own; every step as listed, the ledger proven once, nothing left running."""
     demo = Stack(tmp_path)
 
     said = demo.run("demo", "--lang", "zh")
 
     assert "全部结果与预期一致" in said
-    assert said.count("✓") == 11 + 20
+    assert said.count("✓") == 11 + 20 + 11
     assert "录入地区政策（此后一直有效）：3397@1" in said
     assert "✗" not in said
     assert said.count("账实相符") == 1

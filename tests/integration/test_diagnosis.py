@@ -438,18 +438,44 @@ async def test_each_sees_their_own_money(
     assert "199003" not in text
 
 
-async def test_a_beneficiary_reads_of_a_balance_only_whether_it_is_enough(world: World) -> None:
-    """Nothing, something; enough, not enough."""
+async def test_a_beneficiary_reads_of_a_balance_only_whether_there_is_any(world: World) -> None:
+    """Nothing, or something."""
     world.start_worker()
     await world.family("PAYER", fen=5_000)
-    child: dict[str, Any] = {"role": Role.MEMBER, "as_person": "CHILD"}
 
-    enough = await diagnosis(world, **child, amount_fen=5_000)
-    beyond = await diagnosis(world, **child, amount_fen=5_001)
+    found = await diagnosis(world, role=Role.MEMBER, as_person="CHILD")
 
-    assert seen(enough, "has_usable_balance")["value"] == "有可共济余额。"
-    assert seen(enough, "can_pay_the_whole")["value"] == "足以付清差额。"
-    assert seen(beyond, "can_pay_the_whole")["value"] == "不足以付清差额。"
+    assert seen(found, "has_usable_balance")["value"] == "有可共济余额。"
+    assert seen(found, "can_pay_the_whole")["value"] == "足以付清差额。"
+
+
+@pytest.mark.parametrize("person_id", ["PAYER", "CHILD"])
+async def test_neither_side_may_try_amounts(world: World, person_id: str) -> None:
+    """Asking again and again with another amount would tell the other's balance to the fen."""
+    await balance_zero(world)
+    query = {"payer_id": "PAYER", "beneficiary_id": "CHILD", "amount_fen": 100}
+
+    response = await world.call(Role.MEMBER, "GET", "/v1/diagnosis", person_id=person_id, params=query)
+
+    assert (response.status_code, response.json()["reason"]) == (403, "forbidden")
+
+
+async def test_a_payer_learns_nothing_of_a_stranger(world: World) -> None:
+    """Not even whether they are insured; the first tie opens the checks."""
+    await never_bound(world)
+    await world.person("CHILD", insurance="resident", status="suspended")
+    payer: dict[str, Any] = {"role": Role.MEMBER, "as_person": "PAYER"}
+
+    before = await diagnosis(world, **payer)
+    nobody = await diagnosis(world, **payer, beneficiary_id="NOBODY")
+    await world.person("CHILD", insurance="resident")
+    await world.bind("PAYER", "CHILD")
+    await world.person("CHILD", insurance="resident", status="suspended")
+    after = await diagnosis(world, **payer)
+
+    assert [check["check"] for check in before["checks"]] == ["bound"]
+    assert {**before, "beneficiary_id": None} == {**nobody, "beneficiary_id": None}
+    assert after["reason"] == "person_not_insured"
 
 
 async def test_a_beneficiary_learns_nothing_of_somebody_who_has_not_bound_them(world: World) -> None:

@@ -317,3 +317,31 @@ async def _listed(world: World, side: str, person_id: str, limit: int = 50) -> l
         items += page["items"]
         cursor = page["next"]
     return items
+
+
+async def test_a_freeze_goes_with_whoever_moves(world: World) -> None:
+    """To another province and back: only an operator unfreezes."""
+    await world.person("PAYER")
+    (await world.call(Role.OPERATOR, "POST", "/v1/accounts/PAYER/freeze")).raise_for_status()
+
+    frozen = []
+    for region in ("120100", "130100"):
+        await world.person("PAYER", region_code=region)
+        frozen.append((await world.call(Role.CLERK, "GET", "/v1/persons/PAYER")).json()["account_frozen"])
+    (await world.call(Role.OPERATOR, "POST", "/v1/accounts/PAYER/unfreeze")).raise_for_status()
+    await world.person("PAYER", region_code="120100")
+    free = (await world.call(Role.CLERK, "GET", "/v1/persons/PAYER")).json()["account_frozen"]
+
+    assert (frozen, free) == ([True, True], False)
+
+
+async def test_a_binding_far_in_the_future_is_too_recent_to_be_ended(world: World) -> None:
+    """Whatever the days come to."""
+    await world.policy("1301", unbind_after_days=3_660)
+    await world.person("PAYER")
+    await world.person("CHILD")
+    binding = await world.bind("PAYER", "CHILD", valid_from="9999-12-31")
+
+    response = await world.call(Role.CLERK, "POST", f"/v1/bindings/{binding}/end")
+
+    assert (response.status_code, response.json()["reason"]) == (409, "bound_too_recently")

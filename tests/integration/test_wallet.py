@@ -156,6 +156,43 @@ async def test_this_years_money_returns_in_the_new_year_as_earlier_years(world: 
     assert await holds(world)
 
 
+@pytest.mark.parametrize("spent_fen", [0, 1], ids=["still there", "spent"])
+async def test_a_transfer_that_has_arrived_is_taken_back_if_it_is_still_there(world: World, spent_fen: int) -> None:
+    """From the wallet in one province to the account in another; both sides see that it went back, or it stands."""
+    given = await give(world, request_id="GIFT")
+    await accept(world, given["transfer_id"])
+    # Any bill makes it arrive, also one that nothing pays for.
+    expense = "outpatient" if spent_fen else "fitness"
+    await world.settle("MOTHER", 1, occurred_at=NOON.isoformat(), expense_type=expense)
+
+    cancelled = await world.cancel("GIFT", institution_id=AGENCY, insured_region="120100", occurred_at=NOON.isoformat())
+    (seen,) = (await world.call(Role.MEMBER, "GET", "/v1/transfers", person_id="MOTHER")).json()["items"]
+
+    if spent_fen:
+        assert (cancelled["outcome"], cancelled["reason"], seen["state"]) == (
+            "declined",
+            "balance_insufficient",
+            "accepted",
+        )
+    else:
+        assert (cancelled["effect"], cancelled["amount_fen"], seen["state"]) == ("reversed", 30_000, "returned")
+        assert await world.balances() == {"SON": (100_000, 0, 0), "MOTHER": (0, 0, 0)}
+    assert await holds(world)
+
+
+async def test_a_transfer_on_its_way_that_is_cancelled_goes_back_whatever_was_said(world: World) -> None:
+    """Accepted and not yet arrived: it returns, and can be accepted no more."""
+    given = await give(world, request_id="GIFT")
+    await accept(world, given["transfer_id"])
+
+    cancelled = await world.cancel("GIFT", institution_id=AGENCY, insured_region="120100", occurred_at=NOON.isoformat())
+    late = await accept(world, given["transfer_id"])
+
+    assert (cancelled["effect"], late.status_code, late.json()["reason"]) == ("reversed", 409, "transfer_returned")
+    assert (await world.balances())["SON"] == (100_000, 0, 0)
+    assert await holds(world)
+
+
 async def test_auto_accept_needs_no_yes(world: World, clock: Clock) -> None:
     """The binding has said it beforehand: transferred at once, and spent at once."""
     (binding,) = (await world.call(Role.CLERK, "GET", "/v1/bindings?payer_id=SON")).json()["items"]

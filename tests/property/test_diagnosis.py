@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.binding.diagnosis import diagnose
 from services.binding.model import Diagnosis, Family, Question, Viewer
+from services.binding.phrases import Check
 from services.settlement.model import Decision, Incoming, Position
 from services.settlement.rules import decide
 from shared.domain.mutual_aid import own_money
@@ -119,12 +120,18 @@ def test_somebody_who_has_not_bound_is_told_so(world: dict[str, Any], asked: tup
 def test_who_asks_changes_the_words_and_nothing_else(
     world: dict[str, Any], asked: tuple[str, int | None], viewer: Viewer, number: int
 ) -> None:
-    """The same checks with the same results, for the office and for either side."""
+    """The same checks with the same results, for the office and for either side; a stranger hears that there is no tie."""
+    # A payer asks about themselves.
+    assume(number or viewer is not Viewer.PAYER)
     question = Question("patient", f"payer-{number}" if number else None, viewer, ExpenseType(asked[0]), asked[1])
 
     found = diagnose(family_of(world), question)
 
     office = diagnose(family_of(world), replace(question, viewer=Viewer.OFFICE))
+    tied = (number == 1 and world["kinship_linked"]) or number in {p["binding"] for p in world["payers"]}
+    if viewer is Viewer.PAYER and not tied:
+        assert (found.reason, [each.check for each in found.findings]) == ("no_binding", [Check.BOUND])
+        return
     told = [(each.check, each.passed, each.reason, each.payer_id) for each in found.findings]
     assert (found.possible, found.reason) == (office.possible, office.reason)
     assert told == [(each.check, each.passed, each.reason, each.payer_id) for each in office.findings]

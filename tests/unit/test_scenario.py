@@ -1,4 +1,4 @@
-"""What a scenario file may say, and the two that ship."""
+"""What a scenario file may say, and the three that ship."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,12 @@ from cli.policy import read_policies
 from cli.scenario.parts import (
     VERBS,
     BillStep,
+    CancelStep,
     ExpectedAnswer,
+    ExpectedDay,
     ExpectedReasons,
+    ReconcileStep,
+    RefundStep,
     Scenario,
     read_scenario,
     verb_of,
@@ -21,6 +25,7 @@ from shared.domain.regions import pooling_area_of
 
 HEBEI = Path("examples/hebei.yaml")
 REGIONS = Path("examples/regions.yaml")
+AFTERWARDS = Path("examples/afterwards.yaml")
 POLICIES = Path("examples/policies")
 
 
@@ -32,13 +37,33 @@ def test_the_first_act_is_bills_alone() -> None:
     assert not scenario.policies
 
 
-def test_the_second_act_has_every_kind_of_step() -> None:
-    read = read_scenario(REGIONS)
+def test_the_acts_have_every_kind_of_step() -> None:
+    """The second and the third have nothing in common but bills."""
+    second, third = (
+        {verb_of(step) for step in yaml.safe_load(act.read_text(encoding="utf-8"))["steps"]}
+        for act in (REGIONS, AFTERWARDS)
+    )
 
-    written = yaml.safe_load(REGIONS.read_text(encoding="utf-8"))["steps"]
+    assert second | third == set(VERBS)
+    assert second & third == {"ask"}
 
-    assert {verb_of(step) for step in written} == set(VERBS)
-    assert len(read.steps) == len(written)
+
+def test_the_third_act_reconciles_what_it_has_settled() -> None:
+    """Its last book has every settlement that is listed as debiting something, and everything that is listed as returned."""
+    steps = read_scenario(AFTERWARDS).steps
+    paid = {
+        step.ask.request_id: (step.expect.own_account_fen or 0) + (step.expect.mutual_aid_fen or 0)
+        for step in steps
+        if isinstance(step, BillStep) and step.expect.outcome == "settled"
+    }
+    returned_fen = sum(step.expect.amount_fen or 0 for step in steps if isinstance(step, RefundStep | CancelStep))
+
+    *_, last = (step for step in steps if isinstance(step, ReconcileStep))
+    book = last.reconcile
+
+    assert last.expect.outcome == "balanced"
+    assert {line.request_id: line.account_fen for line in book.lines or []} == paid
+    assert (book.count, book.account_fen, book.refunded_fen) == (len(paid), sum(paid.values()), returned_fen)
 
 
 def test_the_second_act_leaves_the_first_acts_areas_alone() -> None:
@@ -80,8 +105,8 @@ def test_the_second_act_can_be_played_at_any_hour() -> None:
 
 TITLE = {"en": "A step", "zh": "一步"}
 WRONG = {
-    "no verb": ({"title": TITLE, "expect": {}}, "a step has one of: ask, bind, end"),
-    "no step at all": ("bill-01", "a step has one of: ask, bind, end"),
+    "no verb": ({"title": TITLE, "expect": {}}, "a step has one of: ask, refund, cancel"),
+    "no step at all": ("bill-01", "a step has one of: ask, refund, cancel"),
     "two verbs": (
         {
             "title": TITLE,
@@ -95,6 +120,29 @@ WRONG = {
         "Extra inputs are not permitted",
     ),
     "nobody of that name": ({"title": TITLE, "end": {"payer": "A", "beneficiary": "C"}}, "in institutions: C"),
+    "a cancel of a part": (
+        {
+            "title": TITLE,
+            "cancel": {"request_id": "2", "institution": "H", "person": "B", "original": "1", "amount_fen": 1},
+            "expect": {"outcome": "cancelled"},
+        },
+        "Extra inputs are not permitted",
+    ),
+    "no such difference": (
+        {
+            "title": TITLE,
+            "reconcile": {
+                "request_id": "2",
+                "institution": "H",
+                "count": 0,
+                "account_fen": 0,
+                "mutual_aid_fen": 0,
+                "refunded_fen": 0,
+            },
+            "expect": {"outcome": "differs", "wrong_lines": {"1": "missing"}},
+        },
+        "Input should be 'missing_here'",
+    ),
     "no such relation": (
         {"title": TITLE, "bind": {"payer": "A", "beneficiary": "B", "relation": "cousin"}},
         "Input should be 'spouse'",
@@ -138,6 +186,14 @@ def test_a_refusal_that_is_left_out_must_not_be() -> None:
     differences = ExpectedReasons().differences({"refused": ["bound_too_recently"]})
 
     assert differences == ["refused: expected [], got ['bound_too_recently']"]
+
+
+def test_a_wrong_line_that_is_not_listed_is_told() -> None:
+    seen = {"outcome": "differs", "wrong_lines": {"1": "different"}}
+
+    differences = ExpectedDay(outcome="differs").differences(seen)
+
+    assert differences == ["wrong_lines: expected {}, got {'1': 'different'}"]
 
 
 def scenario(**steps: list[Any]) -> dict[str, Any]:

@@ -32,12 +32,13 @@ async def diagnose(
     """Why a payer, or without one anybody, can or cannot pay for a beneficiary.
 
     Without an amount, the smallest bill is meant. Texts are Chinese, or English if `Accept-Language` prefers it. Balances
-    are told to the payer, a clerk and an operator; a payer cannot ask with an amount, which would tell the beneficiary's.
+    are told to the payer, a clerk and an operator. Only these two may ask with an amount: by trying amounts, either side
+    could find out the other's balance.
     """
     viewer = _viewer(caller, payer_id, beneficiary_id)
     if payer_id == beneficiary_id:
         raise Problem(Reason.SELF_BINDING)
-    if viewer is Viewer.PAYER and amount_fen is not None:
+    if viewer is not Viewer.OFFICE and amount_fen is not None:
         raise Problem(Reason.FORBIDDEN)
     language = preferred(accept_language)
     response.headers["Content-Language"] = language

@@ -68,6 +68,17 @@ ALTER TABLE ledger.decisions ADD CONSTRAINT blocked_is_a_tombstone CHECK (
 ) NOT VALID;
 ALTER TABLE ledger.decisions DROP CONSTRAINT refusal_has_a_reason;
 
+-- A transfer that was cancelled after it had arrived: taken from the wallet again, and back with its giver.
+ALTER TABLE ledger.transfers DROP CONSTRAINT state_is_known;
+ALTER TABLE ledger.transfers ADD CONSTRAINT state_is_known CHECK (
+    state IN ('pending', 'accepted', 'arrived', 'returned', 'cancelled')
+) NOT VALID;
+ALTER TABLE ledger.transfers DROP CONSTRAINT a_transfer_is_closed_whole;
+ALTER TABLE ledger.transfers ADD CONSTRAINT a_transfer_is_closed_whole CHECK (
+    (state IN ('arrived', 'returned', 'cancelled')) = (closed_at IS NOT NULL)
+    AND (closed_at IS NULL) = (closed_movement_id IS NULL)
+) NOT VALID;
+
 -- A day of an institution, for its reconciliation: rows lie in the order of time, so a summary of each stretch suffices.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX entries_by_time ON ledger.entries USING brin (moved_at) WITH (pages_per_range = 16);
