@@ -1,13 +1,12 @@
 """A batch in memory: each request decided in the order of arrival, each seeing what the ones before it took. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from pydantic_core import from_json
-
 from services.settlement import answers, rules
-from services.settlement.concerns import INQUIRIES, original_of, receiver_of, subject_of, touched
+from services.settlement.concerns import INQUIRIES, original_of, patient_of, receiver_of, subject_of, touched
 from services.settlement.journal import Journal
 from services.settlement.model import (
     NOBODY,
@@ -83,6 +82,7 @@ class Batch:
     def decide(self, incoming: Incoming) -> Resolution:
         """One request: its verdict, the answer, and the accounts as they are after it."""
         locked = tuple(key for key in touched(incoming, self.facts) if key in self.accounts)
+        self._arrive(locked)
         verdict = rules.decide(incoming.request, self.position(incoming))
         movement = None
         if isinstance(verdict, Decision) and verdict.moves_money and incoming.operation not in INQUIRIES:
@@ -102,6 +102,13 @@ class Batch:
                 self._undo(verdict.undo)
         return resolution
 
+    def _arrive(self, people: Sequence[PersonKey]) -> None:
+        """What this batch has given to these people and needs no yes is in their wallets."""
+        ended = {transfer.transfer_id for transfer, _ in self.closed}
+        for made in list(self.made.values()):
+            if made.accepted and made.receiver in people and made.transfer_id not in ended:
+                self.close(made)
+
     def _move(self, incoming: Incoming, decision: Decision) -> Movement:
         movement_id = time_ordered_uuid(self.now, *map(str, incoming.name))
         undo = decision.undo
@@ -118,6 +125,8 @@ class Batch:
     def _use(self, decision: Decision) -> None:
         """What bindings have used of this year's limit; giving back last year's money leaves this year's use as it is."""
         original = decision.original
+        if original and original.refunds:
+            original = self.original(original.refunds)
         if (
             original
             and original.stored.decided_at
@@ -156,7 +165,9 @@ class Batch:
             known = original_of_batch(name, stored, resolution) if resolution else Original(name, stored)
             known = replace(known, transfer=self.made.get(name))
             self.facts.originals[name] = known
-        arrived = known.transfer is not None and any(transfer == known.transfer for transfer, _ in self.closed)
+        arrived = known.transfer is not None and any(
+            transfer.accepted and transfer.transfer_id == known.transfer.transfer_id for transfer, _ in self.closed
+        )
         return replace(known, cancelled=name in self.facts.cancelled, arrived=known.arrived or arrived)
 
     def settlements(self) -> dict[RequestName, UUID]:
@@ -243,12 +254,6 @@ class Batch:
             if each.payer == giver and each.wallet and not each.closed
         ]
         return min(opened, key=lambda each: (each.bound_at, each.binding_id), default=None)
-
-
-def patient_of(original: Original) -> PersonKey | None:
-    """Whose bill it was: who paid with their own money, or for whom the relative paid."""
-    person_id = from_json(original.stored.content).get("person_id")
-    return PersonKey(original.name.province, person_id) if person_id else None
 
 
 def original_of_batch(name: RequestName, stored: StoredDecision, resolution: Resolution) -> Original:

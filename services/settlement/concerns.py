@@ -1,6 +1,8 @@
 """Whom a request concerns: whose enrolment decides it, whose accounts it may move, which other request it speaks of. Pure."""
 
-from services.settlement.model import Facts, Incoming, RequestName
+from pydantic_core import from_json
+
+from services.settlement.model import Facts, Incoming, Original, RequestName
 from shared.domain.ids import PersonKey
 from shared.domain.regions import province_of
 from shared.messages.credit import CreditRequest
@@ -61,8 +63,7 @@ def _touched_by_original(incoming: Incoming, facts: Facts) -> set[PersonKey]:
     name = original_of(incoming)
     assert name
     if original := facts.originals.get(name):
-        people = {entry.person for entry in original.movement.entries} if original.movement else set()
-        return people | ({original.transfer.receiver} if original.transfer else set())
+        return _moved_by(original, facts) | ({original.transfer.receiver} if original.transfer else set())
     mate = facts.mates.get(name)
     if mate is None or name in facts.stored:
         return set()
@@ -71,11 +72,25 @@ def _touched_by_original(incoming: Incoming, facts: Facts) -> set[PersonKey]:
         name = original_of(mate)
         assert name
         if original := facts.originals.get(name):
-            return {entry.person for entry in original.movement.entries} if original.movement else set()
+            return _moved_by(original, facts)
         mate = facts.mates.get(name)
         if mate is None or isinstance(mate.request, RefundRequest | CancelRequest):
             return set()
     return set(touched(mate, facts))
+
+
+def _moved_by(original: Original, facts: Facts) -> set[PersonKey]:
+    """Whose accounts an original moved, and the patient, whose balance the answer tells."""
+    if original.movement is None:
+        return set()
+    patient = patient_of((original.refunds and facts.originals.get(original.refunds)) or original)
+    return {entry.person for entry in original.movement.entries} | ({patient} if patient else set())
+
+
+def patient_of(original: Original) -> PersonKey | None:
+    """Whose bill it was: who paid with their own money, or for whom the relative paid."""
+    person_id = from_json(original.stored.content).get("person_id")
+    return PersonKey(original.name.province, person_id) if person_id else None
 
 
 def original_of(incoming: Incoming) -> RequestName | None:

@@ -38,4 +38,5 @@ WHERE province = $1 AND institution_id = $2 AND request_id = $3;
 INSERT INTO ledger.cancellations (province, institution_id, request_id, cancelled_by, cancelled_at)
 SELECT cancelled.*, $5::timestamptz
 FROM unnest($1::smallint[], $2::text[], $3::text[], $4::text[])
-    AS cancelled (province, institution_id, request_id, cancelled_by);
+    AS cancelled (province, institution_id, request_id, cancelled_by)
+ORDER BY cancelled.province, cancelled.institution_id, cancelled.request_id;

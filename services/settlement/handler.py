@@ -19,6 +19,7 @@ from shared.domain.times import Clock, shanghai_date
 from shared.messages.credit import CreditRequest
 from shared.messages.reconcile import ReconcileRequest
 from shared.messages.transfer import TransferRequest
+from shared.messages.undo import CancelRequest, RefundRequest
 from shared.postgres.authority import deciding
 from shared.postgres.trouble import Trouble, trouble_of
 
@@ -60,10 +61,6 @@ class Coming:
 
     transfers: list[Transfer] = field(default_factory=list)
     held: set[PersonKey] = field(default_factory=set)
-
-    @property
-    def receivers(self) -> set[PersonKey]:
-        return {each.receiver for each in self.transfers}
 
 
 @dataclass(slots=True)
@@ -171,14 +168,16 @@ class Handler:
         people = {person for incoming in fresh for person in people_of(incoming.request)}
         await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
-        coming = await self._coming(connection, facts.awaiting & wanted, hold)
+        receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
         if hold is not Hold.READ:
-            await ledger.open_accounts(connection, _receiving(fresh, facts) | coming.receivers, now)
+            await ledger.open_accounts(connection, _receiving(fresh, facts) | receivers, now)
         journal = await ledger.accounts(connection, wanted, hold, now)
+        # Once their givers' accounts are locked: what a giver has been debited is seen to come.
+        coming = await self._coming(connection, receivers, hold)
         if hold is Hold.LOCK_FREE:
             free = set(journal.accounts)
             coming.held.update((await ledger.accounts(connection, wanted - free, Hold.READ, now)).accounts)
-        await originals.read_remainders(connection, facts)
+        await originals.read_standing(connection, facts)
         facts.days.update(await _days(connection, fresh))
         facts.used_fen.update(await self._used(connection, facts, now))
         facts.transfers_today.update(await transfers.made_today(connection, _givers(fresh), now))
@@ -219,6 +218,17 @@ def _receiving(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
     """Known people who are to be credited: their accounts open on first use."""
     credited = {subject_of(incoming.request) for incoming in batch if isinstance(incoming.request, CreditRequest)}
     return {person for person in credited if person in facts.enrolments}
+
+
+def _wallets(facts: Facts) -> set[PersonKey]:
+    """Those into whose wallets somebody may give."""
+    return {person for person, bindings in facts.bindings.items() if any(each.wallet for each in bindings)}
+
+
+def _giving_back(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
+    """Known only by an original: whether something is on its way to them has not been read."""
+    undoing = [incoming for incoming in batch if isinstance(incoming.request, RefundRequest | CancelRequest)]
+    return {person for incoming in undoing for person in touched(incoming, facts)}
 
 
 def _givers(batch: Sequence[Incoming]) -> set[PersonKey]:

@@ -127,16 +127,27 @@ async def movements(connection: Any, moved: Mapping[RequestName, UUID]) -> dict[
     return found
 
 
-async def remainders(connection: Any, settlements: Iterable[tuple[int, UUID]]) -> dict[tuple[UUID, PersonKey], Account]:
-    """What is left of each entry of these settlements of which something was given back."""
-    asked = sorted(settlements)
-    rows = await connection.fetch(SQL["remainders"], [each[0] for each in asked], [each[1] for each in asked])
-    return {
-        (row["movement_id"], PersonKey(row["province"], row["person_id"])): Account(
-            row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]
-        )
-        for row in rows
-    }
+async def standing(
+    connection: Any, asked: Mapping[RequestName, UUID | None]
+) -> tuple[set[RequestName], dict[tuple[RequestName, PersonKey], Account]]:
+    """Which of these requests are cancelled; what is left of each entry, where something was given back of it."""
+    rows = await connection.fetch(
+        SQL["standing"],
+        [name.province for name in asked],
+        [name.institution_id for name in asked],
+        [name.request_id for name in asked],
+        list(asked.values()),
+    )
+    cancelled, left = set(), {}
+    for row in rows:
+        name = RequestName(row["province"], row["institution_id"], row["request_id"])
+        if row["cancelled"]:
+            cancelled.add(name)
+        if row["person_id"] is not None:
+            left[name, PersonKey(name.province, row["person_id"])] = Account(
+                row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]
+            )
+    return cancelled, left
 
 
 async def give_back(connection: Any, undone: Sequence[Undo], settlements: Mapping[RequestName, UUID]) -> None:

@@ -134,12 +134,24 @@ FROM unnest($1::smallint[], $2::uuid[]) AS asked (province, movement_id)
 INNER JOIN ledger.entries AS entry
     ON entry.province = asked.province AND entry.movement_id = asked.movement_id;
 
--- name: remainders
--- What is left to give back of settlements of which something was given back.
-SELECT left_over.province, left_over.movement_id, left_over.person_id,
-    left_over.current_year_fen, left_over.prior_years_fen, left_over.wallet_fen
-FROM unnest($1::smallint[], $2::uuid[]) AS asked (province, movement_id)
-INNER JOIN ledger.remainders AS left_over
+-- name: standing
+-- Whether requests are cancelled, and what is left to give back of those of which something was given back.
+SELECT
+    asked.province,
+    asked.institution_id,
+    asked.request_id,
+    cancellation.request_id IS NOT NULL AS cancelled,
+    left_over.person_id,
+    left_over.current_year_fen,
+    left_over.prior_years_fen,
+    left_over.wallet_fen
+FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[])
+    AS asked (province, institution_id, request_id, movement_id)
+LEFT JOIN ledger.cancellations AS cancellation
+    ON cancellation.province = asked.province
+    AND cancellation.institution_id = asked.institution_id
+    AND cancellation.request_id = asked.request_id
+LEFT JOIN ledger.remainders AS left_over
     ON left_over.province = asked.province AND left_over.movement_id = asked.movement_id;
 
 -- name: give_back

@@ -18,8 +18,6 @@ from services.settlement.model import (
     Returned,
 )
 from services.settlement.undoing import paid
-from shared.domain.accounts import Account
-from shared.domain.ids import PersonKey
 from shared.messages.envelope import Operation
 
 
@@ -36,31 +34,34 @@ async def read(connection: Any, batch: Sequence[Incoming], facts: Facts, *, lock
     for name, settlement in refunds.items():
         returned = await decisions.returned(connection, name)
         facts.originals[name] = replace(facts.originals[name], refunds=settlement, returned=returned)
-    for name in names if lock else ():
+    # In one order whoever asks, so that no two batches wait in a circle.
+    for name in sorted(names) if lock else ():
         if _is(name, facts, Operation.TRANSFER) and (movement_id := facts.stored[name].movement_id):
             transfer, arrived = await transfers.lock(connection, name.province, movement_id)
             facts.originals[name] = replace(facts.originals[name], transfer=transfer, arrived=arrived)
 
 
-async def read_remainders(connection: Any, facts: Facts) -> None:
-    """Adds what is left of each settlement. Ask once its people's accounts are locked: then nobody else gives back of it."""
-    settlements = {
-        (each.name.province, each.movement.movement_id): each
-        for each in facts.originals.values()
-        if each.movement and each.movement.kind is MovementKind.SETTLEMENT
-    }
-    if not settlements:
+async def read_standing(connection: Any, facts: Facts) -> None:
+    """Adds what is over and what is left of each settlement, both as of one moment.
+
+    Ask once their people's accounts are locked: then nobody else cancels them or gives back of them.
+    """
+    if not facts.originals:
         return
-    left: dict[tuple[Any, PersonKey], Account] = await ledger.remainders(connection, settlements)
-    for (_, movement_id), original in settlements.items():
-        assert original.movement
-        facts.originals[original.name] = replace(
-            original,
-            left=tuple(
-                Returned(each.person, left.get((movement_id, each.person), each.parts))
-                for each in paid(original.movement)
-            ),
-        )
+    cancelled, left = await ledger.standing(
+        connection,
+        {each.name: each.movement.movement_id if each.movement else None for each in facts.originals.values()},
+    )
+    facts.cancelled.update(cancelled)
+    for original in list(facts.originals.values()):
+        if original.movement and original.movement.kind is MovementKind.SETTLEMENT:
+            facts.originals[original.name] = replace(
+                original,
+                left=tuple(
+                    Returned(each.person, left.get((original.name, each.person), each.parts))
+                    for each in paid(original.movement)
+                ),
+            )
 
 
 def _is(name: RequestName, facts: Facts, operation: Operation) -> bool:

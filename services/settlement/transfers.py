@@ -78,7 +78,7 @@ async def arriving(connection: Any, receivers: Iterable[PersonKey]) -> list[Tran
 
 
 async def take(connection: Any, wanted: Sequence[Transfer]) -> list[Transfer]:
-    """Locks these transfers before any account, without waiting; those that somebody else is closing are left out."""
+    """Locks these transfers without waiting for any; those that somebody else is closing are left out."""
     rows = await connection.fetch(
         SQL["take"], [each.province for each in wanted], [each.transfer_id for each in wanted]
     )

@@ -186,9 +186,12 @@ def taken_again(original: Original, position: Position, kind: MovementKind, cont
         if min(after.current_year_fen, after.prior_years_fen, after.wallet_fen) < 0:
             return declined(Reason.BALANCE_INSUFFICIENT, original)
         entries.append(entry_of(entry.person, contra, parts, entry))
+    # A refund that is taken again is money of the settlement, and of its year.
+    undone = position.refunded or original
+    assert undone.movement
     undo = Undo(
         original.name,
-        original.movement.movement_id,
+        undone.movement.movement_id,
         kind,
         tuple(Returned(each.person, minus(each.parts)) for each in original.returned),
         cancels=True,

@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.domain.times import Day
 from shared.messages.envelope import Answer, Operation, Request, RequestIdField
@@ -15,6 +15,8 @@ LINES_MAX = 5_000
 # A day's totals: no institution comes near a hundred million requests or 10^16 fen.
 CountField = Annotated[int, Field(ge=0, le=10**8)]
 TotalField = Annotated[int, Field(ge=0, le=10**16)]
+# Below nothing on a day on which more refunds of earlier days were cancelled than money was returned.
+RefundedField = Annotated[int, Field(ge=-(10**16), le=10**16)]
 
 
 class Line(BaseModel):
@@ -68,8 +70,15 @@ class ReconcileRequest(Request):
     count: CountField
     account_fen: TotalField
     mutual_aid_fen: TotalField
-    refunded_fen: TotalField
+    refunded_fen: RefundedField
     lines: Annotated[tuple[Line, ...], Field(max_length=LINES_MAX, strict=False)] | None = None
+
+    @field_validator("lines")
+    @classmethod
+    def _each_once(cls, lines: tuple[Line, ...] | None) -> tuple[Line, ...] | None:
+        if lines and len({line.request_id for line in lines}) < len(lines):
+            raise ValueError("each request_id must be named once")
+        return lines
 
 
 class ReconcileAnswer(Answer):

@@ -14,8 +14,11 @@ class Trouble(Enum):
     POISON = "these very values make it fail"
 
 
-# Another worker has decided or cancelled the same request in the meantime, or given back of the same settlement.
-DECIDED_ELSEWHERE = frozenset({"one_decision_per_request", "one_cancellation_per_request", "remainders_pkey"})
+# Another worker has decided or cancelled the same request in the meantime, or given back of the same settlement. Copies
+# decided in the same millisecond have the same movement too.
+DECIDED_ELSEWHERE = frozenset(
+    {"one_decision_per_request", "one_cancellation_per_request", "remainders_pkey", "entries_pkey"}
+)
 _AGAIN = frozenset({"40001", "40P01"})
 _BUSY = frozenset({"55P03", "57014"})
 # connection exceptions, insufficient resources (disk, memory, connections), operator intervention, and a primary
