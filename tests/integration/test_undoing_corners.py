@@ -373,12 +373,3 @@ async def test_what_one_batch_gives_it_can_spend(world: World) -> None:
     assert given["outcome"] == "transferred"
     assert (paid["outcome"], paid["wallet_fen"]) == ("settled", 80_000)
     assert undone["reason"] == "balance_insufficient"
-
-
-async def test_copies_decided_in_the_same_millisecond_are_one_decision(world: World) -> None:
-    """They would have the same movement too: the second says what the first said, and nobody is dead-lettered."""
-    asked = ("settle", bill(amount_fen=75_000))
-
-    (first,), (second,) = await race(world, [asked], [asked])
-
-    assert second == {**first, "replayed": True}
