@@ -100,7 +100,8 @@ async def test_another_province_is_out_of_reach_even_where_both_share_nationwide
 
     assert (alone["outcome"], alone["reason"], alone["payer_id"]) == ("declined", OUT_OF_REACH, None)
     assert (beside["outcome"], beside["payer_id"]) == ("settled", "AUNT")
-    assert await world.balances() == {"UNCLE": (100_000, 0, 0), "AUNT": (99_000, 0, 0)}
+    # The child, to whose wallet the uncle may give, has an account for it, empty.
+    assert await world.balances() == {"UNCLE": (100_000, 0, 0), "AUNT": (99_000, 0, 0), "CHILD": (0, 0, 0)}
 
 
 CARE = {
