@@ -166,19 +166,10 @@ SELECT
     remainder.current_year_fen + remainder.prior_years_fen + remainder.wallet_fen AS left_fen
 FROM ledger.entries AS paid
 INNER JOIN (
-    SELECT
-        undone.province,
-        coalesce(refund.original_id, undone.original_id) AS original_id,
-        undone.person_id,
-        -sum(undone.contra_fen) AS contra_fen
-    FROM ledger.entries AS undone
-    LEFT JOIN ledger.entries AS refund
-        ON undone.kind = 'refund_reversal'
-        AND refund.province = undone.province
-        AND refund.movement_id = undone.original_id
-        AND refund.person_id = undone.person_id
-    WHERE undone.kind IN ('refund', 'refund_reversal')
-    GROUP BY undone.province, coalesce(refund.original_id, undone.original_id), undone.person_id
+    SELECT province, original_id, person_id, -sum(contra_fen) AS contra_fen
+    FROM ledger.entries
+    WHERE kind IN ('refund', 'refund_reversal')
+    GROUP BY province, original_id, person_id
 ) AS back
     ON back.province = paid.province
     AND back.original_id = paid.movement_id

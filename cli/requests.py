@@ -174,19 +174,32 @@ def refund(
     _ask(RefundRequest, asked, timeout, as_json, lang)
 
 
-def cancel(
-    institution: Institution,
-    region: Region,
-    original_request_id: Annotated[str, typer.Argument(help="The request that shall have no effect.")],
-    request_id: RequestId = None,
-    occurred_at: OccurredAt = None,
-    timeout: Timeout = 30.0,
-    as_json: AsJson = False,
-    lang: Lang = None,
-) -> None:
-    """Undo a request whose outcome you do not know, whether it was decided, is waiting, or never came (冲正)."""
-    asked = {**_common(institution, region, request_id, occurred_at), "original_request_id": original_request_id}
-    _ask(CancelRequest, asked, timeout, as_json, lang)
+def original_command(kind: type[CancelRequest] | type[LookupRequest], name: str, text: str) -> Callable[..., None]:
+    """Cancel and lookup are one command with the same options; they differ in what they send."""
+
+    def command(
+        institution: Institution,
+        region: Region,
+        original_request_id: Annotated[str, typer.Argument(help="The request that it is about.")],
+        request_id: RequestId = None,
+        occurred_at: OccurredAt = None,
+        timeout: Timeout = 30.0,
+        as_json: AsJson = False,
+        lang: Lang = None,
+    ) -> None:
+        asked = {**_common(institution, region, request_id, occurred_at), "original_request_id": original_request_id}
+        _ask(kind, asked, timeout, as_json, lang)
+
+    command.__name__, command.__doc__ = name, text
+    return command
+
+
+cancel = original_command(
+    CancelRequest,
+    "cancel",
+    "Undo a request whose outcome you do not know, whether it was decided, is waiting, or never came (冲正).",
+)
+lookup = original_command(LookupRequest, "lookup", "Tell what became of a request.")
 
 
 def reconcile(
@@ -237,24 +250,6 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 def _whole(text: str) -> int | str:
     """A number as one; anything else as it is, for the check of the fields to name."""
     return int(text) if text.isdecimal() else text
-
-
-def lookup(
-    institution: Institution,
-    region: Region,
-    original_request_id: Annotated[str, typer.Argument(help="The request you ask about.")],
-    request_id: RequestId = None,
-    occurred_at: OccurredAt = None,
-    timeout: Timeout = 30.0,
-    as_json: AsJson = False,
-    lang: Lang = None,
-) -> None:
-    """Tell what became of a request."""
-    asked = {
-        **_common(institution, region, request_id, occurred_at),
-        "original_request_id": original_request_id,
-    }
-    _ask(LookupRequest, asked, timeout, as_json, lang)
 
 
 def _common(institution: str, region: str, request_id: str | None, occurred_at: str | None) -> dict[str, Any]:

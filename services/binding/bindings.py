@@ -9,7 +9,6 @@ from shared.domain.relations import Relation
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "bindings.sql")
-FIRST = UUID(int=0)
 
 
 async def standing(connection: Any, payer: Person, beneficiary: Person, today: date) -> list[Binding]:

@@ -8,7 +8,6 @@ from services.binding.model import Transfer, TransferState
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "transfers.sql")
-LAST = UUID(int=2**128 - 1)
 
 
 async def find(connection: Any, province: int, row_id: UUID) -> Transfer | None:

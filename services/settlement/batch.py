@@ -104,6 +104,8 @@ class Batch:
 
     def _arrive(self, people: Sequence[PersonKey]) -> None:
         """What this batch has given to these people and needs no yes is in their wallets."""
+        if not self.made:
+            return
         ended = {transfer.transfer_id for transfer, _ in self.closed}
         for made in list(self.made.values()):
             if made.accepted and made.receiver in people and made.transfer_id not in ended:
@@ -124,14 +126,8 @@ class Batch:
 
     def _use(self, decision: Decision) -> None:
         """What bindings have used of this year's limit; giving back last year's money leaves this year's use as it is."""
-        original = decision.original
-        if original and original.refunds:
-            original = self.original(original.refunds)
-        if (
-            original
-            and original.stored.decided_at
-            and shanghai_year(original.stored.decided_at) < shanghai_year(self.now)
-        ):
+        decided_at = self._settlement(decision.original).stored.decided_at if decision.original else None
+        if decided_at and shanghai_year(decided_at) < shanghai_year(self.now):
             return
         for entry in decision.entries:
             if entry.binding_id:
@@ -149,9 +145,7 @@ class Batch:
             self.close(undo.returns)
         original = self.original(undo.name)
         if original and undo.returned:
-            # What a refund gave back is of the settlement it speaks of.
-            settlement = self.original(original.refunds) if original.refunds else original
-            assert settlement
+            settlement = self._settlement(original)
             self.facts.originals[settlement.name] = less(settlement, undo.returned)
 
     def original(self, name: RequestName) -> Original | None:
@@ -170,16 +164,9 @@ class Batch:
         )
         return replace(known, cancelled=name in self.facts.cancelled, arrived=known.arrived or arrived)
 
-    def settlements(self) -> dict[RequestName, UUID]:
-        """The movement that each undone request is about: its own, or that of the settlement that a refund speaks of."""
-        found = {}
-        for undo in self.undone:
-            original = self.original(undo.name)
-            if original and original.refunds:
-                original = self.original(original.refunds)
-            if original and original.movement:
-                found[undo.name] = original.movement.movement_id
-        return found
+    def _settlement(self, original: Original) -> Original:
+        """The settlement that a request is about: the one that a refund speaks of, or the request itself."""
+        return (original.refunds and self.original(original.refunds)) or original
 
     def _transfer(self, request: TransferRequest, decision: Decision, transfer_id: UUID) -> Transfer:
         (entry,) = decision.entries
@@ -207,7 +194,7 @@ class Batch:
         original_name = original_of(incoming)
         original = self.original(original_name) if original_name else None
         if patient_key is None and original and original.movement:
-            patient_key = patient_of((original.refunds and self.original(original.refunds)) or original)
+            patient_key = patient_of(self._settlement(original))
         return Position(
             now=self.now,
             sender=incoming.sender,

@@ -146,7 +146,7 @@ class Handler:
             await transfers.add(connection, list(work.made.values()))
             await transfers.close(connection, work.closed, work.now)
             await transfers.take_back(connection, work.undone)
-            await ledger.give_back(connection, work.undone, work.settlements())
+            await ledger.give_back(connection, work.undone)
             await decisions.cancel(connection, work.undone, decided, work.now)
         elif any(_tells_of_the_past(resolution) for resolution in resolutions):
             await ledger.remember_replay(connection)

@@ -150,7 +150,7 @@ async def standing(
     return cancelled, left
 
 
-async def give_back(connection: Any, undone: Sequence[Undo], settlements: Mapping[RequestName, UUID]) -> None:
+async def give_back(connection: Any, undone: Sequence[Undo]) -> None:
     """Writes that so much less is left of these settlements.
 
     Raises asyncpg.CheckViolationError on never_more_back_than_was_paid.
@@ -158,7 +158,8 @@ async def give_back(connection: Any, undone: Sequence[Undo], settlements: Mappin
     back: dict[tuple[int, UUID, str], Account] = defaultdict(Account)
     for undo in undone:
         for each in undo.returned:
-            key = (each.person.province, settlements[undo.name], each.person.person_id)
+            assert undo.of
+            key = (each.person.province, undo.of, each.person.person_id)
             back[key] = back[key].plus(each.parts)
     if back:
         await connection.execute(

@@ -33,6 +33,10 @@ def time_ordered_uuid(moment: datetime, *name: str) -> UUID:
     return UUID(int=bits & ~(0x3 << 62) | 0x2 << 62)
 
 
+# No id is smaller, none is greater: where a list begins, from either end.
+LEAST_ID, GREATEST_ID = UUID(int=0), UUID(int=2**128 - 1)
+
+
 def earliest_id(moment: datetime) -> UUID:
     """No time-ordered UUID of this moment or a later one is smaller. What was before 1970 counts as 1970."""
     return UUID(int=max(0, (moment - EPOCH) // timedelta(milliseconds=1)) << 80)

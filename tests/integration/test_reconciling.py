@@ -11,6 +11,7 @@ import pytest
 from shared.domain.times import SHANGHAI
 from shared.messages.envelope import BODY_BYTES_MAX
 from tests.conftest import Database
+from tests.support.calendar import Clock
 from tests.support.world import AGENCY, HOSPITAL, Answer, World, bill, envelope
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
@@ -18,18 +19,9 @@ TODAY = "2026-11-22"
 NOTHING = {"count": 0, "account_fen": 0, "mutual_aid_fen": 0, "refunded_fen": 0}
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

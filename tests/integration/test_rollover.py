@@ -13,24 +13,16 @@ from services.settlement.rollover import ROLE, Progress, YearNotBegun, roll_over
 from shared.domain.times import SHANGHAI
 from shared.postgres.pool import connect
 from tests.conftest import Database
+from tests.support.calendar import Clock
 from tests.support.world import AGENCY, HOSPITAL, Answer, World, bill
 
 LAST_SECOND = datetime(2026, 12, 31, 23, 59, 59, tzinfo=SHANGHAI)
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=SHANGHAI)
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    now = LAST_SECOND
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(LAST_SECOND)
 
 
 @pytest.fixture

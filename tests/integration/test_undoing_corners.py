@@ -19,24 +19,16 @@ from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
+from tests.support.calendar import Clock
 from tests.support.world import AGENCY, HOSPITAL, Answer, World, bill, envelope, until
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
 NEXT_YEAR = datetime(2027, 2, 1, 12, tzinfo=SHANGHAI)
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

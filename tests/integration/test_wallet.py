@@ -15,20 +15,11 @@ from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
+from tests.support.calendar import Clock
 from tests.support.world import AGENCY, Answer, World, envelope, until
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
 DEADLINE = datetime(2026, 11, 23, 6, tzinfo=SHANGHAI)
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

@@ -1,8 +1,18 @@
-"""A clock that a test turns."""
+"""Clocks that a test turns."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
 from shared.domain.times import SHANGHAI, shanghai_date
+
+
+class Clock:
+    """Stands at a moment until a test moves it."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 class Calendar:

@@ -4,9 +4,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.binding.api.door import Asker, Content, Cursor, Desk, IdempotencyKey, Limit, after, allow, either, respond
+from services.binding.api.door import (
+    Asker,
+    Content,
+    Cursor,
+    Desk,
+    IdempotencyKey,
+    Limit,
+    after,
+    allow,
+    either,
+    page,
+    respond,
+    shown,
+)
 from services.binding.handler import Change
-from services.binding.model import Binding, Refused
+from services.binding.model import Refused
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import BindingIn, BindingOut, EndIn, Page
 from shared.domain.ids import PERSON_ID_PATTERN
@@ -31,8 +44,7 @@ async def bind(
         )
 
     async def work(change: Change) -> BindingOut | Refused:
-        made = await desk.bind(change, caller, asked)
-        return made if isinstance(made, Refused) else _binding_out(made)
+        return shown(BindingOut, await desk.bind(change, caller, asked))
 
     return respond(await desk.once(caller, idempotency_key, content, 201, work))
 
@@ -53,8 +65,7 @@ async def list_bindings(
     person_id, side = either(payer_id=payer_id, beneficiary_id=beneficiary_id)
     allow(caller, Role.CLERK, person_id=person_id)
     found = await desk.bindings_of(caller, person_id, side=side, after=after(cursor), limit=limit + 1)
-    last = found[limit - 1].binding_id if len(found) > limit else None
-    return Page(items=[_binding_out(each) for each in found[:limit]], next=last)
+    return page(BindingOut, found, limit, lambda each: each.binding_id)
 
 
 @router.post("/bindings/{binding_id}/end", response_model=BindingOut, tags=["bindings"])
@@ -78,11 +89,6 @@ async def end_binding(
             allow(caller, Role.CLERK, Role.MEMBER)
             return binding
         allow(caller, Role.CLERK, person_id=binding.payer_id)
-        ended = await desk.end(change, caller, binding, end_date)
-        return ended if isinstance(ended, Refused) else _binding_out(ended)
+        return shown(BindingOut, await desk.end(change, caller, binding, end_date))
 
     return respond(await desk.once(caller, idempotency_key, content, 200, work))
-
-
-def _binding_out(binding: Binding) -> BindingOut:
-    return BindingOut.model_validate(binding, from_attributes=True)

@@ -1,17 +1,19 @@
 """What every call passes first: who asks, what they sent, and how they are told no."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import orjson
 from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 
-from services.binding.bindings import FIRST
 from services.binding.handler import Answered, Handler
 from services.binding.model import Caller, Refused
 from services.binding.problems import FieldProblem, Problem, ProblemDetails
-from shared.domain.ids import PERSON_ID_PATTERN, PUBLIC_ID_PATTERN, parse_public_id
+from services.binding.resources import Page
+from shared.domain.ids import LEAST_ID, PERSON_ID_PATTERN, PUBLIC_ID_PATTERN, parse_public_id
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 
@@ -58,6 +60,8 @@ Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Cursor = Annotated[str | None, Query(pattern=PUBLIC_ID_PATTERN)]
 
 Good = TypeVar("Good")
+Thing = TypeVar("Thing")
+Out = TypeVar("Out", bound=BaseModel)
 
 
 def allow(caller: Caller, *roles: Role, person_id: str | None = None) -> None:
@@ -71,6 +75,17 @@ def granted(result: Good | Refused) -> Good:
     if isinstance(result, Refused):
         raise Problem(*result.reasons)
     return result
+
+
+def shown(kind: type[Out], result: object | Refused) -> Out | Refused:
+    """What is shown of a thing; a refusal is passed on."""
+    return result if isinstance(result, Refused) else kind.model_validate(result, from_attributes=True)
+
+
+def page(kind: type[Out], found: Sequence[Thing], limit: int, cursor_of: Callable[[Thing], str]) -> Page[Out]:
+    """One page of what was found, where one more than `limit` was asked for to see whether there is another page."""
+    items = [kind.model_validate(each, from_attributes=True) for each in found[:limit]]
+    return Page(items=items, next=cursor_of(found[limit - 1]) if len(found) > limit else None)
 
 
 def respond(result: Answered | Refused) -> Response:
@@ -87,7 +102,7 @@ def either(**sides: str | None) -> tuple[str, str]:
     return given[0]
 
 
-def after(cursor: str | None, start: UUID = FIRST) -> UUID:
+def after(cursor: str | None, start: UUID = LEAST_ID) -> UUID:
     """Where a page begins: after the row that a cursor names, or at the start of the list."""
     if cursor is None:
         return start

@@ -15,10 +15,12 @@ from services.binding.api.door import (
     allow,
     either,
     granted,
+    page,
     respond,
+    shown,
 )
 from services.binding.handler import Change
-from services.binding.model import KinshipLink, Refused
+from services.binding.model import Refused
 from services.binding.resources import (
     KinshipLinkIn,
     KinshipLinkOut,
@@ -38,8 +40,7 @@ async def link(
     allow(caller, Role.CLERK, person_id=asked.holder_id)
 
     async def work(change: Change) -> KinshipLinkOut | Refused:
-        made = await desk.link(change, caller, asked)
-        return made if isinstance(made, Refused) else _link_out(made)
+        return shown(KinshipLinkOut, await desk.link(change, caller, asked))
 
     return respond(await desk.once(caller, idempotency_key, content, 201, work))
 
@@ -57,8 +58,7 @@ async def list_links(
     person_id, side = either(holder_id=holder_id, shown_id=shown_id)
     allow(caller, Role.CLERK, person_id=person_id)
     found = await desk.links_of(caller, person_id, side=side, after=after(cursor), limit=limit + 1)
-    last = found[limit - 1].kinship_link_id if len(found) > limit else None
-    return Page(items=[_link_out(each) for each in found[:limit]], next=last)
+    return page(KinshipLinkOut, found, limit, lambda each: each.kinship_link_id)
 
 
 @router.delete("/kinship-links/{kinship_link_id}", tags=["kinship links"], status_code=204)
@@ -69,7 +69,3 @@ async def unlink(kinship_link_id: Annotated[str, Path(max_length=64)], caller: A
         found = granted(await desk.kinship_link(change, kinship_link_id))
         allow(caller, Role.CLERK, person_id=found.holder_id)
         await desk.unlink(change, caller, found)
-
-
-def _link_out(link: KinshipLink) -> KinshipLinkOut:
-    return KinshipLinkOut.model_validate(link, from_attributes=True)

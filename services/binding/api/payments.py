@@ -6,11 +6,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from services.binding.api.door import Asker, Desk, Limit, PersonPath, allow
+from services.binding.api.door import Asker, Desk, Limit, PersonPath, allow, page
 from services.binding.model import Payment, PaymentPlace, PaymentRole, PaymentsAsked
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import Page, PaymentOut
-from shared.domain.ids import earliest_id, latest_id
+from shared.domain.ids import GREATEST_ID, LEAST_ID, earliest_id, latest_id
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 from shared.domain.times import Day, shanghai_day
@@ -19,7 +19,6 @@ router = APIRouter()
 
 # The place of the last payment of a page: 16 bytes of its movement, 2 of its line.
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]{24}$"
-OLDEST, NEWEST = UUID(int=0), UUID(int=2**128 - 1)
 
 
 @router.get("/persons/{person_id}/payments", tags=["payments"])
@@ -44,13 +43,12 @@ async def list_payments(
     asked = PaymentsAsked(
         person_id,
         role,
-        first_id=earliest_id(shanghai_day(from_date)[0]) if from_date else OLDEST,
-        last_id=latest_id(shanghai_day(to_date)[1]) if to_date else NEWEST,
+        first_id=earliest_id(shanghai_day(from_date)[0]) if from_date else LEAST_ID,
+        last_id=latest_id(shanghai_day(to_date)[1]) if to_date else GREATEST_ID,
         after=_place(cursor),
     )
     found = await desk.payments_of(caller, asked, limit=limit + 1)
-    last = _cursor(found[limit - 1]) if len(found) > limit else None
-    return Page(items=[PaymentOut.model_validate(each, from_attributes=True) for each in found[:limit]], next=last)
+    return page(PaymentOut, found, limit, _cursor)
 
 
 def _cursor(last: Payment) -> str:
@@ -59,6 +57,6 @@ def _cursor(last: Payment) -> str:
 
 def _place(cursor: str | None) -> PaymentPlace:
     if cursor is None:
-        return PaymentPlace(NEWEST, 0)
+        return PaymentPlace(GREATEST_ID, 0)
     place = urlsafe_b64decode(cursor)
     return PaymentPlace(UUID(bytes=place[:16]), int.from_bytes(place[16:]))

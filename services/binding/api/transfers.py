@@ -14,13 +14,14 @@ from services.binding.api.door import (
     after,
     allow,
     either,
+    page,
     respond,
+    shown,
 )
 from services.binding.handler import Change
-from services.binding.model import Refused, Transfer
+from services.binding.model import Refused
 from services.binding.resources import Page, TransferOut
-from services.binding.transfers import LAST
-from shared.domain.ids import PERSON_ID_PATTERN
+from shared.domain.ids import GREATEST_ID, PERSON_ID_PATTERN
 
 router = APIRouter()
 SIDES = {"from_person": "giver", "to_person": "receiver"}
@@ -42,9 +43,8 @@ async def list_transfers(
     else:
         person_id, sides = caller.person_id or "", tuple(SIDES.values())
     allow(caller, person_id=person_id)
-    found = await desk.transfers_of(person_id, sides=sides, before=after(cursor, LAST), limit=limit + 1)
-    last = found[limit - 1].transfer_id if len(found) > limit else None
-    return Page(items=[_transfer_out(each) for each in found[:limit]], next=last)
+    found = await desk.transfers_of(person_id, sides=sides, before=after(cursor, GREATEST_ID), limit=limit + 1)
+    return page(TransferOut, found, limit, lambda each: each.transfer_id)
 
 
 @router.post("/transfers/{transfer_id}/accept", response_model=TransferOut, tags=["wallet"])
@@ -64,11 +64,6 @@ async def accept_transfer(
             allow(caller, person_id=caller.person_id)
             return transfer
         allow(caller, person_id=transfer.to_person_id)
-        accepted = await desk.accept(change, caller, transfer)
-        return accepted if isinstance(accepted, Refused) else _transfer_out(accepted)
+        return shown(TransferOut, await desk.accept(change, caller, transfer))
 
     return respond(await desk.once(caller, idempotency_key, content, 200, work))
-
-
-def _transfer_out(transfer: Transfer) -> TransferOut:
-    return TransferOut.model_validate(transfer, from_attributes=True)
