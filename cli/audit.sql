@@ -41,11 +41,17 @@ FROM ledger.accounts
 WHERE current_year_fen < 0 OR prior_years_fen < 0 OR wallet_fen < 0;
 
 -- name: one_decision_per_request
--- A request's name stands for one decision.
-SELECT province, institution_id, request_id, count(*) AS decisions
-FROM ledger.decisions
-GROUP BY province, institution_id, request_id
-HAVING count(*) > 1;
+-- A request's name stands for one decision, and each decision has its name.
+SELECT
+    coalesce(name.province, decision.province) AS province,
+    coalesce(name.institution_id, decision.institution_id) AS institution_id,
+    coalesce(name.request_id, decision.request_id) AS request_id,
+    name.decision_id AS named_id,
+    decision.decision_id
+FROM ledger.names AS name
+FULL JOIN ledger.decisions AS decision
+    ON name.province = decision.province AND name.decision_id = decision.decision_id
+WHERE (name.institution_id, name.request_id) IS DISTINCT FROM (decision.institution_id, decision.request_id);
 
 -- name: every_movement_was_decided
 -- No entry without the decision that made it.
@@ -56,9 +62,10 @@ LEFT JOIN ledger.transfers AS transfer
     ON entry.kind = 'transfer_reversal' AND transfer.transfer_id = entry.original_id
 LEFT JOIN ledger.decisions AS decision
     ON decision.province = coalesce(transfer.province, entry.province)
+    AND decision.decision_id = entry.movement_id
     AND decision.institution_id = entry.institution_id
     AND decision.request_id = entry.request_id
-WHERE entry.institution_id IS NOT NULL AND decision.movement_id IS DISTINCT FROM entry.movement_id;
+WHERE entry.institution_id IS NOT NULL AND decision.moved IS NOT true;
 
 -- name: every_decision_moved_what_it_says
 -- What an answer says was paid is what the entries took, and from whom.
@@ -79,7 +86,7 @@ LEFT JOIN LATERAL (
         max(person_id) FILTER (WHERE binding_id IS NULL) AS patient_id,
         max(person_id) FILTER (WHERE binding_id IS NOT NULL) AS payer_id
     FROM ledger.entries AS entry
-    WHERE entry.province = decision.province AND entry.movement_id = decision.movement_id
+    WHERE entry.province = decision.province AND entry.movement_id = decision.decision_id
 ) AS moved ON true
 WHERE
     decision.operation = 'settle'
@@ -89,7 +96,7 @@ WHERE
         OR (decision.answer ->> 'mutual_aid_fen')::bigint <> moved.mutual_aid_fen
         OR (decision.answer ->> 'payer_id') IS DISTINCT FROM moved.payer_id
         OR coalesce(moved.patient_id, decision.request ->> 'person_id') <> decision.request ->> 'person_id'
-        OR (decision.outcome IN ('settled', 'partial')) <> (decision.movement_id IS NOT NULL)
+        OR (decision.outcome IN ('settled', 'partial')) <> decision.moved
     );
 
 -- name: every_credit_moved_what_it_says
@@ -97,7 +104,7 @@ WHERE
 SELECT decision.province, decision.institution_id, decision.request_id, decision.outcome
 FROM ledger.decisions AS decision
 LEFT JOIN ledger.entries AS entry
-    ON entry.province = decision.province AND entry.movement_id = decision.movement_id
+    ON entry.province = decision.province AND entry.movement_id = decision.decision_id
 WHERE
     decision.operation = 'credit'
     AND (
@@ -187,9 +194,11 @@ WHERE
 -- Of a settlement that was cancelled nothing is left, and under a name that was blocked nothing moved.
 SELECT decision.province, decision.institution_id, decision.request_id, decision.operation
 FROM ledger.cancellations AS cancellation
-INNER JOIN ledger.decisions AS decision USING (province, institution_id, request_id)
+INNER JOIN ledger.names AS name USING (province, institution_id, request_id)
+INNER JOIN ledger.decisions AS decision
+    ON decision.province = name.province AND decision.decision_id = name.decision_id
 LEFT JOIN ledger.entries AS entry
-    ON entry.province = decision.province AND entry.movement_id = decision.movement_id
+    ON entry.province = decision.province AND entry.movement_id = decision.decision_id
 LEFT JOIN ledger.remainders AS remainder
     ON remainder.province = entry.province
     AND remainder.movement_id = entry.movement_id

@@ -48,7 +48,7 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
         for field in ("request", "record", "answer"):
             story[field] = orjson.loads(story[field])
         record, province = story.pop("record"), decision["province"]
-        moved = (province, story.pop("movement_id"))
+        moved = (province, story["decision_id"])
         story["entries"] = [dict(row) for row in await connection.fetch(SQL["entries"], *moved)]
         story["later"] = [dict(row) for row in await connection.fetch(SQL["later"], *moved)]
     finally:
@@ -58,6 +58,7 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
         "locked": record.get("locked", []),
         "candidates": _ranked(record.get("considered", [])),
     }
+    story["decision_id"] = public_id(province, story["decision_id"])
     for named in (*story["candidates"], *story["entries"], *story["later"]):
         if named["binding_id"]:
             named["binding_id"] = public_id(province, UUID(str(named["binding_id"])))
@@ -65,13 +66,15 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
 
 
 async def _decision(connection: Any, name: str) -> Any:
-    if place := parse_public_id(name):
-        return await connection.fetchrow(SQL["by_movement"], *place)
-    region, _, rest = name.partition("/")
-    institution, _, request_id = rest.partition("/")
-    if not (region[:2].isdigit() and institution and request_id):
-        return None
-    return await connection.fetchrow(SQL["by_request"], int(region[:2]), institution, request_id)
+    place = parse_public_id(name)
+    if place is None:
+        region, _, rest = name.partition("/")
+        institution, _, request_id = rest.partition("/")
+        if not (region[:2].isdigit() and institution and request_id):
+            return None
+        province = int(region[:2])
+        place = province, await connection.fetchval(SQL["id_of"], province, institution, request_id)
+    return await connection.fetchrow(SQL["by_id"], *place)
 
 
 def _ranked(considered: list[dict[str, Any]]) -> list[dict[str, Any]]:

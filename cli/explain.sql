@@ -1,37 +1,22 @@
 -- What is told about one request.
 
--- name: by_movement
--- The decision that a movement belongs to.
+-- name: by_id
+-- A decision, which is named as what it moved.
 SELECT
-    decision.province, decision.institution_id, decision.request_id, decision.operation, decision.outcome, decision.reason,
-    decision.request, decision.record, decision.answer, decision.decided_at, decision.movement_id,
-    cancellation.cancelled_by
+    decision.province, decision.decision_id, decision.institution_id, decision.request_id, decision.operation, decision.outcome,
+    decision.reason, decision.request, decision.record, decision.answer, decision.decided_at, cancellation.cancelled_by
 FROM ledger.decisions AS decision
 LEFT JOIN ledger.cancellations AS cancellation
     ON cancellation.province = decision.province
     AND cancellation.institution_id = decision.institution_id
     AND cancellation.request_id = decision.request_id
-WHERE
-    decision.province = $1
-    AND (decision.institution_id, decision.request_id) = (
-        SELECT entry.institution_id, entry.request_id
-        FROM ledger.entries AS entry
-        WHERE entry.province = $1 AND entry.movement_id = $2
-        LIMIT 1
-    );
+WHERE decision.province = $1 AND decision.decision_id = $2;
 
--- name: by_request
+-- name: id_of
 -- The decision under a request's name.
-SELECT
-    decision.province, decision.institution_id, decision.request_id, decision.operation, decision.outcome, decision.reason,
-    decision.request, decision.record, decision.answer, decision.decided_at, decision.movement_id,
-    cancellation.cancelled_by
-FROM ledger.decisions AS decision
-LEFT JOIN ledger.cancellations AS cancellation
-    ON cancellation.province = decision.province
-    AND cancellation.institution_id = decision.institution_id
-    AND cancellation.request_id = decision.request_id
-WHERE decision.province = $1 AND decision.institution_id = $2 AND decision.request_id = $3;
+SELECT decision_id
+FROM ledger.names
+WHERE province = $1 AND institution_id = $2 AND request_id = $3;
 
 -- name: entries
 -- What a request moved.

@@ -22,6 +22,7 @@ from services.settlement.model import (
     StoredDecision,
     Transfer,
     Undo,
+    decision_id,
 )
 from services.settlement.transferring import end_of
 from services.settlement.undoing import less, paid, tombstone
@@ -83,12 +84,13 @@ class Batch:
         """One request: its verdict, the answer, and the accounts as they are after it."""
         locked = tuple(key for key in touched(incoming, self.facts) if key in self.accounts)
         self._arrive(locked)
-        verdict = rules.decide(incoming.request, self.position(incoming))
+        position = self.position(incoming)
+        verdict = rules.decide(incoming.request, position)
         movement = None
         if isinstance(verdict, Decision) and verdict.moves_money and incoming.operation not in INQUIRIES:
             movement = self._move(incoming, verdict)
         answer = answers.answer(incoming, verdict, movement.movement_id if movement else None, self.now)
-        resolution = Resolution(incoming, verdict, answer, movement, locked)
+        resolution = Resolution(incoming, verdict, answer, movement, locked, position)
         if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
             self.facts.stored[incoming.name] = StoredDecision(
                 incoming.operation,
@@ -112,7 +114,7 @@ class Batch:
                 self.close(made)
 
     def _move(self, incoming: Incoming, decision: Decision) -> Movement:
-        movement_id = time_ordered_uuid(self.now, *map(str, incoming.name))
+        movement_id = decision_id(incoming.name, self.now)
         undo = decision.undo
         kind = undo.kind if undo and undo.kind else MOVEMENT_KINDS[incoming.operation]
         movement = Movement(kind, movement_id, decision.entries, incoming.name, undo.of if undo else None)

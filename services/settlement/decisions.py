@@ -17,6 +17,7 @@ from services.settlement.model import (
     Returned,
     StoredDecision,
     Undo,
+    decision_id,
 )
 from shared.domain.accounts import Account
 from shared.domain.enrolment import InstitutionKind, InstitutionStatus
@@ -77,29 +78,45 @@ async def cancel(connection: Any, undone: Sequence[Undo], resolutions: Sequence[
         await connection.execute(SQL["cancel"], *[list(column) for column in zip(*rows, strict=True)], now)
 
 
-def columns(resolutions: Sequence[Resolution], undone: Sequence[Undo]) -> list[list[Any]]:
+def columns(resolutions: Sequence[Resolution], undone: Sequence[Undo], now: datetime) -> list[list[Any]]:
     """The decisions of a batch, column by column, in the order of the table; names that were blocked among them."""
-    rows = [_row(resolution) for resolution in resolutions] + [_tombstone(undo.name) for undo in undone if undo.blocks]
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(10)]
+    rows = [_row(resolution, now) for resolution in resolutions]
+    rows += [_tombstone(undo.name, now) for undo in undone if undo.blocks]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(11)]
 
 
-def _row(resolution: Resolution) -> tuple[Any, ...]:
+def _row(resolution: Resolution, now: datetime) -> tuple[Any, ...]:
     incoming, decision = resolution.incoming, resolution.verdict
     assert isinstance(decision, Decision)
     return (
-        *incoming.name,
+        incoming.name.province,
+        decision_id(incoming.name, now),
+        incoming.name.institution_id,
+        incoming.name.request_id,
         incoming.operation,
         decision.outcome,
         decision.reason,
-        resolution.movement.movement_id if resolution.movement else None,
+        resolution.movement is not None,
         incoming.request.content(),
         _record(decision, resolution.locked),
         resolution.answer.model_dump_json(),
     )
 
 
-def _tombstone(name: RequestName) -> tuple[Any, ...]:
-    return (*name, BLOCKED, BLOCKED, None, None, "{}", "{}", "{}")
+def _tombstone(name: RequestName, now: datetime) -> tuple[Any, ...]:
+    return (
+        name.province,
+        decision_id(name, now),
+        name.institution_id,
+        name.request_id,
+        BLOCKED,
+        BLOCKED,
+        None,
+        False,
+        "{}",
+        "{}",
+        "{}",
+    )
 
 
 def _record(decision: Decision, locked: Sequence[PersonKey]) -> str:

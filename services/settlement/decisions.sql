@@ -6,7 +6,7 @@ SELECT
     decision.operation,
     decision.request,
     decision.answer,
-    decision.movement_id,
+    CASE WHEN decision.moved THEN decision.decision_id END AS movement_id,
     decision.decided_at,
     cancellation.request_id IS NOT NULL AS cancelled,
     institution.kind,
@@ -15,10 +15,12 @@ SELECT
     (SELECT coalesce(sum(epoch), 0)::bigint FROM registry.settlement_policy_epochs) AS policy_epoch
 FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY
     AS asked (province, institution_id, request_id, place)
+LEFT JOIN ledger.names AS name
+    ON name.province = asked.province
+    AND name.institution_id = asked.institution_id
+    AND name.request_id = asked.request_id
 LEFT JOIN ledger.decisions AS decision
-    ON decision.province = asked.province
-    AND decision.institution_id = asked.institution_id
-    AND decision.request_id = asked.request_id
+    ON decision.province = name.province AND decision.decision_id = name.decision_id
 LEFT JOIN ledger.cancellations AS cancellation
     ON cancellation.province = asked.province
     AND cancellation.institution_id = asked.institution_id
@@ -30,8 +32,10 @@ ORDER BY asked.place;
 -- name: returned
 -- What a refund gave back, in the parts of its original.
 SELECT coalesce(record -> 'returned', '[]'::jsonb)
-FROM ledger.decisions
-WHERE province = $1 AND institution_id = $2 AND request_id = $3;
+FROM ledger.names AS name
+INNER JOIN ledger.decisions AS decision
+    ON decision.province = name.province AND decision.decision_id = name.decision_id
+WHERE name.province = $1 AND name.institution_id = $2 AND name.request_id = $3;
 
 -- name: cancel
 -- These requests are over for good.

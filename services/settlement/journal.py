@@ -6,6 +6,7 @@ from datetime import datetime
 from services.settlement.model import Contra, Entry, Movement, MovementKind
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.ids import PersonKey, time_ordered_uuid
+from shared.domain.regions import whole_province
 from shared.domain.times import shanghai_year, year_start
 
 
@@ -34,5 +35,6 @@ class Journal:
 def rollover(person: PersonKey, rolled_fen: int, year: int) -> Movement:
     """What was this year's money is earlier years' in `year`. The id is the same whoever does it: once a year, for good."""
     movement_id = time_ordered_uuid(year_start(year), "rollover", str(year), str(person.province), person.person_id)
-    entry = Entry(person, Contra.SELF, current_year_fen=-rolled_fen, prior_years_fen=rolled_fen)
+    region = whole_province(person.province)
+    entry = Entry(person, Contra.SELF, region, current_year_fen=-rolled_fen, prior_years_fen=rolled_fen)
     return Movement(MovementKind.ROLLOVER, movement_id, (entry,))

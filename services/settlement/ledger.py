@@ -82,7 +82,7 @@ async def record(
     Raises asyncpg.UniqueViolationError on one_decision_per_request where another worker was faster.
     """
     changes = _changes(movements)
-    columns = decisions.columns(resolutions, undone)
+    columns = decisions.columns(resolutions, undone, now)
     entries = [_entry_row(movement, entry) for movement in movements for entry in movement.entries]
     written = await connection.fetchrow(
         SQL["record"],
@@ -91,7 +91,7 @@ async def record(
         [change.current_year_fen for change in changes.values()],
         [change.prior_years_fen for change in changes.values()],
         [change.wallet_fen for change in changes.values()],
-        *([list(column) for column in zip(*entries, strict=True)] if entries else [[] for _ in range(13)]),
+        *([list(column) for column in zip(*entries, strict=True)] if entries else [[] for _ in range(15)]),
         *columns,
         now,
         shanghai_year(now),
@@ -111,10 +111,12 @@ async def movements(connection: Any, moved: Mapping[RequestName, UUID]) -> dict[
         entry = Entry(
             PersonKey(row["province"], row["person_id"]),
             Contra(row["contra"]),
+            row["insured_region"],
             row["current_year_fen"],
             row["prior_years_fen"],
             row["wallet_fen"],
             row["binding_id"],
+            row["care_region"],
         )
         known = found.get(name)
         found[name] = Movement(
@@ -173,7 +175,8 @@ async def give_back(connection: Any, undone: Sequence[Undo]) -> None:
 
 async def day(connection: Any, province: int, institution_id: str, date_: date, *, lines: bool) -> Day:
     """An institution's Shanghai day within a province."""
-    hours = (shanghai_moment(date_), shanghai_moment(date_ + timedelta(days=1)))
+    # An id begins with its time, so a day is a stretch of the key.
+    hours = (earliest_id(shanghai_moment(date_)), earliest_id(shanghai_moment(date_ + timedelta(days=1))))
     totals = await connection.fetchrow(SQL["day_totals"], province, institution_id, *hours)
     if not lines:
         return Day(Totals(**totals))
@@ -237,4 +240,6 @@ def _entry_row(movement: Movement, entry: Entry) -> tuple[Any, ...]:
         entry.contra,
         entry.contra_fen,
         movement.original_id,
+        entry.insured_region,
+        entry.care_region,
     )

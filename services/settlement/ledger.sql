@@ -74,14 +74,15 @@ INNER JOIN ledger.entries AS entry
 GROUP BY entry.binding_id;
 
 -- name: record
--- All that a batch has decided, in one statement: balances, entries, decisions.
+-- All that a batch has decided, in one statement: balances, entries, decisions under their names, and a page for each province
+-- that tells which they are.
 WITH moved AS (
     UPDATE ledger.accounts AS account
     SET
         current_year_fen = account.current_year_fen + change.current_year_fen,
         prior_years_fen = account.prior_years_fen + change.prior_years_fen,
         wallet_fen = account.wallet_fen + change.wallet_fen,
-        balances_year = greatest(account.balances_year, $30::smallint)
+        balances_year = greatest(account.balances_year, $33::smallint)
     FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
         AS change (province, person_id, current_year_fen, prior_years_fen, wallet_fen)
     WHERE account.province = change.province AND account.person_id = change.person_id
@@ -91,45 +92,67 @@ WITH moved AS (
 entered AS (
     INSERT INTO ledger.entries (
         province, movement_id, person_id, kind, institution_id, request_id, binding_id,
-        current_year_fen, prior_years_fen, wallet_fen, contra, contra_fen, original_id, moved_at
+        current_year_fen, prior_years_fen, wallet_fen, contra, contra_fen, original_id, insured_region, care_region, moved_at
     )
-    SELECT entry.*, $29::timestamptz
+    SELECT entry.*, $32::timestamptz
     FROM unnest(
         $6::smallint[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[],
-        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::uuid[]
+        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::uuid[], $19::text[], $20::text[]
     ) AS entry
+    RETURNING province, movement_id
+),
+
+decision AS (
+    SELECT *
+    FROM unnest(
+        $21::smallint[], $22::uuid[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::boolean[],
+        $29::text[], $30::text[], $31::text[]
+    ) AS decision (
+        province, decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer
+    )
+),
+
+named AS (
+    INSERT INTO ledger.names (province, institution_id, request_id, decision_id)
+    SELECT province, institution_id, request_id, decision_id
+    FROM decision
+    ORDER BY province, institution_id, request_id
     RETURNING 1
 ),
 
 decided AS (
     INSERT INTO ledger.decisions (
-        province, institution_id, request_id, operation, outcome, reason, movement_id,
-        request, record, answer, decided_at
+        province, decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer, decided_at
     )
     SELECT
-        decision.province, decision.institution_id, decision.request_id, decision.operation,
-        decision.outcome, decision.reason, decision.movement_id,
-        decision.request::jsonb, decision.record::jsonb, decision.answer::jsonb, $29::timestamptz
-    FROM unnest(
-        $19::smallint[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::uuid[],
-        $26::text[], $27::text[], $28::text[]
-    ) AS decision (
-        province, institution_id, request_id, operation, outcome, reason, movement_id, request, record, answer
-    )
-    ORDER BY decision.province, decision.institution_id, decision.request_id
+        province, decision_id, institution_id, request_id, operation, outcome, reason, moved,
+        request::jsonb, record::jsonb, answer::jsonb, $32::timestamptz
+    FROM decision
+    RETURNING province, decision_id
+),
+
+paged AS (
+    INSERT INTO ledger.pages (province, ids)
+    SELECT province, array_agg(id ORDER BY id)
+    FROM (
+        SELECT province, movement_id AS id FROM entered
+        UNION
+        SELECT province, decision_id FROM decided
+    ) AS written
+    GROUP BY province
     RETURNING 1
 )
 
 SELECT
     (SELECT count(*) FROM moved) AS accounts,
     (SELECT count(*) FROM entered) AS entries,
-    (SELECT count(*) FROM decided) AS decisions;
+    (SELECT count(*) FROM named) AS decisions;
 
 -- name: movements
 -- What movements did to each person.
 SELECT
     entry.province, entry.movement_id, entry.person_id, entry.kind, entry.binding_id, entry.current_year_fen,
-    entry.prior_years_fen, entry.wallet_fen, entry.contra, entry.original_id
+    entry.prior_years_fen, entry.wallet_fen, entry.contra, entry.original_id, entry.insured_region, entry.care_region
 FROM unnest($1::smallint[], $2::uuid[]) AS asked (province, movement_id)
 INNER JOIN ledger.entries AS entry
     ON entry.province = asked.province AND entry.movement_id = asked.movement_id;
@@ -195,7 +218,7 @@ WHERE NOT EXISTS (
 );
 
 -- name: day_totals
--- An institution's day: what accounts paid for its settlements, and what was returned, whenever the original was.
+-- An institution's day, between the ids of its first instant and of the next day's: what accounts paid for its settlements, and what was returned, whenever the original was.
 SELECT
     count(DISTINCT entry.movement_id) FILTER (WHERE entry.kind = 'settlement') AS count,
     coalesce(sum(entry.contra_fen) FILTER (WHERE entry.kind = 'settlement'), 0)::bigint AS account_fen,
@@ -205,7 +228,7 @@ SELECT
     coalesce(-sum(entry.contra_fen) FILTER (WHERE entry.kind IN ('refund', 'refund_reversal')), 0)::bigint
         AS refunded_fen
 FROM ledger.entries AS entry
-WHERE entry.province = $1 AND entry.institution_id = $2 AND entry.moved_at >= $3 AND entry.moved_at < $4;
+WHERE entry.province = $1 AND entry.institution_id = $2 AND entry.movement_id >= $3::uuid AND entry.movement_id < $4::uuid;
 
 -- name: day_lines
 -- The settlements of an institution's day, one by one.
@@ -218,8 +241,8 @@ FROM ledger.entries AS entry
 WHERE
     entry.province = $1
     AND entry.institution_id = $2
-    AND entry.moved_at >= $3
-    AND entry.moved_at < $4
+    AND entry.movement_id >= $3::uuid
+    AND entry.movement_id < $4::uuid
     AND entry.kind = 'settlement'
 GROUP BY entry.request_id, entry.movement_id;
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.enrolment import Enrolment, InstitutionKind
-from shared.domain.ids import PersonKey
+from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.mutual_aid import Binding, Candidate, Considered
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
@@ -27,6 +27,11 @@ class RequestName(NamedTuple):
     province: int
     institution_id: str
     request_id: str
+
+
+def decision_id(name: RequestName, now: datetime) -> UUID:
+    """The id of the decision on a request, and of what it moves; it begins with the time."""
+    return time_ordered_uuid(now, *map(str, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +124,18 @@ class MovementKind(StrEnum):
 class Entry:
     """What one movement does to one person's account; `contra` takes the other side, so an entry sums to zero.
 
-    `binding_id` is given where the person pays for a relative.
+    `binding_id` is given where the person pays for a relative; `insured_region` is where the person is insured at the time,
+    `care_region` where the care was given, if it is about care.
     """
 
     person: PersonKey
     contra: Contra
+    insured_region: str
     current_year_fen: int = 0
     prior_years_fen: int = 0
     wallet_fen: int = 0
     binding_id: UUID | None = None
+    care_region: str | None = None
 
     @property
     def contra_fen(self) -> int:
@@ -306,13 +314,14 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A verdict with the answer to send; `movement` where money moved."""
+    """A verdict with the answer to send; `movement` where money moved, `position` what it was decided by."""
 
     incoming: Incoming
     verdict: Verdict
     answer: Answer
     movement: Movement | None = None
     locked: tuple[PersonKey, ...] = ()
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

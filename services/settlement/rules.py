@@ -172,9 +172,9 @@ def settle(request: SettleRequest, position: Position) -> Decision:
             policy=policy,
         )
 
-    entries = [own_entry(position, own_fen, wallet_fen)] if own_fen or wallet_fen else []
+    entries = [own_entry(request, position, own_fen, wallet_fen)] if own_fen or wallet_fen else []
     if payer:
-        entries.append(payer_entry(payer, shortfall_fen))
+        entries.append(payer_entry(request, payer, shortfall_fen))
     return Decision(
         Outcome.PARTIAL if cash_fen else Outcome.SETTLED,
         reason,
@@ -195,27 +195,33 @@ def ask_mutual_aid(request: SettleRequest, position: Position, bill: Bill) -> Ch
     return choose(position.candidates, bill, kinship_linked=position.kinship_linked)
 
 
-def own_entry(position: Position, own_fen: int, wallet_fen: int) -> Entry:
+def own_entry(request: SettleRequest, position: Position, own_fen: int, wallet_fen: int) -> Entry:
     """The patient pays with this year's money first."""
+    assert position.patient
     current_fen = min(position.account.current_year_fen, own_fen)
     return Entry(
         position.patient_key,
         Contra.PAYABLE,
+        position.patient.region_code,
         current_year_fen=-current_fen,
         prior_years_fen=-(own_fen - current_fen),
         wallet_fen=-wallet_fen,
+        care_region=request.care_region,
     )
 
 
-def payer_entry(payer: Candidate, shortfall_fen: int) -> Entry:
+def payer_entry(request: SettleRequest, payer: Candidate, shortfall_fen: int) -> Entry:
     """A relative pays with earlier years' money first."""
+    assert payer.payer, "nobody pays who is insured nowhere"
     prior_fen = min(payer.account.prior_years_fen, shortfall_fen)
     return Entry(
         payer.binding.payer,
         Contra.PAYABLE,
+        payer.payer.region_code,
         current_year_fen=-(shortfall_fen - prior_fen),
         prior_years_fen=-prior_fen,
         binding_id=payer.binding.binding_id,
+        care_region=request.care_region,
     )
 
 
@@ -236,6 +242,7 @@ def credit(request: CreditRequest, position: Position) -> Decision:
     entry = Entry(
         position.patient_key,
         Contra.CONTRIBUTION,
+        position.patient.region_code,
         current_year_fen=request.amount_fen if request.fund == "current_year" else 0,
         prior_years_fen=request.amount_fen if request.fund == "prior_years" else 0,
     )

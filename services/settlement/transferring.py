@@ -9,6 +9,7 @@ from services.settlement.model import Contra, Decision, Entry, MovementKind, Pos
 from shared.domain.enrolment import EnrolmentStatus
 from shared.domain.mutual_aid import usable
 from shared.domain.reasons import Reason
+from shared.domain.regions import whole_province
 from shared.domain.times import shanghai_year
 from shared.messages.envelope import Outcome
 from shared.messages.transfer import TransferRequest
@@ -18,13 +19,15 @@ def transfer(request: TransferRequest, position: Position) -> Decision:
     """A gift to a relative's wallet: the money leaves the giver now, and is in transit until it is accepted."""
     if reason := refuse_transfer(request, position):
         return Decision(Outcome.DECLINED, reason)
-    binding, policy = position.wallet_binding, position.policy
+    giver, binding, policy = position.patient, position.wallet_binding, position.policy
+    assert giver
     assert binding
     assert policy
     prior_fen = min(position.account.prior_years_fen, request.amount_fen)
     entry = Entry(
         position.patient_key,
         Contra.IN_TRANSIT,
+        giver.region_code,
         current_year_fen=-(request.amount_fen - prior_fen),
         prior_years_fen=-prior_fen,
     )
@@ -66,12 +69,14 @@ def end_of(transfer: Transfer, now: datetime) -> tuple[MovementKind, Entry]:
     This year's money of a past year returns as earlier years'.
     """
     if transfer.accepted:
-        return MovementKind.ARRIVAL, Entry(transfer.receiver, Contra.IN_TRANSIT, wallet_fen=transfer.amount_fen)
+        region = whole_province(transfer.receiver.province)
+        return MovementKind.ARRIVAL, Entry(transfer.receiver, Contra.IN_TRANSIT, region, wallet_fen=transfer.amount_fen)
     same_year = shanghai_year(transfer.made_at) == shanghai_year(now)
     current_fen = transfer.current_year_fen if same_year else 0
     return MovementKind.RETURN, Entry(
         transfer.giver,
         Contra.IN_TRANSIT,
+        whole_province(transfer.province),
         current_year_fen=current_fen,
         prior_years_fen=transfer.amount_fen - current_fen,
     )

@@ -23,8 +23,8 @@ from services.settlement.model import (
 from services.settlement.states import EFFECTS, TRANSITIONS, Event, State, state_of
 from services.settlement.transferring import end_of
 from shared.domain.accounts import EMPTY, Account
-from shared.domain.ids import PersonKey
 from shared.domain.reasons import Reason
+from shared.domain.regions import whole_province
 from shared.domain.times import shanghai_year
 from shared.messages.envelope import Operation, Outcome
 from shared.messages.undo import Effect, RefundRequest
@@ -60,9 +60,9 @@ def cancel(position: Position) -> Decision:
         case Operation.SETTLE:
             return given_back(original, original.left_fen, position, Outcome.CANCELLED)
         case Operation.REFUND:
-            return taken_again(original, position, MovementKind.REFUND_REVERSAL, Contra.PAYABLE)
+            return taken_again(original, position, MovementKind.REFUND_REVERSAL)
         case Operation.CREDIT:
-            return taken_again(original, position, MovementKind.CREDIT_REVERSAL, Contra.CONTRIBUTION)
+            return taken_again(original, position, MovementKind.CREDIT_REVERSAL)
         case Operation.TRANSFER:
             return transfer_undone(original, position)
     raise AssertionError(f"nothing tells how to undo {original.stored.operation}")
@@ -90,7 +90,7 @@ def given_back(original: Original, amount_fen: int, position: Position, outcome:
         if fen == 0:
             continue
         returned.append(Returned(entry.person, parts))
-        entries.append(entry_of(entry.person, Contra.PAYABLE, aged(parts, original, position.now), entry))
+        entries.append(moving(entry, aged(parts, original, position.now)))
         if entry.binding_id:
             mutual_aid_fen, payer_id = fen, entry.person.person_id
         else:
@@ -134,9 +134,13 @@ def aged(parts: Account, original: Original, now: datetime) -> Account:
     return parts.as_of(shanghai_year(now), shanghai_year(original.stored.decided_at))
 
 
-def entry_of(person: PersonKey, contra: Contra, parts: Account, like: Entry) -> Entry:
-    return Entry(
-        person, contra, parts.current_year_fen, parts.prior_years_fen, parts.wallet_fen, binding_id=like.binding_id
+def moving(like: Entry, parts: Account) -> Entry:
+    """What undoes an entry is of its person, its contra account and its regions, wherever the person is insured by now."""
+    return replace(
+        like,
+        current_year_fen=parts.current_year_fen,
+        prior_years_fen=parts.prior_years_fen,
+        wallet_fen=parts.wallet_fen,
     )
 
 
@@ -175,7 +179,7 @@ def less(original: Original, returned: tuple[Returned, ...]) -> Original:
 # ---- taking again what a refund or a credit gave ----
 
 
-def taken_again(original: Original, position: Position, kind: MovementKind, contra: Contra) -> Decision:
+def taken_again(original: Original, position: Position, kind: MovementKind) -> Decision:
     """The money from where it went, part for part; all of it, or nothing."""
     assert original.movement
     entries = []
@@ -185,7 +189,7 @@ def taken_again(original: Original, position: Position, kind: MovementKind, cont
         after = position.balances.get(entry.person, EMPTY).plus(parts)
         if min(after.current_year_fen, after.prior_years_fen, after.wallet_fen) < 0:
             return declined(Reason.BALANCE_INSUFFICIENT, original)
-        entries.append(entry_of(entry.person, contra, parts, entry))
+        entries.append(moving(entry, parts))
     # A refund that is taken again is money of the settlement, and of its year.
     undone = position.refunded or original
     assert undone.movement
@@ -236,7 +240,12 @@ def transfer_undone(original: Original, position: Position) -> Decision:
     if wallet.wallet_fen < transfer.amount_fen:
         return declined(Reason.BALANCE_INSUFFICIENT, original)
     _, back = end_of(replace(transfer, accepted=False), position.now)
-    taken = Entry(transfer.receiver, Contra.IN_TRANSIT, wallet_fen=-transfer.amount_fen)
+    taken = Entry(
+        transfer.receiver,
+        Contra.IN_TRANSIT,
+        whole_province(transfer.receiver.province),
+        wallet_fen=-transfer.amount_fen,
+    )
     return Decision(
         Outcome.CANCELLED,
         effect=Effect.REVERSED,

@@ -5,6 +5,55 @@ CREATE SCHEMA ledger;
 
 CREATE SCHEMA registry;
 
+CREATE FUNCTION ledger.earliest_id(moment timestamp with time zone) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+CREATE FUNCTION ledger.prepare_month(first_month date) RETURNS date
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    is_first boolean := NOT EXISTS (SELECT FROM ledger.months);
+    next_month date := coalesce((SELECT max(month) + interval '1 month' FROM ledger.months), date_trunc('month', first_month));
+    since uuid := ledger.earliest_id(next_month::timestamp AT TIME ZONE 'Asia/Shanghai');
+    till uuid := ledger.earliest_id((next_month + interval '1 month') AT TIME ZONE 'Asia/Shanghai');
+    book text;
+    key text;
+    part text;
+    lower_end text;
+    upper_end text;
+BEGIN
+    INSERT INTO ledger.months (month) VALUES (next_month);
+    FOR book, key IN VALUES ('decisions', 'decision_id'), ('entries', 'movement_id')
+    LOOP
+        EXECUTE format('ALTER TABLE ledger.%1$I DETACH PARTITION ledger.%1$s_to_come', book);
+        FOR part, lower_end, upper_end IN
+            SELECT 'before', 'MINVALUE', quote_literal(since) WHERE is_first
+            UNION ALL
+            SELECT to_char(next_month, 'YYYY_MM'), quote_literal(since), quote_literal(till)
+        LOOP
+            EXECUTE format('CREATE TABLE ledger.%1$s_%2$s (LIKE ledger.%1$I INCLUDING CONSTRAINTS INCLUDING INDEXES)', book, part);
+            EXECUTE format(
+                'WITH come AS (DELETE FROM ledger.%1$s_to_come WHERE %3$I < %4$s RETURNING *)'
+                ' INSERT INTO ledger.%1$s_%2$s SELECT * FROM come',
+                book, part, key, upper_end
+            );
+            EXECUTE format(
+                'ALTER TABLE ledger.%1$I ATTACH PARTITION ledger.%1$s_%2$s FOR VALUES FROM (%3$s) TO (%4$s)',
+                book, part, lower_end, upper_end
+            );
+        END LOOP;
+        EXECUTE format(
+            'ALTER TABLE ledger.%1$I ATTACH PARTITION ledger.%1$s_to_come FOR VALUES FROM (%2$L) TO (MAXVALUE)', book, till
+        );
+    END LOOP;
+    RETURN next_month;
+END
+$_$;
+
 CREATE TABLE ledger.accounts (
     province smallint NOT NULL,
     person_id text NOT NULL,
@@ -28,20 +77,22 @@ CREATE VIEW ledger.binding_balances AS
    FROM ledger.accounts;
 
 CREATE TABLE ledger.entries (
-    province smallint NOT NULL,
-    movement_id uuid NOT NULL,
-    person_id text NOT NULL,
-    kind text NOT NULL,
+    province smallint CONSTRAINT entries_province_not_null1 NOT NULL,
+    movement_id uuid CONSTRAINT entries_movement_id_not_null1 NOT NULL,
+    person_id text CONSTRAINT entries_person_id_not_null1 NOT NULL,
+    kind text CONSTRAINT entries_kind_not_null1 NOT NULL,
     institution_id text,
     request_id text,
     binding_id uuid,
-    current_year_fen bigint NOT NULL,
-    prior_years_fen bigint NOT NULL,
-    wallet_fen bigint NOT NULL,
-    contra text NOT NULL,
-    contra_fen bigint NOT NULL,
-    moved_at timestamp with time zone NOT NULL,
+    current_year_fen bigint CONSTRAINT entries_current_year_fen_not_null1 NOT NULL,
+    prior_years_fen bigint CONSTRAINT entries_prior_years_fen_not_null1 NOT NULL,
+    wallet_fen bigint CONSTRAINT entries_wallet_fen_not_null1 NOT NULL,
+    contra text CONSTRAINT entries_contra_not_null1 NOT NULL,
+    contra_fen bigint CONSTRAINT entries_contra_fen_not_null1 NOT NULL,
     original_id uuid,
+    insured_region text NOT NULL,
+    care_region text,
+    moved_at timestamp with time zone CONSTRAINT entries_moved_at_not_null1 NOT NULL,
     CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
     CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
     CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
@@ -56,8 +107,10 @@ CREATE TABLE ledger.entries (
     CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
     CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
     CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0))),
+    CONSTRAINT what_is_payable_was_given_somewhere CHECK (((contra = 'payable'::text) = (care_region IS NOT NULL))),
     CONSTRAINT what_undoes_names_its_original CHECK (((kind = ANY (ARRAY['refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text])) = (original_id IS NOT NULL)))
-);
+)
+PARTITION BY RANGE (movement_id);
 
 CREATE VIEW ledger.binding_entries AS
  SELECT province,
@@ -128,21 +181,107 @@ CREATE TABLE ledger.cancellations (
 );
 
 CREATE TABLE ledger.decisions (
+    province smallint CONSTRAINT decisions_province_not_null1 NOT NULL,
+    decision_id uuid NOT NULL,
+    institution_id text CONSTRAINT decisions_institution_id_not_null1 NOT NULL,
+    request_id text CONSTRAINT decisions_request_id_not_null1 NOT NULL,
+    operation text CONSTRAINT decisions_operation_not_null1 NOT NULL,
+    outcome text CONSTRAINT decisions_outcome_not_null1 NOT NULL,
+    reason text,
+    moved boolean NOT NULL,
+    request jsonb CONSTRAINT decisions_request_not_null1 NOT NULL,
+    record jsonb CONSTRAINT decisions_record_not_null1 NOT NULL,
+    answer jsonb CONSTRAINT decisions_answer_not_null1 NOT NULL,
+    decided_at timestamp with time zone CONSTRAINT decisions_decided_at_not_null1 NOT NULL,
+    CONSTRAINT blocked_is_a_tombstone CHECK ((((operation = 'blocked'::text) = (outcome = 'blocked'::text)) AND ((operation <> 'blocked'::text) OR (NOT moved)))),
+    CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (NOT moved))),
+    CONSTRAINT only_refusals_have_a_reason CHECK (((outcome = ANY (ARRAY['declined'::text, 'partial'::text])) = (reason IS NOT NULL))),
+    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text, 'refunded'::text, 'cancelled'::text, 'blocked'::text])))
+)
+PARTITION BY RANGE (decision_id);
+
+CREATE TABLE ledger.decisions_to_come (
+    province smallint CONSTRAINT decisions_province_not_null1 NOT NULL,
+    decision_id uuid CONSTRAINT decisions_decision_id_not_null NOT NULL,
+    institution_id text CONSTRAINT decisions_institution_id_not_null1 NOT NULL,
+    request_id text CONSTRAINT decisions_request_id_not_null1 NOT NULL,
+    operation text CONSTRAINT decisions_operation_not_null1 NOT NULL,
+    outcome text CONSTRAINT decisions_outcome_not_null1 NOT NULL,
+    reason text,
+    moved boolean CONSTRAINT decisions_moved_not_null NOT NULL,
+    request jsonb CONSTRAINT decisions_request_not_null1 NOT NULL,
+    record jsonb CONSTRAINT decisions_record_not_null1 NOT NULL,
+    answer jsonb CONSTRAINT decisions_answer_not_null1 NOT NULL,
+    decided_at timestamp with time zone CONSTRAINT decisions_decided_at_not_null1 NOT NULL,
+    CONSTRAINT blocked_is_a_tombstone CHECK ((((operation = 'blocked'::text) = (outcome = 'blocked'::text)) AND ((operation <> 'blocked'::text) OR (NOT moved)))),
+    CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (NOT moved))),
+    CONSTRAINT only_refusals_have_a_reason CHECK (((outcome = ANY (ARRAY['declined'::text, 'partial'::text])) = (reason IS NOT NULL))),
+    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text, 'refunded'::text, 'cancelled'::text, 'blocked'::text])))
+);
+
+CREATE TABLE ledger.entries_to_come (
+    province smallint CONSTRAINT entries_province_not_null1 NOT NULL,
+    movement_id uuid CONSTRAINT entries_movement_id_not_null1 NOT NULL,
+    person_id text CONSTRAINT entries_person_id_not_null1 NOT NULL,
+    kind text CONSTRAINT entries_kind_not_null1 NOT NULL,
+    institution_id text,
+    request_id text,
+    binding_id uuid,
+    current_year_fen bigint CONSTRAINT entries_current_year_fen_not_null1 NOT NULL,
+    prior_years_fen bigint CONSTRAINT entries_prior_years_fen_not_null1 NOT NULL,
+    wallet_fen bigint CONSTRAINT entries_wallet_fen_not_null1 NOT NULL,
+    contra text CONSTRAINT entries_contra_not_null1 NOT NULL,
+    contra_fen bigint CONSTRAINT entries_contra_fen_not_null1 NOT NULL,
+    original_id uuid,
+    insured_region text CONSTRAINT entries_insured_region_not_null NOT NULL,
+    care_region text,
+    moved_at timestamp with time zone CONSTRAINT entries_moved_at_not_null1 NOT NULL,
+    CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
+    CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
+    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
+    CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT credit_reversal_only_takes CHECK (((kind <> 'credit_reversal'::text) OR ((contra = 'contribution'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text, 'refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text]))),
+    CONSTRAINT refund_only_gives CHECK (((kind <> 'refund'::text) OR ((contra = 'payable'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen >= 0)))),
+    CONSTRAINT refund_reversal_only_takes CHECK (((kind <> 'refund_reversal'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
+    CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0))),
+    CONSTRAINT what_is_payable_was_given_somewhere CHECK (((contra = 'payable'::text) = (care_region IS NOT NULL))),
+    CONSTRAINT what_undoes_names_its_original CHECK (((kind = ANY (ARRAY['refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text])) = (original_id IS NOT NULL)))
+);
+
+CREATE TABLE ledger.months (
+    month date NOT NULL,
+    prepared_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT a_month_is_its_first_day CHECK ((month = date_trunc('month'::text, (month)::timestamp with time zone)))
+);
+
+CREATE TABLE ledger.names (
     province smallint NOT NULL,
     institution_id text NOT NULL,
     request_id text NOT NULL,
-    operation text NOT NULL,
-    outcome text NOT NULL,
-    reason text,
-    movement_id uuid,
-    request jsonb NOT NULL,
-    record jsonb NOT NULL,
-    answer jsonb NOT NULL,
-    decided_at timestamp with time zone NOT NULL,
-    CONSTRAINT blocked_is_a_tombstone CHECK ((((operation = 'blocked'::text) = (outcome = 'blocked'::text)) AND ((operation <> 'blocked'::text) OR (movement_id IS NULL)))),
-    CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (movement_id IS NULL))),
-    CONSTRAINT only_refusals_have_a_reason CHECK (((outcome = ANY (ARRAY['declined'::text, 'partial'::text])) = (reason IS NOT NULL))),
-    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text, 'refunded'::text, 'cancelled'::text, 'blocked'::text])))
+    decision_id uuid NOT NULL
+);
+
+CREATE TABLE ledger.pages (
+    province smallint NOT NULL,
+    page_no bigint NOT NULL,
+    ids uuid[] NOT NULL,
+    CONSTRAINT a_page_is_not_empty CHECK ((cardinality(ids) > 0))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000');
+
+ALTER TABLE ledger.pages ALTER COLUMN page_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME ledger.pages_page_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE ledger.remainders (
@@ -358,17 +497,36 @@ CREATE VIEW registry.settlement_policy_epochs AS
     epoch
    FROM registry.policy_epochs;
 
+ALTER TABLE ONLY ledger.decisions ATTACH PARTITION ledger.decisions_to_come FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+
+ALTER TABLE ONLY ledger.entries ATTACH PARTITION ledger.entries_to_come FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+
 ALTER TABLE ONLY ledger.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (province, person_id);
+
+ALTER TABLE ONLY ledger.decisions
+    ADD CONSTRAINT decisions_pkey PRIMARY KEY (province, decision_id);
+
+ALTER TABLE ONLY ledger.decisions_to_come
+    ADD CONSTRAINT decisions_to_come_pkey PRIMARY KEY (province, decision_id);
 
 ALTER TABLE ONLY ledger.entries
     ADD CONSTRAINT entries_pkey PRIMARY KEY (province, movement_id, person_id);
 
+ALTER TABLE ONLY ledger.entries_to_come
+    ADD CONSTRAINT entries_to_come_pkey PRIMARY KEY (province, movement_id, person_id);
+
+ALTER TABLE ONLY ledger.months
+    ADD CONSTRAINT months_pkey PRIMARY KEY (month);
+
 ALTER TABLE ONLY ledger.cancellations
     ADD CONSTRAINT one_cancellation_per_request PRIMARY KEY (province, institution_id, request_id);
 
-ALTER TABLE ONLY ledger.decisions
+ALTER TABLE ONLY ledger.names
     ADD CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id);
+
+ALTER TABLE ONLY ledger.pages
+    ADD CONSTRAINT pages_pkey PRIMARY KEY (province, page_no);
 
 ALTER TABLE ONLY ledger.remainders
     ADD CONSTRAINT remainders_pkey PRIMARY KEY (province, movement_id, person_id);
@@ -406,9 +564,9 @@ ALTER TABLE ONLY registry.region_policies
 ALTER TABLE ONLY registry.transfer_acceptances
     ADD CONSTRAINT transfer_acceptances_pkey PRIMARY KEY (province, transfer_id);
 
-CREATE INDEX entries_by_person ON ledger.entries USING btree (province, person_id, movement_id);
+CREATE INDEX entries_by_person ON ONLY ledger.entries USING btree (province, person_id, movement_id);
 
-CREATE INDEX entries_by_time ON ledger.entries USING brin (moved_at) WITH (pages_per_range='16');
+CREATE INDEX entries_to_come_province_person_id_movement_id_idx ON ledger.entries_to_come USING btree (province, person_id, movement_id);
 
 CREATE INDEX open_transfers_by_deadline ON ledger.transfers USING btree (accept_by) WHERE (state = ANY (ARRAY['pending'::text, 'accepted'::text]));
 
@@ -436,20 +594,23 @@ CREATE INDEX persons_by_id ON registry.persons USING btree (person_id);
 
 CREATE INDEX persons_by_id_number ON registry.persons USING btree (province, id_number_index);
 
+ALTER INDEX ledger.decisions_pkey ATTACH PARTITION ledger.decisions_to_come_pkey;
+
+ALTER INDEX ledger.entries_pkey ATTACH PARTITION ledger.entries_to_come_pkey;
+
+ALTER INDEX ledger.entries_by_person ATTACH PARTITION ledger.entries_to_come_province_person_id_movement_id_idx;
+
 GRANT USAGE ON SCHEMA ledger TO gongji_settlement;
-
 GRANT USAGE ON SCHEMA ledger TO gongji_audit;
-
 GRANT USAGE ON SCHEMA ledger TO gongji_binding;
 
 GRANT USAGE ON SCHEMA registry TO gongji_settlement;
-
 GRANT USAGE ON SCHEMA registry TO gongji_binding;
-
 GRANT USAGE ON SCHEMA registry TO gongji_audit;
 
-GRANT SELECT,INSERT ON TABLE ledger.accounts TO gongji_settlement;
+REVOKE ALL ON FUNCTION ledger.prepare_month(first_month date) FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE ledger.accounts TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.accounts TO gongji_audit;
 
 GRANT UPDATE(current_year_fen) ON TABLE ledger.accounts TO gongji_settlement;
@@ -463,13 +624,11 @@ GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.binding_balances TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
-
 GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
 
 GRANT SELECT ON TABLE ledger.binding_entries TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.transfers TO gongji_settlement;
-
 GRANT SELECT ON TABLE ledger.transfers TO gongji_audit;
 
 GRANT UPDATE(state) ON TABLE ledger.transfers TO gongji_settlement;
@@ -483,15 +642,20 @@ GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
 GRANT SELECT ON TABLE ledger.binding_usage TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.cancellations TO gongji_settlement;
-
 GRANT SELECT ON TABLE ledger.cancellations TO gongji_audit;
 
 GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
-
 GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
 
-GRANT SELECT,INSERT ON TABLE ledger.remainders TO gongji_settlement;
+GRANT SELECT ON TABLE ledger.months TO gongji_audit;
 
+GRANT SELECT,INSERT ON TABLE ledger.names TO gongji_settlement;
+GRANT SELECT ON TABLE ledger.names TO gongji_audit;
+
+GRANT INSERT ON TABLE ledger.pages TO gongji_settlement;
+GRANT SELECT ON TABLE ledger.pages TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.remainders TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.remainders TO gongji_audit;
 
 GRANT UPDATE(current_year_fen) ON TABLE ledger.remainders TO gongji_settlement;
@@ -501,11 +665,9 @@ GRANT UPDATE(prior_years_fen) ON TABLE ledger.remainders TO gongji_settlement;
 GRANT UPDATE(wallet_fen) ON TABLE ledger.remainders TO gongji_settlement;
 
 GRANT SELECT,INSERT ON TABLE ledger.rollovers TO gongji_settlement;
-
 GRANT SELECT ON TABLE ledger.rollovers TO gongji_audit;
 
 GRANT SELECT,INSERT ON TABLE registry.acts TO gongji_binding;
-
 GRANT SELECT ON TABLE registry.acts TO gongji_audit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.bindings TO gongji_binding;
@@ -525,29 +687,22 @@ GRANT SELECT,INSERT ON TABLE registry.region_policies TO gongji_binding;
 GRANT SELECT,INSERT ON TABLE registry.transfer_acceptances TO gongji_binding;
 
 GRANT SELECT ON TABLE registry.settlement_acceptances TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_acceptances TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_bindings TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_bindings TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_enrolments TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_enrolments TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_institutions TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_institutions TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_kinship_links TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_kinship_links TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_policies TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_policies TO gongji_audit;
 
 GRANT SELECT ON TABLE registry.settlement_policy_epochs TO gongji_settlement;
-
 GRANT SELECT ON TABLE registry.settlement_policy_epochs TO gongji_audit;

@@ -1,5 +1,6 @@
 """What an error of PostgreSQL means for the work in hand."""
 
+import re
 from enum import Enum
 
 import asyncpg
@@ -15,9 +16,9 @@ class Trouble(Enum):
 
 
 # Another worker has decided or cancelled the same request in the meantime, or given back of the same settlement. Copies
-# decided in the same millisecond have the same movement too.
-DECIDED_ELSEWHERE = frozenset(
-    {"one_decision_per_request", "one_cancellation_per_request", "remainders_pkey", "entries_pkey"}
+# decided in the same millisecond have the same id too, whose key is called after its month.
+DECIDED_ELSEWHERE = re.compile(
+    r"one_decision_per_request|one_cancellation_per_request|remainders_pkey|(decisions|entries)_\w+_pkey"
 )
 _AGAIN = frozenset({"40001", "40P01"})
 _BUSY = frozenset({"55P03", "57014"})
@@ -29,7 +30,7 @@ _AWAY = frozenset({"25006"})
 
 def trouble_of(error: BaseException) -> Trouble:
     """How to take an error raised by asyncpg or by the socket below it."""
-    if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name in DECIDED_ELSEWHERE:
+    if isinstance(error, asyncpg.UniqueViolationError) and DECIDED_ELSEWHERE.fullmatch(error.constraint_name or ""):
         return Trouble.AGAIN
     if isinstance(error, asyncpg.PostgresError):
         return _of_state(error.sqlstate or "")

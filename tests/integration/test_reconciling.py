@@ -218,7 +218,9 @@ async def test_a_huge_day_is_told_in_parts(world: World) -> None:
     await world.db.execute(
         """
         INSERT INTO ledger.entries
-        SELECT 13, gen_random_uuid(), 'CHILD', 'settlement', 'H1', 'D-' || n, NULL, 0, -10, 0, 'payable', 10, $1
+        SELECT
+            13, (left(ledger.earliest_id($1)::text, 14) || right(gen_random_uuid()::text, 22))::uuid, 'CHILD', 'settlement',
+            'H1', 'D-' || n, NULL, 0, -10, 0, 'payable', 10, NULL, '130100', '130100', $1
         FROM generate_series(1, 6000) AS n
         """,
         NOON,

@@ -297,7 +297,8 @@ async def test_two_workers_chores_close_each_transfer_once(world: World, clock: 
     await world.db.execute(
         """
         INSERT INTO ledger.entries
-        SELECT 12, gen_random_uuid(), 'SON', 'transfer', 'A1', 'T' || n, NULL, -10, 0, 0, 'in_transit', 10, now()
+        SELECT 12, gen_random_uuid(), 'SON', 'transfer', 'A1', 'T' || n, NULL, -10, 0, 0, 'in_transit', 10, NULL,
+            '120100', NULL, now()
         FROM generate_series(1, 500) AS n;
         INSERT INTO ledger.transfers (
             province, transfer_id, from_person_id, to_province, to_person_id, binding_id, current_year_fen,
