@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 FOLDER = Path(__file__).with_name("secrets")
 DEFINITIONS = Path(__file__).with_name("rabbitmq") / "definitions.json"
 DATABASE = "gongji"
-DATABASE_LOGINS = ("migrate", "settlement", "binding")
+DATABASE_LOGINS = ("migrate", "settlement", "binding", "bookkeeping")
 KEY_BYTES = 32
 
 

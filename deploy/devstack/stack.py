@@ -58,6 +58,7 @@ def gongji(workers: int) -> Stack:
                 python("services.binding"),
                 (DATABASE, JWT_PUBLIC_KEY, ID_NUMBER_KEY, BLIND_INDEX_KEY),
             ),
+            Service("bookkeeping", python("services.bookkeeping"), (DATABASE, AMQP)),
         ),
     )
 

@@ -6,7 +6,6 @@ leave to it.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock
 from shared.postgres.authority import deciding
 from shared.postgres.trouble import Trouble, trouble_of
+from shared.runtime.rounds import rounds
 
 log = structlog.get_logger()
 
@@ -38,16 +38,7 @@ class Chores:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns once `stop` is set."""
-        while not stop.is_set():
-            try:
-                while await self.close_due_transfers() and not stop.is_set():
-                    pass
-            except Exception as error:
-                # Whatever was not closed is still due, and the next round tries again.
-                poison = trouble_of(error) is Trouble.POISON
-                log.warning("chores_interrupted", error=type(error).__name__, exc_info=poison)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self.every_s)
+        await rounds(self.close_due_transfers, stop, every_s=self.every_s, failed=_interrupted)
 
     async def close_due_transfers(self) -> int:
         """How many transfers were closed: at most CLOSED_MAX a province."""
@@ -76,6 +67,12 @@ class Chores:
         for _, movement in work.closed:
             metrics.TRANSFERS_CLOSED.labels(movement.kind).inc()
         return len(work.closed)
+
+
+def _interrupted(error: Exception) -> None:
+    """Whatever was not closed is still due."""
+    poison = trouble_of(error) is Trouble.POISON
+    log.warning("chores_interrupted", error=type(error).__name__, exc_info=poison)
 
 
 def _parties(due: Sequence[Transfer]) -> set[Any]:

@@ -5,7 +5,9 @@ DECLARE
     role_name text;
     acting text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['gongji_migrate', 'gongji_settlement', 'gongji_binding', 'gongji_audit']
+    FOREACH role_name IN ARRAY ARRAY[
+        'gongji_migrate', 'gongji_settlement', 'gongji_binding', 'gongji_bookkeeping', 'gongji_audit'
+    ]
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             BEGIN

@@ -5,6 +5,36 @@ CREATE SCHEMA ledger;
 
 CREATE SCHEMA registry;
 
+CREATE FUNCTION ledger.chained(previous bytea, digest bytea, seal_no bigint) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT sha256(coalesce(previous, ''::bytea) || digest || int8send(seal_no))
+$$;
+
+CREATE FUNCTION ledger.digest(of_province smallint, ids uuid[]) RETURNS bytea
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+SELECT sha256(convert_to(coalesce(string_agg(line, E'\n' ORDER BY line COLLATE "C"), ''), 'UTF8'))
+FROM (
+    SELECT jsonb_build_array(
+        'entry', movement_id, person_id, kind, institution_id, request_id, binding_id, current_year_fen, prior_years_fen,
+        wallet_fen, contra, contra_fen, original_id, insured_region, care_region,
+        (extract(epoch FROM moved_at) * 1000000)::bigint
+    )::text AS line
+    FROM ledger.entries
+    WHERE province = of_province AND movement_id = ANY(ids)
+    UNION ALL
+    SELECT jsonb_build_array(
+        'decision', decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer,
+        (extract(epoch FROM decided_at) * 1000000)::bigint
+    )::text
+    FROM ledger.decisions
+    WHERE province = of_province AND decision_id = ANY(ids)
+) AS written
+$$;
+
 CREATE FUNCTION ledger.earliest_id(moment timestamp with time zone) RETURNS uuid
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$
@@ -53,6 +83,22 @@ BEGIN
     RETURN next_month;
 END
 $_$;
+
+CREATE FUNCTION registry.note_binding() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    INSERT INTO registry.notices (
+        province, event, at, binding_id, payer_id, beneficiary_province, beneficiary_id, valid_from, valid_until, cause
+    )
+    VALUES (
+        NEW.province, CASE TG_OP WHEN 'INSERT' THEN 'binding.made' ELSE 'binding.ended' END, coalesce(NEW.ended_at, NEW.bound_at),
+        NEW.binding_id, NEW.payer_id, NEW.beneficiary_province, NEW.beneficiary_id, NEW.valid_from, NEW.valid_until, NEW.end_cause
+    );
+    RETURN NULL;
+END
+$$;
 
 CREATE TABLE ledger.accounts (
     province smallint NOT NULL,
@@ -284,6 +330,11 @@ ALTER TABLE ledger.pages ALTER COLUMN page_no ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE ledger.relayed (
+    province smallint NOT NULL,
+    seal_no bigint NOT NULL
+);
+
 CREATE TABLE ledger.remainders (
     province smallint NOT NULL,
     movement_id uuid NOT NULL,
@@ -312,6 +363,18 @@ ALTER TABLE ledger.rollovers ALTER COLUMN rollover_id ADD GENERATED ALWAYS AS ID
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE ledger.seals (
+    province smallint NOT NULL,
+    seal_no bigint NOT NULL,
+    ids uuid[] NOT NULL,
+    digest bytea NOT NULL,
+    hash bytea NOT NULL,
+    sealed_at timestamp with time zone NOT NULL,
+    CONSTRAINT a_seal_covers_something CHECK ((cardinality(ids) > 0)),
+    CONSTRAINT hashes_are_sha_256 CHECK (((length(digest) = 32) AND (length(hash) = 32))),
+    CONSTRAINT seals_count_from_one CHECK ((seal_no >= 1))
 );
 
 CREATE TABLE registry.acts (
@@ -391,6 +454,31 @@ CREATE TABLE registry.kinship_links (
     linked_by text NOT NULL,
     ended_at timestamp with time zone,
     CONSTRAINT nobody_shows_their_own_code_by_a_link CHECK ((holder_id <> shown_id))
+);
+
+CREATE TABLE registry.notices (
+    province smallint NOT NULL,
+    notice_no bigint NOT NULL,
+    event text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    binding_id uuid NOT NULL,
+    payer_id text NOT NULL,
+    beneficiary_province smallint NOT NULL,
+    beneficiary_id text NOT NULL,
+    valid_from date NOT NULL,
+    valid_until date,
+    cause text,
+    CONSTRAINT event_is_known CHECK ((event = ANY (ARRAY['binding.made'::text, 'binding.ended'::text])))
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+ALTER TABLE registry.notices ALTER COLUMN notice_no ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME registry.notices_notice_no_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE registry.persons (
@@ -528,11 +616,17 @@ ALTER TABLE ONLY ledger.names
 ALTER TABLE ONLY ledger.pages
     ADD CONSTRAINT pages_pkey PRIMARY KEY (province, page_no);
 
+ALTER TABLE ONLY ledger.relayed
+    ADD CONSTRAINT relayed_pkey PRIMARY KEY (province);
+
 ALTER TABLE ONLY ledger.remainders
     ADD CONSTRAINT remainders_pkey PRIMARY KEY (province, movement_id, person_id);
 
 ALTER TABLE ONLY ledger.rollovers
     ADD CONSTRAINT rollovers_pkey PRIMARY KEY (rollover_id);
+
+ALTER TABLE ONLY ledger.seals
+    ADD CONSTRAINT seals_pkey PRIMARY KEY (province, seal_no);
 
 ALTER TABLE ONLY ledger.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (province, transfer_id);
@@ -551,6 +645,9 @@ ALTER TABLE ONLY registry.institutions
 
 ALTER TABLE ONLY registry.kinship_links
     ADD CONSTRAINT kinship_links_pkey PRIMARY KEY (province, kinship_link_id);
+
+ALTER TABLE ONLY registry.notices
+    ADD CONSTRAINT notices_pkey PRIMARY KEY (province, notice_no);
 
 ALTER TABLE ONLY registry.persons
     ADD CONSTRAINT persons_pkey PRIMARY KEY (province, person_id);
@@ -600,15 +697,22 @@ ALTER INDEX ledger.entries_pkey ATTACH PARTITION ledger.entries_to_come_pkey;
 
 ALTER INDEX ledger.entries_by_person ATTACH PARTITION ledger.entries_to_come_province_person_id_movement_id_idx;
 
+CREATE TRIGGER a_binding_is_noted AFTER INSERT ON registry.bindings FOR EACH ROW EXECUTE FUNCTION registry.note_binding();
+
+CREATE TRIGGER an_end_is_noted AFTER UPDATE OF ended_at ON registry.bindings FOR EACH ROW WHEN ((new.ended_at IS DISTINCT FROM old.ended_at)) EXECUTE FUNCTION registry.note_binding();
+
 GRANT USAGE ON SCHEMA ledger TO gongji_settlement;
 GRANT USAGE ON SCHEMA ledger TO gongji_audit;
 GRANT USAGE ON SCHEMA ledger TO gongji_binding;
+GRANT USAGE ON SCHEMA ledger TO gongji_bookkeeping;
 
 GRANT USAGE ON SCHEMA registry TO gongji_settlement;
 GRANT USAGE ON SCHEMA registry TO gongji_binding;
 GRANT USAGE ON SCHEMA registry TO gongji_audit;
+GRANT USAGE ON SCHEMA registry TO gongji_bookkeeping;
 
 REVOKE ALL ON FUNCTION ledger.prepare_month(first_month date) FROM PUBLIC;
+GRANT ALL ON FUNCTION ledger.prepare_month(first_month date) TO gongji_bookkeeping;
 
 GRANT SELECT,INSERT ON TABLE ledger.accounts TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.accounts TO gongji_audit;
@@ -625,6 +729,7 @@ GRANT SELECT ON TABLE ledger.binding_balances TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
+GRANT SELECT ON TABLE ledger.entries TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.binding_entries TO gongji_binding;
 
@@ -646,14 +751,22 @@ GRANT SELECT ON TABLE ledger.cancellations TO gongji_audit;
 
 GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
+GRANT SELECT ON TABLE ledger.decisions TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.months TO gongji_audit;
+GRANT SELECT ON TABLE ledger.months TO gongji_bookkeeping;
 
 GRANT SELECT,INSERT ON TABLE ledger.names TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.names TO gongji_audit;
 
 GRANT INSERT ON TABLE ledger.pages TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.pages TO gongji_audit;
+GRANT SELECT,DELETE ON TABLE ledger.pages TO gongji_bookkeeping;
+
+GRANT SELECT,INSERT ON TABLE ledger.relayed TO gongji_bookkeeping;
+GRANT SELECT ON TABLE ledger.relayed TO gongji_audit;
+
+GRANT UPDATE(seal_no) ON TABLE ledger.relayed TO gongji_bookkeeping;
 
 GRANT SELECT,INSERT ON TABLE ledger.remainders TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.remainders TO gongji_audit;
@@ -667,6 +780,9 @@ GRANT UPDATE(wallet_fen) ON TABLE ledger.remainders TO gongji_settlement;
 GRANT SELECT,INSERT ON TABLE ledger.rollovers TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.rollovers TO gongji_audit;
 
+GRANT SELECT,INSERT ON TABLE ledger.seals TO gongji_bookkeeping;
+GRANT SELECT ON TABLE ledger.seals TO gongji_audit;
+
 GRANT SELECT,INSERT ON TABLE registry.acts TO gongji_binding;
 GRANT SELECT ON TABLE registry.acts TO gongji_audit;
 
@@ -677,6 +793,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE registry.idempotency_keys TO gongji_binding;
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.institutions TO gongji_binding;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.kinship_links TO gongji_binding;
+
+GRANT SELECT,DELETE ON TABLE registry.notices TO gongji_bookkeeping;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.persons TO gongji_binding;
 

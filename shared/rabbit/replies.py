@@ -8,39 +8,28 @@ the channel again is refused.
 from collections.abc import Sequence
 
 import structlog
-from aio_pika.abc import AbstractConnection
 
-from shared.rabbit.connection import BrokerError, close, connect, open_channel
-from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed, Receipt
+from shared.rabbit.lasting import LastingPublisher
+from shared.rabbit.publisher import Outgoing, PublishFailed, Receipt
 
 log = structlog.get_logger()
 
 
-class Replies:
-    """A publisher that outlives its channel."""
-
-    def __init__(self, brokers: Sequence[str], *, name: str) -> None:
-        self._brokers = brokers
-        self._name = name
-        self._connection: AbstractConnection | None = None
-        self._publisher: Publisher | None = None
+class Replies(LastingPublisher):
+    """A lasting publisher whose messages cannot break each other."""
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:
         """A receipt for each message; REFUSED for one that breaks the channel. A message may be published twice.
 
         Raises PublishFailed where the broker takes no connection.
         """
-        if not messages:
-            return []
-        publisher = await self._open()
         try:
-            return await publisher.publish(messages)
+            return await super().publish(messages)
         except PublishFailed:
-            await self.close()
-        return [await self._publish_alone(message) for message in messages]
+            return [await self._publish_alone(message) for message in messages]
 
     async def _publish_alone(self, message: Outgoing) -> Receipt:
-        publisher = await self._open()
+        publisher = await self.open()
         try:
             (receipt,) = await publisher.publish([message])
         except PublishFailed as failed:
@@ -48,17 +37,3 @@ class Replies:
             await self.close()
             return Receipt.REFUSED
         return receipt
-
-    async def _open(self) -> Publisher:
-        if self._publisher is None:
-            try:
-                self._connection = await connect(self._brokers, name=self._name)
-                self._publisher = Publisher(await open_channel(self._connection, confirms=True))
-            except BrokerError as error:
-                raise PublishFailed(f"{type(error).__name__}: {error}") from error
-        return self._publisher
-
-    async def close(self) -> None:
-        connection, self._connection, self._publisher = self._connection, None, None
-        if connection is not None:
-            await close(connection)

@@ -10,6 +10,7 @@ from shared.messages.catalogue import INQUIRY_QUEUE, SETTLEMENT_QUEUE
 REQUESTS = "gongji.requests"
 RESULTS = "gongji.results"
 DEAD = "gongji.dead"
+EVENTS = "gongji.events"
 SETTLEMENT = SETTLEMENT_QUEUE
 INQUIRY = INQUIRY_QUEUE
 
@@ -29,6 +30,7 @@ async def declare(channel: AbstractChannel) -> None:
     """Makes everything that is missing. Raises ChannelPreconditionFailed where something differs."""
     await channel.exchange_declare(exchange=REQUESTS, exchange_type="topic", durable=True)
     await channel.exchange_declare(exchange=RESULTS, exchange_type="topic", durable=True)
+    await channel.exchange_declare(exchange=EVENTS, exchange_type="topic", durable=True)
     await channel.exchange_declare(exchange=DEAD, exchange_type="fanout", durable=True)
     await channel.queue_declare(
         queue=DEAD, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": LOOKS_MAX}

@@ -28,10 +28,11 @@ BROKER = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(encoding="ut
 SETTINGS = {
     "settlement": "services.settlement.settings:SettlementSettings",
     "binding": "services.binding.settings:BindingSettings",
+    "bookkeeping": "services.bookkeeping.settings:BookkeepingSettings",
     "migrate": "shared.postgres.__main__:MigrateSettings",
     "declare": "shared.rabbit.__main__:DeclareSettings",
 }
-LONG_RUNNING = {"postgres", "rabbitmq", "settlement", "binding"}
+LONG_RUNNING = {"postgres", "rabbitmq", "settlement", "binding", "bookkeeping"}
 # Tells where the files are, before there are settings.
 SECRETS_DIR = "GONGJI_SECRETS_DIR"
 
@@ -128,7 +129,7 @@ def test_settings_are_complete(service: str, tmp_path: Path, monkeypatch: pytest
             assert Path(value).is_file()
 
 
-@pytest.mark.parametrize("service", ["settlement", "binding"])
+@pytest.mark.parametrize("service", ["settlement", "binding", "bookkeeping"])
 def test_drain_fits_into_the_grace_period(service: str) -> None:
     """A service that is killed while draining hands its work to another, late."""
     drain_s = float(SERVICES[service]["environment"].get("GONGJI_DRAIN_TIMEOUT_S", 20))
@@ -201,7 +202,7 @@ def health_of(service: str, port: int) -> int:
     ).returncode
 
 
-@pytest.mark.parametrize("service", ["settlement", "binding"])
+@pytest.mark.parametrize("service", ["settlement", "binding", "bookkeeping"])
 def test_health_check_tells_ready_from_not(service: str) -> None:
     """The one-liner passes at 200, and fails at 503 and where nobody answers."""
     with answering(200) as port:
@@ -259,8 +260,8 @@ def test_broker_holds_publishers_back_below_its_memory_limit() -> None:
 
 def test_worker_may_touch_the_project_s_queues_and_no_others() -> None:
     """What topology.py declares lies within the worker's permissions, an institution's queues do not."""
-    (allowed,) = json.loads(credentials.DEFINITIONS.read_text(encoding="utf-8"))["permissions"]
-    names = [topology.REQUESTS, topology.RESULTS, topology.DEAD, *topology.QUEUES]
+    allowed = permissions_of("settlement")
+    names = [topology.REQUESTS, topology.RESULTS, topology.EVENTS, topology.DEAD, *topology.QUEUES]
 
     for name in names:
         assert all(re.search(allowed[kind], name) for kind in ("configure", "write", "read"))
@@ -270,6 +271,24 @@ def test_worker_may_touch_the_project_s_queues_and_no_others() -> None:
     # Answers go to reply queues through the default exchange, which has this name in permissions.
     assert re.search(allowed["write"], "amq.default")
     assert not re.search(allowed["configure"], "amq.default")
+
+
+def test_bookkeeper_may_only_tell() -> None:
+    """It publishes events, and can neither send a request, nor answer one, nor read anything."""
+    allowed = permissions_of("bookkeeping")
+
+    assert re.search(allowed["write"], topology.EVENTS)
+    for name in [topology.REQUESTS, topology.RESULTS, topology.DEAD, *topology.QUEUES, "amq.default"]:
+        assert not re.search(allowed["write"], name)
+    for name in [topology.EVENTS, topology.RESULTS, *topology.QUEUES]:
+        assert not re.search(allowed["read"], name)
+        assert not re.search(allowed["configure"], name)
+
+
+def permissions_of(user: str) -> dict[str, str]:
+    permissions = json.loads(credentials.DEFINITIONS.read_text(encoding="utf-8"))["permissions"]
+    (found,) = (each for each in permissions if each["user"] == user)
+    return {kind: found[kind] for kind in ("configure", "write", "read")}
 
 
 # ---- the image ----

@@ -35,7 +35,7 @@ def test_every_secret_is_declared_and_issued(issued: Path) -> None:
     }
     assert used <= made
     # These stay on the machine that made them.
-    assert made - used == {"settlement_amqp_password", "jwt_private_key"}
+    assert made - used == {"settlement_amqp_password", "bookkeeping_amqp_password", "jwt_private_key"}
     assert credentials.FOLDER == ROOT / "deploy" / "secrets"
 
 
@@ -87,16 +87,17 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
     assert not [file.name for file in folder.iterdir() if file.read_text(encoding="utf-8") in ended.stdout]
 
 
-def test_broker_gets_the_hash_of_the_worker_s_password(issued: Path) -> None:
-    """RabbitMQ's salted SHA-256 of the password in the worker's URL, and no password."""
+@pytest.mark.parametrize("name", ["settlement", "bookkeeping"])
+def test_broker_gets_the_hash_of_a_service_s_password(issued: Path, name: str) -> None:
+    """RabbitMQ's salted SHA-256 of the password in the service's URL, and no password."""
     text = (issued / "rabbitmq_definitions").read_text(encoding="utf-8")
-    password = (issued / "settlement_amqp_password").read_text(encoding="utf-8")
-    (user,) = json.loads(text)["users"]
+    password = (issued / f"{name}_amqp_password").read_text(encoding="utf-8")
+    (user,) = (each for each in json.loads(text)["users"] if each["name"] == name)
     raw = base64.b64decode(user["password_hash"])
 
     assert raw[4:] == sha256(raw[:4] + password.encode()).digest()
     assert password not in text
-    assert f":{password}@" in (issued / "settlement_amqp_url").read_text(encoding="utf-8")
+    assert f":{password}@" in (issued / f"{name}_amqp_url").read_text(encoding="utf-8")
 
 
 def test_no_password_is_written_down() -> None:

@@ -16,6 +16,7 @@ INTEGRATORS = (ROOT / "docs" / "integrators.md", ROOT / "docs" / "integrators.zh
 SETTINGS = {
     "settlement": "services.settlement.settings:SettlementSettings",
     "binding": "services.binding.settings:BindingSettings",
+    "bookkeeping": "services.bookkeeping.settings:BookkeepingSettings",
     "migrate": "shared.postgres.__main__:MigrateSettings",
     "declare": "shared.rabbit.__main__:DeclareSettings",
 }

@@ -16,6 +16,7 @@ VIOLATIONS = {
     "strangers": ("services/binding/rules.py", "import services.settlement.rules"),
     "settlement": ("services/settlement/rules.py", "import services.settlement.handler"),
     "binding": ("services/binding/rules.py", "import services.binding.api"),
+    "bookkeeping": ("services/bookkeeping/rules.py", "import services.bookkeeping.handler"),
     "shared": ("shared/messages/settle.py", "import shared.postgres.pool"),
     "purity": ("services/settlement/rules.py", "import time"),
     "postgres": ("services/settlement/handler.py", "import asyncpg"),

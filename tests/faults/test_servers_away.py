@@ -1,68 +1,35 @@
 """A worker through the loss of its servers: real processes, killed with -9, and nothing lost."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
 import asyncpg
-import httpx
 import psutil
 import pytest
 
 from deploy.devstack import state
-from deploy.devstack.ports import LOOPBACK
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.topology import DEAD, SETTLEMENT
 from tests.conftest import Database
-from tests.support.ports import free_port
+from tests.support.processes import ServiceProcess
 from tests.support.world import World, bill, until
 
 
-class Worker:
+class Worker(ServiceProcess):
     """A settlement worker as its own process."""
 
     def __init__(self, world: World, **variables: str) -> None:
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "services.settlement"],
-            env={
-                "PATH": "/usr/bin:/bin",
-                "GONGJI_DATABASE_URL": world.database_url,
-                "GONGJI_AMQP_URL": world.amqp_url,
-                "GONGJI_HTTP_PORT": str(self.port),
-                **variables,
-            },
-            stdout=subprocess.DEVNULL,
-        )
-
-    async def status(self, path: str) -> int | None:
-        """The status of one of its probes, or None where nobody answers."""
-        try:
-            async with httpx.AsyncClient() as http:
-                return (await http.get(f"http://{LOOPBACK}:{self.port}{path}", timeout=10)).status_code
-        except httpx.HTTPError:
-            return None
-
-    async def is_ready(self) -> bool:
-        return await self.status("/readyz") == 200
+        super().__init__("settlement", world, **variables)
 
     async def has_paused(self) -> bool:
         """Whether it consumes no settlements; the broker itself still counts a consumer that holds messages."""
-        return await self.metric("gongji_consuming") == 0
+        return await self.metric(f'gongji_consuming{{queue="{SETTLEMENT}"}}') == 0
 
     async def has_put_aside(self, times: int) -> bool:
-        return await self.metric("gongji_requests_put_aside_total") >= times
-
-    async def metric(self, name: str) -> float:
-        """A metric of the settlement queue, 0 where it has not been counted yet."""
-        async with httpx.AsyncClient() as http:
-            metrics = (await http.get(f"http://{LOOPBACK}:{self.port}/metrics")).text
-        beginning = f'{name}{{queue="{SETTLEMENT}"}} '
-        return next((float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(beginning)), 0.0)
+        return await self.metric(f'gongji_requests_put_aside_total{{queue="{SETTLEMENT}"}}') >= times
 
     async def is_not_ready(self) -> bool:
         return await self.status("/readyz") == 503
@@ -74,8 +41,7 @@ async def worker(world: World) -> AsyncIterator[Worker]:
     started = Worker(world)
     await until(started.is_ready)
     yield started
-    started.process.kill()
-    started.process.wait()
+    started.kill()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Three roles, and what each may not do, by trying it."""
+"""The roles, and what each may not do, by trying it."""
 
 import asyncpg
 import pytest
@@ -37,6 +37,23 @@ FORBIDDEN = {
     "binding makes a table": ("gongji_binding", "CREATE TABLE registry.mine ()"),
     "the auditor reads names": ("gongji_audit", "SELECT * FROM registry.persons"),
     "the auditor corrects a balance": ("gongji_audit", "UPDATE ledger.accounts SET prior_years_fen = 1"),
+    "settlement seals": ("gongji_settlement", "INSERT INTO ledger.seals DEFAULT VALUES"),
+    "settlement takes a page away": ("gongji_settlement", "DELETE FROM ledger.pages"),
+    "settlement makes a month": ("gongji_settlement", "SELECT ledger.prepare_month('2026-11-01')"),
+    "settlement renames a request": ("gongji_settlement", "UPDATE ledger.names SET request_id = 'X'"),
+    "settlement forgets a request": ("gongji_settlement", "DELETE FROM ledger.names"),
+    "settlement rewrites a month's entries": ("gongji_settlement", "UPDATE ledger.entries_to_come SET contra_fen = 0"),
+    "settlement deletes a month's decisions": ("gongji_settlement", "DELETE FROM ledger.decisions_to_come"),
+    "the bookkeeper moves money": ("gongji_bookkeeping", "INSERT INTO ledger.entries DEFAULT VALUES"),
+    "the bookkeeper changes a balance": ("gongji_bookkeeping", "UPDATE ledger.accounts SET prior_years_fen = 1"),
+    "the bookkeeper rewrites an entry": ("gongji_bookkeeping", "UPDATE ledger.entries SET contra_fen = 0"),
+    "the bookkeeper deletes a decision": ("gongji_bookkeeping", "DELETE FROM ledger.decisions"),
+    "the bookkeeper breaks a seal": ("gongji_bookkeeping", "UPDATE ledger.seals SET hash = digest"),
+    "the bookkeeper removes a seal": ("gongji_bookkeeping", "DELETE FROM ledger.seals"),
+    "the bookkeeper reads names": ("gongji_bookkeeping", "SELECT * FROM registry.persons"),
+    "the bookkeeper makes a table": ("gongji_bookkeeping", "CREATE TABLE ledger.mine ()"),
+    "binding forges a notice": ("gongji_binding", "INSERT INTO registry.notices DEFAULT VALUES"),
+    "the auditor seals": ("gongji_audit", "INSERT INTO ledger.seals DEFAULT VALUES"),
     "settlement migrates": ("gongji_settlement", "DROP SCHEMA ledger CASCADE"),
 }
 ALLOWED = {
@@ -53,6 +70,8 @@ ALLOWED = {
         "INSERT INTO registry.acts (at, subject, role, action, person_ids) VALUES (now(), 'clerk:x', 'clerk', 'bind', '{}')",
     ),
     "binding reads acts": ("gongji_binding", "SELECT * FROM registry.acts"),
+    "the bookkeeper takes pages away": ("gongji_bookkeeping", "DELETE FROM ledger.pages"),
+    "the bookkeeper makes a month": ("gongji_bookkeeping", "SELECT ledger.prepare_month('2026-11-01')"),
     "the auditor reads acts": ("gongji_audit", "SELECT * FROM registry.acts"),
     "the auditor reads entries": ("gongji_audit", "SELECT * FROM ledger.entries"),
 }
@@ -80,7 +99,9 @@ async def test_a_role_may(database: Database, role: str, statement: str) -> None
     assert done
 
 
-@pytest.mark.parametrize("role", ["gongji_migrate", "gongji_settlement", "gongji_binding", "gongji_audit"])
+@pytest.mark.parametrize(
+    "role", ["gongji_migrate", "gongji_settlement", "gongji_binding", "gongji_bookkeeping", "gongji_audit"]
+)
 async def test_the_roles_themselves_cannot_log_in(database: Database, role: str) -> None:
     """They are groups; logins are made by whoever deploys."""
     connection = await connect(database.url, role=None, name="tests")

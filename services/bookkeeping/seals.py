@@ -1,0 +1,37 @@
+"""The chain: sealing what transactions have written."""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+from shared.postgres.queries import load_queries
+
+SQL = load_queries(__package__, "seals.sql")
+# Transactions in one seal: some thousand movements at most.
+PAGES_MAX = 20
+# What is done for all provinces together is done under this one.
+EVERY_PROVINCE = 0
+
+
+class Work(IntEnum):
+    """What one session does for a province at a time: the first keys of advisory locks."""
+
+    SEALING = 0x736C  # "sl"
+    TELLING = 0x746C  # "tl"
+
+
+async def unsealed(connection: Any) -> dict[int, int]:
+    """How many pages wait in each province."""
+    return {row["province"]: row["pages"] for row in await connection.fetch(SQL["unsealed"])}
+
+
+async def take(connection: Any, work: Work, province: int) -> bool:
+    """Whether this transaction alone does this work for a province; another one may be at it."""
+    taken: bool = await connection.fetchval(SQL["lock"], work, province)
+    return taken
+
+
+async def seal(connection: Any, province: int, now: datetime) -> int:
+    """Seals some pages of a province. Returns how many decisions and unasked movements they named."""
+    row = await connection.fetchrow(SQL["seal"], province, PAGES_MAX, now)
+    return row["sealed"] if row else 0

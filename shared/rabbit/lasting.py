@@ -1,0 +1,45 @@
+"""A publisher that outlives its connection: whatever breaks it, the next message is published on a new one."""
+
+from collections.abc import Sequence
+
+from aio_pika.abc import AbstractConnection
+
+from shared.rabbit.connection import BrokerError, close, connect, open_channel
+from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed, Receipt
+
+
+class LastingPublisher:
+    """Connects on first use, and again after a failure."""
+
+    def __init__(self, brokers: Sequence[str], *, name: str) -> None:
+        self._brokers = brokers
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._publisher: Publisher | None = None
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:
+        """A receipt for each message. Raises PublishFailed where the broker is away or does not confirm."""
+        if not messages:
+            return []
+        publisher = await self.open()
+        try:
+            return await publisher.publish(messages)
+        except PublishFailed:
+            await self.close()
+            raise
+
+    async def open(self) -> Publisher:
+        """The publisher of today's connection. Raises PublishFailed where the broker takes none."""
+        if self._publisher is None:
+            try:
+                self._connection = await connect(self._brokers, name=self._name)
+                self._publisher = Publisher(await open_channel(self._connection, confirms=True))
+            except BrokerError as error:
+                await self.close()
+                raise PublishFailed(f"{type(error).__name__}: {error}") from error
+        return self._publisher
+
+    async def close(self) -> None:
+        connection, self._connection, self._publisher = self._connection, None, None
+        if connection is not None:
+            await close(connection)
