@@ -10,7 +10,8 @@ from rich.table import Table
 
 from cli.environment import environment
 from cli.options import AsJson, Lang
-from cli.speech import REJECTED, Speech, console, errors, print_json, speech
+from cli.recheck import decided_again
+from cli.speech import BROKEN, REJECTED, Speech, console, errors, print_json, speech
 from shared.domain.ids import parse_public_id, public_id
 from shared.domain.money import yuan
 from shared.domain.reasons import TEXTS, Reason
@@ -23,18 +24,28 @@ AUDIT_ROLE = "gongji_audit"
 
 def explain(
     settlement_id: Annotated[str, typer.Argument(help="A settlement_id, or REGION/INSTITUTION/REQUEST_ID.")],
+    again: Annotated[
+        bool, typer.Option("--recheck", help="Decide it again by the rule of today; exit 1 if the answer differs.")
+    ] = False,
     as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
-    """Tell why a settlement was decided as it was: candidates, what was locked, the rule that decided."""
-    story = asyncio.run(_story(environment()["GONGJI_DATABASE_URL"], settlement_id))
+    """Tell why a request was decided as it was: candidates, what was locked, the rule that decided."""
+    url = environment()["GONGJI_DATABASE_URL"]
+    story = asyncio.run(_story(url, settlement_id))
     if story is None:
         errors.print(f"[red]there is no decision {settlement_id}: give a settlement_id from an answer[/]")
         raise typer.Exit(REJECTED)
+    if again:
+        place = parse_public_id(story["decision_id"])
+        assert place
+        story["recheck"] = asyncio.run(decided_again(url, *place))
     if as_json:
         print_json(story)
-        return
-    _tell(story, speech(lang))
+    else:
+        _tell(story, speech(lang))
+    if again and story["recheck"]["result"] == "different":
+        raise typer.Exit(BROKEN)
 
 
 async def _story(url: str, name: str) -> dict[str, Any] | None:
@@ -98,6 +109,10 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
     if story["reason"]:
         text = TEXTS[Reason(story["reason"])]
         console.print(f"  {story['reason']}: {say(text.english, text.chinese)}")
+    if story["policy"]:
+        console.print(
+            say(f"Policy of the person's region: {story['policy']}", f"本人参保地适用政策：{story['policy']}")
+        )
     if story["candidates"]:
         console.print(_candidates(story, answer, say))
     if story["locked"]:
@@ -110,6 +125,30 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
         )
     if story["cancelled_by"]:
         console.print(say(f"Cancelled by {story['cancelled_by']}", f"已冲正，冲正流水号 {story['cancelled_by']}"))
+    if "recheck" in story:
+        _tell_recheck(story["recheck"], say)
+
+
+def _tell_recheck(found: dict[str, Any], say: Speech) -> None:
+    match found["result"]:
+        case "same":
+            console.print(say("Decided again by the rule of today: the same answer", "按现行规则重新裁定：答复一致"))
+        case "impossible":
+            console.print(say(f"It cannot be decided again: {found['why_not']}", f"无法重新裁定：{found['why_not']}"))
+        case _:
+            console.print(
+                say(
+                    "[red]Decided again by the rule of today: another answer[/]",
+                    "[red]按现行规则重新裁定：答复不一致[/]",
+                )
+            )
+            for field, values in found["differences"].items():
+                console.print(
+                    say(
+                        f"  {field}: stored {values['stored']}, now {values['now']}",
+                        f"  {field}：原为 {values['stored']}，现为 {values['now']}",
+                    )
+                )
 
 
 def _moved(entry: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import structlog
 from services.settlement.chores import Chores
 from services.settlement.consumer import Consumer
 from services.settlement.handler import Handler, ServersAway
+from services.settlement.recheck import Rechecks
 from services.settlement.settings import SettlementSettings
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
@@ -16,8 +17,8 @@ from shared.telemetry.probe import probe_app, serving
 
 log = structlog.get_logger()
 
-# One connection a lane, one for the chores, and one to ask whether the database is there.
-CONNECTIONS_MAX = 5
+# One connection a lane, one for the chores, one for the rechecks, and one to ask whether the database is there.
+CONNECTIONS_MAX = 6
 
 
 async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
@@ -44,10 +45,14 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
 
         await house.enter_async_context(serving(probe_app(readiness), settings.http_host, settings.http_port))
         log.info("started", http_port=settings.http_port)
-        chores = asyncio.create_task(Chores(pool, clock, settings.chores_every_s).run(stop))
+        duties = {
+            asyncio.create_task(Chores(pool, clock, settings.chores_every_s).run(stop)),
+            asyncio.create_task(Rechecks(pool, clock, settings.recheck_every_s).run(stop)),
+        }
         await _until_drained(consumer, stop, settings.drain_timeout_s)
-        chores.cancel()
-        await asyncio.wait({chores})
+        for duty in duties:
+            duty.cancel()
+        await asyncio.wait(duties)
         log.info("stopped")
 
 

@@ -24,6 +24,7 @@ from services.settlement.model import (
     Undo,
     decision_id,
 )
+from services.settlement.records import record_of
 from services.settlement.transferring import end_of
 from services.settlement.undoing import less, paid, tombstone
 from shared.domain.accounts import EMPTY, Account
@@ -86,11 +87,12 @@ class Batch:
         self._arrive(locked)
         position = self.position(incoming)
         verdict = rules.decide(incoming.request, position)
-        movement = None
-        if isinstance(verdict, Decision) and verdict.moves_money and incoming.operation not in INQUIRIES:
-            movement = self._move(incoming, verdict)
+        movement = record = None
+        if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
+            record = record_of(verdict, position, locked)
+            movement = self._move(incoming, verdict) if verdict.moves_money else None
         answer = answers.answer(incoming, verdict, movement.movement_id if movement else None, self.now)
-        resolution = Resolution(incoming, verdict, answer, movement, locked, position)
+        resolution = Resolution(incoming, verdict, answer, movement, locked, record)
         if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
             self.facts.stored[incoming.name] = StoredDecision(
                 incoming.operation,

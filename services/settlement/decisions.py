@@ -1,9 +1,9 @@
 """Decisions by the name of their request, and who sends the request."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -19,9 +19,8 @@ from services.settlement.model import (
     Undo,
     decision_id,
 )
-from shared.domain.accounts import Account
+from services.settlement.records import returned_of
 from shared.domain.enrolment import InstitutionKind, InstitutionStatus
-from shared.domain.ids import PersonKey
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "decisions.sql")
@@ -53,14 +52,17 @@ async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) 
 
 async def returned(connection: Any, refund: RequestName) -> tuple[Returned, ...]:
     """What a refund gave back, in the parts of its original."""
-    rows = orjson.loads(await connection.fetchval(SQL["returned"], *refund))
-    return tuple(
-        Returned(
-            PersonKey(row["person"][0], row["person"][1]),
-            Account(row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"]),
-        )
-        for row in rows
-    )
+    return tuple(returned_of(each) for each in orjson.loads(await connection.fetchval(SQL["returned"], *refund)))
+
+
+async def stored(connection: Any, province: int, decision_id: UUID) -> Any:
+    """A decision with all that is kept of it, or None."""
+    return await connection.fetchrow(SQL["stored"], province, decision_id)
+
+
+async def sample(connection: Any, start: UUID, limit: int) -> list[tuple[int, UUID]]:
+    """At most `limit` decisions of each province from an id on."""
+    return [(row["province"], row["decision_id"]) for row in await connection.fetch(SQL["sample"], start, limit)]
 
 
 async def cancel(connection: Any, undone: Sequence[Undo], resolutions: Sequence[Resolution], now: datetime) -> None:
@@ -98,7 +100,7 @@ def _row(resolution: Resolution, now: datetime) -> tuple[Any, ...]:
         decision.reason,
         resolution.movement is not None,
         incoming.request.content(),
-        _record(decision, resolution.locked),
+        _json(resolution.record),
         resolution.answer.model_dump_json(),
     )
 
@@ -119,23 +121,6 @@ def _tombstone(name: RequestName, now: datetime) -> tuple[Any, ...]:
     )
 
 
-def _record(decision: Decision, locked: Sequence[PersonKey]) -> str:
-    """The candidates as the rule saw them, so that the decision can be explained and decided again."""
-    considered = [asdict(seen) for seen in decision.considered]
+def _json(record: Mapping[str, Any] | None) -> str:
     # asyncpg's UUIDs are a type of their own that orjson does not know.
-    return orjson.dumps(
-        {
-            "policy": decision.policy,
-            "locked": [key.person_id for key in locked],
-            "considered": considered,
-        }
-        | _returned(decision),
-        default=str,
-    ).decode()
-
-
-def _returned(decision: Decision) -> dict[str, Any]:
-    """Part for part, so that a cancel of this refund can take it again."""
-    if not decision.undo or not decision.undo.returned:
-        return {}
-    return {"returned": [{"person": list(each.person), **asdict(each.parts)} for each in decision.undo.returned]}
+    return orjson.dumps(record, default=str).decode()

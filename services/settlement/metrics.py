@@ -9,6 +9,7 @@ PUT_ASIDE = Counter(
 )
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
 TRANSFERS_CLOSED = Counter("gongji_transfers_closed_total", "Transfers past their deadline.", ["kind"])
+RECHECKS = Counter("gongji_rechecks_total", "Stored decisions that were decided again.", ["result"])
 UNDELIVERED = Counter("gongji_answers_undelivered_total", "Answers that no queue took.", ["receipt"])
 BATCH_SIZE = Histogram(
     "gongji_batch_requests",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.domain.accounts import EMPTY, Account
@@ -314,14 +314,16 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A verdict with the answer to send; `movement` where money moved, `position` what it was decided by."""
+    """A verdict with the answer to send; `movement` where money moved, `record` what is kept of how it came
+    about, taken before anything moved.
+    """
 
     incoming: Incoming
     verdict: Verdict
     answer: Answer
     movement: Movement | None = None
     locked: tuple[PersonKey, ...] = ()
-    position: Position | None = None
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,5 @@ class SettlementSettings(ServiceSettings):
     prefetch: int = Field(default=1_000, ge=1, le=20_000)
     # How soon after its deadline a transfer returns.
     chores_every_s: float = Field(default=5.0, gt=0, le=3_600)
+    # How often some decisions of the last day are decided again.
+    recheck_every_s: float = Field(default=60.0, gt=0, le=86_400)

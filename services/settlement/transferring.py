@@ -18,7 +18,7 @@ from shared.messages.transfer import TransferRequest
 def transfer(request: TransferRequest, position: Position) -> Decision:
     """A gift to a relative's wallet: the money leaves the giver now, and is in transit until it is accepted."""
     if reason := refuse_transfer(request, position):
-        return Decision(Outcome.DECLINED, reason)
+        return Decision(Outcome.DECLINED, reason, policy=position.policy.name if position.policy else None)
     giver, binding, policy = position.patient, position.wallet_binding, position.policy
     assert giver
     assert binding

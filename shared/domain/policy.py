@@ -167,6 +167,12 @@ class PolicyBook:
                     return version
         raise LookupError(f"the shipped default policy is not in effect on {day}")
 
+    def named(self, name: str) -> PolicyVersion | None:
+        """The version that a record names: "13@2"."""
+        code, _, number = name.partition("@")
+        versions = self.versions.get("" if code == "default" else code, ())
+        return next((version for version in versions if version.version == int(number)), None)
+
 
 @cache
 def shipped_policies() -> tuple[PolicyVersion, ...]:

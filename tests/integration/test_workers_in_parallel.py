@@ -22,6 +22,7 @@ from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
+from tests.support.rechecks import those_that_differ
 from tests.support.world import AGENCY, HOSPITAL, World, bill, envelope
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
@@ -62,6 +63,7 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path]) -> Asy
         yield built
         found = await prove(built.database_url)
         assert found["holds"], {name: rows for name, rows in found["broken"].items() if rows}
+        assert not await those_that_differ(built)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""Deciding again: a stored decision, from its record, by the rule of today.
+
+Nothing is written. Where the answer differs, either the record or the answer was tampered with, or the rule has changed
+its mind: both are worth knowing.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic_core import from_json
+
+from services.settlement import answers, decisions, metrics, originals, registry, rules
+from services.settlement.concerns import original_of
+from services.settlement.model import Facts, Incoming, Original, RequestName
+from services.settlement.records import NotRecorded, position_of
+from shared.domain.ids import earliest_id, public_id
+from shared.domain.policy import PolicyBook
+from shared.domain.times import Clock
+from shared.messages.catalogue import CATALOGUE
+from shared.messages.envelope import Operation
+from shared.postgres.trouble import Trouble, trouble_of
+from shared.runtime.rounds import rounds
+
+log = structlog.get_logger()
+
+ROLE = "gongji_settlement"
+# Of each province, each time.
+SAMPLE = 20
+LOOKS_BACK = timedelta(days=1)
+ANSWER_TIMEOUT_S = 5.0
+
+
+class Result(StrEnum):
+    SAME = "same"
+    DIFFERENT = "different"
+    IMPOSSIBLE = "impossible"
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """What deciding again has come to: the fields of the answer that differ, stored and now; or why it is impossible."""
+
+    result: Result
+    differences: Mapping[str, tuple[Any, Any]]
+    why_not: str | None = None
+
+
+async def recheck(connection: Any, province: int, decision_id: UUID, book: PolicyBook) -> Recheck | None:
+    """Decides a stored decision again; None where there is no such decision."""
+    row = await decisions.stored(connection, province, decision_id)
+    if row is None:
+        return None
+    if row["operation"] not in CATALOGUE:
+        return Recheck(Result.IMPOSSIBLE, {}, "nothing was decided: the request was cancelled before it came")
+    incoming = Incoming(CATALOGUE[Operation(row["operation"])].request.model_validate_json(row["request"]))
+    known = await _originals(connection, incoming)
+    try:
+        position = position_of(from_json(row["record"]), incoming, row["decided_at"], book, known)
+    except NotRecorded as error:
+        return Recheck(Result.IMPOSSIBLE, {}, str(error))
+    decision = rules.decided(incoming.request, position)
+    movement_id = decision_id if decision.moves_money else None
+    again = answers.answer(incoming, decision, movement_id, row["decided_at"]).model_dump(mode="json")
+    before = from_json(row["answer"])
+    differences = {
+        name: (before.get(name), again.get(name))
+        for name in again | before
+        if name != "decided_at" and before.get(name) != again.get(name)
+    }
+    return Recheck(Result.DIFFERENT if differences else Result.SAME, differences)
+
+
+async def policies(connection: Any) -> PolicyBook:
+    """Every policy version that a record can name."""
+    return await registry.policies(connection)
+
+
+async def _originals(connection: Any, incoming: Incoming) -> Mapping[RequestName, Original]:
+    """The requests that a request speaks of, as the ledger has them."""
+    facts = Facts()
+    name = original_of(incoming)
+    if name is None:
+        return {}
+    await decisions.requests(connection, [name], facts)
+    await originals.read(connection, [incoming], facts, lock=False)
+    return facts.originals
+
+
+@dataclass(frozen=True, slots=True)
+class Rechecks:
+    """Decides a sample of the last day's decisions again, `every_s` seconds apart."""
+
+    pool: Any
+    clock: Clock
+    every_s: float
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns once `stop` is set."""
+        await rounds(self.sample, stop, every_s=self.every_s, failed=_interrupted)
+
+    async def sample(self) -> None:
+        """Some decisions of each province, from a moment of the last day that chance chooses."""
+        back_s = secrets.randbelow(int(LOOKS_BACK.total_seconds()))
+        start = earliest_id(self.clock() - timedelta(seconds=back_s))
+        async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
+            book = await policies(connection)
+            for province, decision_id in await decisions.sample(connection, start, SAMPLE):
+                found = await recheck(connection, province, decision_id, book)
+                assert found, "decisions are never deleted"
+                metrics.RECHECKS.labels(found.result).inc()
+                if found.result is Result.DIFFERENT:
+                    log.error(
+                        "recheck_differs",
+                        decision_id=public_id(province, decision_id),
+                        fields=sorted(found.differences),
+                    )
+
+
+def _interrupted(error: Exception) -> None:
+    poison = trouble_of(error) is Trouble.POISON
+    log.warning("recheck_interrupted", error=type(error).__name__, exc_info=poison)

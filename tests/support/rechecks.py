@@ -1,0 +1,23 @@
+"""Deciding everything again that a world has decided."""
+
+from services.settlement.recheck import Recheck, Result, policies, recheck
+from shared.postgres.pool import connect
+from tests.support.world import World
+
+
+async def recheck_everything(world: World) -> dict[str, Recheck]:
+    """What deciding again comes to, by request id; as the worker's role."""
+    connection = await connect(world.database_url, role="gongji_settlement", name="tests")
+    book = await policies(connection)
+    rows = await connection.fetch("SELECT province, decision_id, request_id FROM ledger.decisions")
+    found = {}
+    for row in rows:
+        again = await recheck(connection, row["province"], row["decision_id"], book)
+        assert again
+        found[row["request_id"]] = again
+    await connection.close()
+    return found
+
+
+async def those_that_differ(world: World) -> dict[str, Recheck]:
+    return {name: each for name, each in (await recheck_everything(world)).items() if each.result is Result.DIFFERENT}
