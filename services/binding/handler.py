@@ -11,11 +11,12 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel
 
-from services.binding import bindings, diagnosis, families, payments, registry, rules, transfers
+from services.binding import bindings, decisions, diagnosis, families, payments, registry, rules, transfers
 from services.binding.model import (
     Binding,
     BindingPosition,
     Caller,
+    Decision,
     Diagnosis,
     KinshipLink,
     Payment,
@@ -33,6 +34,7 @@ from shared.domain.ids import parse_public_id, time_ordered_uuid
 from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of, whole_province
+from shared.domain.roles import Role
 from shared.domain.times import Clock, shanghai_date
 from shared.postgres.authority import EVERY_PROVINCE, take_exclusively
 
@@ -336,6 +338,23 @@ class Handler:
         async with self.pool.acquire() as connection:
             await registry.record_act(connection, caller, "list_payments", [asked.person_id], self.clock())
             return await payments.page(connection, asked, limit)
+
+    # ---- decisions ----
+
+    async def decision(self, caller: Caller, decision_id: str) -> Decision | Refused:
+        """A decision of the worker; to anybody but an operator only what is theirs of their own."""
+        place = parse_public_id(decision_id)
+        async with self.pool.acquire() as connection:
+            found = await decisions.find(connection, *place) if place else None
+            about = [found.subject_id] if found and found.subject_id else []
+            await registry.record_act(connection, caller, "explain", about, self.clock(), decision_id)
+        if found is None:
+            return MISSING
+        if caller.role is Role.OPERATOR:
+            return found
+        if found.subject_id is None or not caller.is_person(found.subject_id):
+            return Refused((Reason.FORBIDDEN,))
+        return found.as_told_to(found.subject_id)
 
     # ---- diagnosis ----
 

@@ -1,7 +1,7 @@
 """What goes over HTTP: bodies in, things out. Dates are YYYY-MM-DD, money is fen."""
 
 from datetime import date, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -198,3 +198,52 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next: str | None
+
+
+class RankedOut(BaseModel):
+    """A relative who was considered, the first first; `out` is why they were not in the ranking.
+
+    What could be shared and what the year's limit left are told to an operator, and of oneself.
+    """
+
+    payer_id: str
+    binding_id: str
+    bound_at: datetime
+    policy: str
+    usable_fen: int | None
+    limit_left_fen: int | None
+    out: Reason | None
+
+
+class MovedOut(BaseModel):
+    """What one movement did to one person's account, in fen; what was taken is negative."""
+
+    movement_id: str
+    person_id: str
+    kind: str
+    request_id: str | None
+    binding_id: str | None
+    current_year_fen: int
+    prior_years_fen: int
+    wallet_fen: int
+    at: datetime
+
+
+class DecisionOut(BaseModel):
+    """Why a request was decided as it was. `request` is as it came, without the credential; `answer` as it was sent."""
+
+    decision_id: str
+    institution_id: str
+    request_id: str
+    operation: str
+    outcome: str
+    reason: Reason | None
+    request: dict[str, Any]
+    answer: dict[str, Any]
+    policy: str | None
+    locked: list[str]
+    candidates: list[RankedOut]
+    moved: list[MovedOut]
+    later: list[MovedOut]
+    decided_at: datetime
+    cancelled_by: str | None

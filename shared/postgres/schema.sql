@@ -122,6 +122,52 @@ CREATE VIEW ledger.binding_balances AS
     balances_year
    FROM ledger.accounts;
 
+CREATE TABLE ledger.cancellations (
+    province smallint NOT NULL,
+    institution_id text NOT NULL,
+    request_id text NOT NULL,
+    cancelled_by text NOT NULL,
+    cancelled_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE ledger.decisions (
+    province smallint CONSTRAINT decisions_province_not_null1 NOT NULL,
+    decision_id uuid NOT NULL,
+    institution_id text CONSTRAINT decisions_institution_id_not_null1 NOT NULL,
+    request_id text CONSTRAINT decisions_request_id_not_null1 NOT NULL,
+    operation text CONSTRAINT decisions_operation_not_null1 NOT NULL,
+    outcome text CONSTRAINT decisions_outcome_not_null1 NOT NULL,
+    reason text,
+    moved boolean NOT NULL,
+    request jsonb CONSTRAINT decisions_request_not_null1 NOT NULL,
+    record jsonb CONSTRAINT decisions_record_not_null1 NOT NULL,
+    answer jsonb CONSTRAINT decisions_answer_not_null1 NOT NULL,
+    decided_at timestamp with time zone CONSTRAINT decisions_decided_at_not_null1 NOT NULL,
+    CONSTRAINT blocked_is_a_tombstone CHECK ((((operation = 'blocked'::text) = (outcome = 'blocked'::text)) AND ((operation <> 'blocked'::text) OR (NOT moved)))),
+    CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (NOT moved))),
+    CONSTRAINT only_refusals_have_a_reason CHECK (((outcome = ANY (ARRAY['declined'::text, 'partial'::text])) = (reason IS NOT NULL))),
+    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text, 'refunded'::text, 'cancelled'::text, 'blocked'::text])))
+)
+PARTITION BY RANGE (decision_id);
+
+CREATE VIEW ledger.binding_decisions AS
+ SELECT decision.province,
+    decision.decision_id,
+    decision.institution_id,
+    decision.request_id,
+    decision.operation,
+    decision.outcome,
+    decision.reason,
+    COALESCE((decision.request ->> 'person_id'::text), (decision.request ->> 'from_person_id'::text), ((decision.record -> 'seen'::text) ->> 'patient_id'::text)) AS subject_id,
+    (decision.request - 'credential'::text) AS request,
+    decision.record,
+    decision.answer,
+    decision.decided_at,
+    cancellation.cancelled_by
+   FROM (ledger.decisions decision
+     LEFT JOIN ledger.cancellations cancellation ON (((cancellation.province = decision.province) AND (cancellation.institution_id = decision.institution_id) AND (cancellation.request_id = decision.request_id))))
+  WHERE (decision.operation <> 'blocked'::text);
+
 CREATE TABLE ledger.entries (
     province smallint CONSTRAINT entries_province_not_null1 NOT NULL,
     movement_id uuid CONSTRAINT entries_movement_id_not_null1 NOT NULL,
@@ -174,6 +220,20 @@ CREATE VIEW ledger.binding_entries AS
    FROM ledger.entries
   WHERE (kind = ANY (ARRAY['settlement'::text, 'refund'::text, 'refund_reversal'::text]));
 
+CREATE VIEW ledger.binding_movements AS
+ SELECT province,
+    movement_id,
+    person_id,
+    kind,
+    request_id,
+    binding_id,
+    current_year_fen,
+    prior_years_fen,
+    wallet_fen,
+    original_id,
+    moved_at
+   FROM ledger.entries;
+
 CREATE TABLE ledger.transfers (
     province smallint NOT NULL,
     transfer_id uuid NOT NULL,
@@ -217,34 +277,6 @@ CREATE VIEW ledger.binding_usage AS
     COALESCE(original_id, movement_id) AS counted_from
    FROM ledger.entries
   WHERE (binding_id IS NOT NULL);
-
-CREATE TABLE ledger.cancellations (
-    province smallint NOT NULL,
-    institution_id text NOT NULL,
-    request_id text NOT NULL,
-    cancelled_by text NOT NULL,
-    cancelled_at timestamp with time zone NOT NULL
-);
-
-CREATE TABLE ledger.decisions (
-    province smallint CONSTRAINT decisions_province_not_null1 NOT NULL,
-    decision_id uuid NOT NULL,
-    institution_id text CONSTRAINT decisions_institution_id_not_null1 NOT NULL,
-    request_id text CONSTRAINT decisions_request_id_not_null1 NOT NULL,
-    operation text CONSTRAINT decisions_operation_not_null1 NOT NULL,
-    outcome text CONSTRAINT decisions_outcome_not_null1 NOT NULL,
-    reason text,
-    moved boolean NOT NULL,
-    request jsonb CONSTRAINT decisions_request_not_null1 NOT NULL,
-    record jsonb CONSTRAINT decisions_record_not_null1 NOT NULL,
-    answer jsonb CONSTRAINT decisions_answer_not_null1 NOT NULL,
-    decided_at timestamp with time zone CONSTRAINT decisions_decided_at_not_null1 NOT NULL,
-    CONSTRAINT blocked_is_a_tombstone CHECK ((((operation = 'blocked'::text) = (outcome = 'blocked'::text)) AND ((operation <> 'blocked'::text) OR (NOT moved)))),
-    CONSTRAINT declined_moves_nothing CHECK (((outcome <> 'declined'::text) OR (NOT moved))),
-    CONSTRAINT only_refusals_have_a_reason CHECK (((outcome = ANY (ARRAY['declined'::text, 'partial'::text])) = (reason IS NOT NULL))),
-    CONSTRAINT outcome_is_stored CHECK ((outcome = ANY (ARRAY['settled'::text, 'partial'::text, 'declined'::text, 'credited'::text, 'transferred'::text, 'pending'::text, 'refunded'::text, 'cancelled'::text, 'blocked'::text])))
-)
-PARTITION BY RANGE (decision_id);
 
 CREATE TABLE ledger.decisions_to_come (
     province smallint CONSTRAINT decisions_province_not_null1 NOT NULL,
@@ -727,11 +759,22 @@ GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.binding_balances TO gongji_binding;
 
+GRANT SELECT,INSERT ON TABLE ledger.cancellations TO gongji_settlement;
+GRANT SELECT ON TABLE ledger.cancellations TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
+GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
+GRANT SELECT ON TABLE ledger.decisions TO gongji_bookkeeping;
+
+GRANT SELECT ON TABLE ledger.binding_decisions TO gongji_binding;
+
 GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
 GRANT SELECT ON TABLE ledger.entries TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.binding_entries TO gongji_binding;
+
+GRANT SELECT ON TABLE ledger.binding_movements TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.transfers TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.transfers TO gongji_audit;
@@ -745,13 +788,6 @@ GRANT UPDATE(closed_movement_id) ON TABLE ledger.transfers TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
 
 GRANT SELECT ON TABLE ledger.binding_usage TO gongji_binding;
-
-GRANT SELECT,INSERT ON TABLE ledger.cancellations TO gongji_settlement;
-GRANT SELECT ON TABLE ledger.cancellations TO gongji_audit;
-
-GRANT SELECT,INSERT ON TABLE ledger.decisions TO gongji_settlement;
-GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
-GRANT SELECT ON TABLE ledger.decisions TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.months TO gongji_audit;
 GRANT SELECT ON TABLE ledger.months TO gongji_bookkeeping;

@@ -44,6 +44,7 @@ ENDPOINTS = {
     "list what one gave": ("GET", "/v1/transfers?from_person_id=ME", None, {"self"}),
     "list what one was given": ("GET", "/v1/transfers?to_person_id=ME", None, {"self"}),
     "accept": ("POST", "/v1/transfers/{transfer}/accept", None, {"self"}),
+    "explain": ("GET", "/v1/decisions/{decision}", None, {"self", "operator"}),
     "unlink": ("DELETE", "/v1/kinship-links/{link}", None, {"self", "clerk"}),
 }
 CALLERS = {
@@ -72,6 +73,7 @@ async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str)
             binding=await world.bind("ME", "OTHER") if "{binding}" in path else "",
             link=await _link(world) if "{link}" in path else "",
             transfer=await _transfer(world) if "{transfer}" in path else "",
+            decision=await _decision(world) if "{decision}" in path else "",
         )
         statuses[name] = (await world.call(role, method, place, body, person_id=person_id)).status_code
 
@@ -95,7 +97,8 @@ async def test_every_route_is_in_the_table(world: World) -> None:
             .replace("/accounts/ME", "/accounts/{person_id}")
             .replace("{binding}", "{binding_id}")
             .replace("{link}", "{kinship_link_id}")
-            .replace("{transfer}", "{transfer_id}"),
+            .replace("{transfer}", "{transfer_id}")
+            .replace("{decision}", "{decision_id}"),
         )
         for method, path, _, _ in ENDPOINTS.values()
     }
@@ -155,6 +158,21 @@ async def _transfer(world: World) -> str:
             prior_years_fen, state, made_at, accept_by
         )
         VALUES (13, $1, 'OTHER', 13, 'ME', $1, 100, 0, 'pending', now(), now() + interval '1 hour')
+        """,
+        row_id,
+    )
+    return public_id(13, row_id)
+
+
+async def _decision(world: World) -> str:
+    """A declined bill of ME's, as the worker would have written it."""
+    row_id = time_ordered_uuid(datetime.now(UTC), secrets.token_hex(8))
+    await world.db.execute(
+        """
+        INSERT INTO ledger.decisions (
+            province, decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer, decided_at
+        )
+        VALUES (13, $1, 'H1', 'R1', 'settle', 'declined', 'no_binding', false, '{"person_id": "ME"}', '{}', '{}', now())
         """,
         row_id,
     )

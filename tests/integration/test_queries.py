@@ -20,6 +20,7 @@ FILES = {
     ("services.binding", "transfers.sql"): "gongji_binding",
     ("services.binding", "payments.sql"): "gongji_binding",
     ("services.binding", "ledger.sql"): "gongji_binding",
+    ("services.binding", "decisions.sql"): "gongji_binding",
     ("services.bookkeeping", "seals.sql"): "gongji_bookkeeping",
     ("services.bookkeeping", "events.sql"): "gongji_bookkeeping",
     ("services.bookkeeping", "months.sql"): "gongji_bookkeeping",

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from services.binding.api import bindings, diagnosis, facts, kinship, payments, transfers
+from services.binding.api import bindings, decisions, diagnosis, facts, kinship, payments, transfers
 from services.binding.api.door import REFUSALS
 
 router = APIRouter(prefix="/v1", responses=REFUSALS)
-for room in (facts, bindings, kinship, payments, transfers, diagnosis):
+for room in (facts, bindings, kinship, payments, transfers, diagnosis, decisions):
     router.include_router(room.router)
