@@ -1,7 +1,9 @@
 """audit: proves the ledger. Its queries know nothing of the worker's code, only what the contract promises."""
 
 import asyncio
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,7 +16,7 @@ from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("cli", "audit.sql")
-INVARIANTS = tuple(name for name in SQL if name != "totals")
+INVARIANTS = tuple(name for name in SQL if name not in {"totals", "proven_up_to", "head"})
 ROWS_SHOWN = 20
 CHINESE = {
     "entries_sum_to_zero": "每笔变动借贷平衡",
@@ -29,6 +31,11 @@ CHINESE = {
     "nothing_is_given_back_twice": "退回金额不超过原支付金额",
     "nothing_cancelled_has_an_effect": "已冲正的交易不再有效力",
     "a_year_turns_once": "每个账户每年至多结转一次",
+    "every_decision_was_answered": "每个裁定都有对应的答复",
+    "everything_is_sealed_once": "每笔裁定和变动都恰好封存一次",
+    "every_seal_covers_what_it_covered": "封存后的内容未被改动",
+    "the_chain_is_unbroken": "封存链完整无缺",
+    "heads_are_in_the_chain": "另行记下的链首仍在链中",
     "answers_add_up": "各支付项之和等于总金额",
     "one_payer_per_settlement": "每笔结算至多一位共济人",
     "the_payer_was_the_richest": "付款人是余额最多的共济人",
@@ -37,11 +44,19 @@ CHINESE = {
 
 
 def audit(
+    head: Annotated[
+        list[str] | None,
+        typer.Option(help="PROVINCE:SEAL:HASH as an earlier audit or an event gave it; must still be in the chain."),
+    ] = None,
     as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
-    """Prove the ledger: check every invariant; exit 1 and the rows if one is broken."""
-    found = asyncio.run(prove(environment()["GONGJI_DATABASE_URL"]))
+    """Prove the ledger: check every invariant; exit 1 and the rows if one is broken.
+
+    It tells up to which seal each province is proven. Keep that somewhere else and give it as --head the next time: then not
+    even the owner of the database can have written the past anew.
+    """
+    found = asyncio.run(prove(environment()["GONGJI_DATABASE_URL"], [_head(text) for text in head or []]))
     if as_json:
         print_json(found)
     else:
@@ -50,14 +65,37 @@ def audit(
         raise typer.Exit(BROKEN)
 
 
-async def prove(url: str) -> dict[str, Any]:
-    """Every invariant with the rows that break it, all seen at one moment, also while settlements go on."""
+class Head(NamedTuple):
+    """A seal's hash, as it was written down."""
+
+    province: int
+    seal_no: int
+    hash: str
+
+
+def _head(text: str) -> Head:
+    match = re.fullmatch(r"(\d{1,2}):(\d{1,18}):([0-9a-f]{64})", text.lower())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not PROVINCE:SEAL:HASH, such as 13:7:<64 hexadecimal digits>")
+    return Head(int(match[1]), int(match[2]), match[3])
+
+
+async def prove(url: str, heads: Sequence[Head] = ()) -> dict[str, Any]:
+    """Every invariant with the rows that break it, all seen at one moment, also while settlements go on.
+
+    The database does the adding up and hands out at most a few rows, so memory is bounded here; there it sorts on disk what
+    does not fit.
+    """
     connection = await connect(url, role=AUDIT_ROLE, name="gongji-audit")
     try:
         # An audit may take its time; nobody waits for it.
         await connection.execute("SET statement_timeout = 0")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             broken = {name: await _rows(connection, name) for name in INVARIANTS}
+            broken["heads_are_in_the_chain"] = [
+                head._asdict() for head in heads if await connection.fetchval(SQL["head"], *head[:2]) != head.hash
+            ]
+            proven = [dict(row) for row in await connection.fetch(SQL["proven_up_to"])]
             totals = dict((await connection.fetch(SQL["totals"]))[0])
     finally:
         await connection.close()
@@ -67,6 +105,7 @@ async def prove(url: str) -> dict[str, Any]:
         "conserved": conserved,
         "totals": totals,
         "broken": broken,
+        "proven_up_to": proven,
     }
 
 
@@ -79,6 +118,8 @@ def show(found: dict[str, Any], say: Speech) -> None:
         console.print(f"  {_mark(not rows, say)} {say(name.replace('_', ' '), CHINESE[name])}")
         for row in rows:
             console.print(f"           {row}")
+    for row in found["proven_up_to"]:
+        console.print(f"  {_proven(row, say)}")
     totals = found["totals"]
     sums = say("held + payable + in transit = contributed", "账户结余 + 应付机构 + 转账在途 = 划入总额")
     console.print(f"  {_mark(found['conserved'], say)} {sums}: ", end="")
@@ -94,6 +135,19 @@ def show(found: dict[str, Any], say: Speech) -> None:
             + ("账实相符" if found["holds"] else "[red]账实不符[/]"),
         )
     )
+
+
+def _proven(row: dict[str, Any], say: Speech) -> str:
+    """How far a province's chain goes."""
+    waiting = row["unsealed_transactions"]
+    if row["seal_no"] is None:
+        return say(
+            f"{row['province']:02d}: nothing is sealed yet, {waiting} transactions wait",
+            f"{row['province']:02d}：尚无封存，{waiting} 批待封存",
+        )
+    head = f"{row['province']:02d}:{row['seal_no']}:{row['hash']}"
+    rest = say(f", {waiting} transactions wait to be sealed", f"，{waiting} 批待封存") if waiting else ""
+    return say(f"proven up to {head}", f"已证实至 {head}") + rest
 
 
 def _mark(holds: object, say: Speech) -> str:

@@ -216,6 +216,88 @@ WHERE kind = 'rollover'
 GROUP BY province, person_id, date_part('year', moved_at AT TIME ZONE 'Asia/Shanghai')
 HAVING count(*) > 1;
 
+-- name: every_decision_was_answered
+-- What is stored as sent answers this very request, with this outcome, and names what moved.
+SELECT province, institution_id, request_id, outcome
+FROM ledger.decisions
+WHERE
+    operation <> 'blocked'
+    AND (
+        answer ->> 'request_id' IS DISTINCT FROM request_id
+        OR answer ->> 'institution_id' IS DISTINCT FROM institution_id
+        OR answer ->> 'operation' IS DISTINCT FROM operation
+        OR answer ->> 'outcome' IS DISTINCT FROM outcome
+        OR answer ->> 'reason' IS DISTINCT FROM reason
+        OR (
+            operation IN ('settle', 'transfer')
+            AND coalesce(answer ->> 'settlement_id', answer ->> 'transfer_id') IS DISTINCT FROM CASE
+                WHEN moved THEN lpad(province::text, 2, '0') || '-' || replace(decision_id::text, '-', '')
+            END
+        )
+    );
+
+-- name: everything_is_sealed_once
+-- Every decision and every movement is in one seal, or waits on one page; nothing that was sealed has vanished.
+SELECT
+    province,
+    id,
+    count(*) FILTER (WHERE place = 'written') AS written,
+    count(*) FILTER (WHERE place <> 'written') AS sealed
+FROM (
+    SELECT province, decision_id AS id, 'written' AS place FROM ledger.decisions
+    UNION
+    SELECT province, movement_id, 'written' FROM ledger.entries
+    UNION ALL
+    SELECT province, unnest(ids), 'seal' FROM ledger.seals
+    UNION ALL
+    SELECT province, unnest(ids), 'page' FROM ledger.pages
+) AS found
+GROUP BY province, id
+HAVING count(*) FILTER (WHERE place = 'written') <> 1 OR count(*) FILTER (WHERE place <> 'written') <> 1;
+
+-- name: every_seal_covers_what_it_covered
+-- What lies under a seal's ids has the digest that it had when it was sealed; told here in words of the audit's own.
+SELECT seal.province, seal.seal_no, seal.sealed_at
+FROM ledger.seals AS seal
+CROSS JOIN LATERAL (
+    SELECT string_agg(line, chr(10) ORDER BY convert_to(line, 'UTF8')) AS lines
+    FROM (
+        SELECT jsonb_build_array(
+            'entry', movement_id, person_id, kind, institution_id, request_id, binding_id, current_year_fen,
+            prior_years_fen, wallet_fen, contra, contra_fen, original_id, insured_region, care_region,
+            floor(extract(EPOCH FROM moved_at) * 1000000)::bigint
+        )::text AS line
+        FROM ledger.entries
+        WHERE province = seal.province AND movement_id = ANY(seal.ids)
+        UNION ALL
+        SELECT jsonb_build_array(
+            'decision', decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record,
+            answer, floor(extract(EPOCH FROM decided_at) * 1000000)::bigint
+        )::text
+        FROM ledger.decisions
+        WHERE province = seal.province AND decision_id = ANY(seal.ids)
+    ) AS written
+) AS content
+WHERE seal.digest <> sha256(convert_to(coalesce(content.lines, ''), 'UTF8'));
+
+-- name: the_chain_is_unbroken
+-- Seals count from one without a gap, and each hash covers the one before.
+SELECT province, seal_no, previous_no
+FROM (
+    SELECT
+        province,
+        seal_no,
+        digest,
+        hash,
+        lag(seal_no) OVER chain AS previous_no,
+        lag(hash) OVER chain AS previous_hash
+    FROM ledger.seals
+    WINDOW chain AS (PARTITION BY province ORDER BY seal_no)
+) AS link
+WHERE
+    seal_no <> coalesce(previous_no, 0) + 1
+    OR hash <> sha256(coalesce(previous_hash, ''::bytea) || digest || int8send(seal_no));
+
 -- name: answers_add_up
 -- own account + wallet + mutual aid + cash = amount.
 SELECT province, institution_id, request_id, answer
@@ -264,6 +346,26 @@ WHERE
             AND seen ->> 'out' IS NULL
             AND (seen ->> 'usable_fen')::bigint >= (decision.answer ->> 'mutual_aid_fen')::bigint
     );
+
+-- name: proven_up_to
+-- The head of each province's chain, and what waits to be sealed.
+SELECT
+    coalesce(head.province, waiting.province) AS province,
+    head.seal_no,
+    encode(head.hash, 'hex') AS hash,
+    head.sealed_at,
+    coalesce(waiting.pages, 0) AS unsealed_transactions
+FROM (
+    SELECT DISTINCT ON (province) province, seal_no, hash, sealed_at
+    FROM ledger.seals
+    ORDER BY province, seal_no DESC
+) AS head
+FULL JOIN (SELECT province, count(*) AS pages FROM ledger.pages GROUP BY province) AS waiting USING (province)
+ORDER BY province;
+
+-- name: head
+-- The hash of one seal.
+SELECT encode(hash, 'hex') FROM ledger.seals WHERE province = $1 AND seal_no = $2;
 
 -- name: totals
 -- How much was looked at.
