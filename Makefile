@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test check format contracts secrets
+.PHONY: help demo test bench check format contracts secrets
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -20,6 +20,9 @@ demo: .venv/.synced ## play the example families of five regions through the who
 
 test: .venv/.synced ## every test, on private servers of its own
 	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
+
+bench: .venv/.synced ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=inquiries
+	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 check: .venv/.synced ## format, lint, types, import rules, SQL, generated files
 	$(RUN)ruff format --check .

@@ -172,15 +172,7 @@ class Supervisor:
         self._stop.set()
 
     def _command(self, program: Step | Service, own: dict[str, str] | None = None) -> Command:
-        shared = self._state.environment()
-        told = {name: shared[name] for name in program.variables}
-        return Command(
-            name=program.name,
-            argv=program.argv,
-            environment={**os.environ, **told, **(own or {})},
-            log=log_file(self._directory, program.name),
-            directory=PROJECT,
-        )
+        return command_of(program, self._state, self._directory, own)
 
     def _record(self, *, phase: Phase | None = None, failure: str | None = None) -> None:
         self._state = self._state.model_copy(
@@ -194,6 +186,21 @@ class Supervisor:
 
     def _tell(self, line: str) -> None:
         print(line, flush=True)
+
+
+def command_of(
+    program: Step | Service, stack: StackState, directory: Path, own: dict[str, str] | None = None
+) -> Command:
+    """How a program of the stack is run, told what it asks for and `own` besides; it logs under `directory`."""
+    shared = stack.environment()
+    told = {name: shared[name] for name in program.variables}
+    return Command(
+        name=program.name,
+        argv=program.argv,
+        environment={**os.environ, **told, **(own or {})},
+        log=log_file(directory, program.name),
+        directory=PROJECT,
+    )
 
 
 async def together(*coroutines: Coroutine[None, None, None]) -> None:

@@ -32,7 +32,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code to break."""
     copy = tmp_path_factory.mktemp("house")
-    for name in ("services", "shared", "cli", "deploy"):
+    for name in ("services", "shared", "cli", "deploy", "bench"):
         shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "secrets"))
     shutil.copy(PROJECT / ".importlinter", copy)
     return copy

@@ -1,0 +1,1 @@
+"""The figures of docs/performance.md, a module each: `measure` gives a Result."""
