@@ -100,10 +100,11 @@ class Stage:
 def stage(directory: Path, tell: Callable[[str], None]) -> Iterator[Stage]:
     """A PostgreSQL and a RabbitMQ of the bench's own, with nothing in them."""
     launch.forget(directory)
-    state = launch.up(directory, servers_only=True, owner_pid=os.getpid(), progress=tell)
-    try:
-        # Spawned, not forked: nothing of the bench's own memory and threads comes along.
-        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as generator:
+    # Spawned, not forked: nothing of the bench's own memory and threads comes along. It ends after the servers: load
+    # that is still being sent when the bench is interrupted fails at once.
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as generator:
+        state = launch.up(directory, servers_only=True, owner_pid=os.getpid(), progress=tell)
+        try:
             yield Stage(directory, state, generator)
-    finally:
-        launch.down(directory, progress=lambda _: None)
+        finally:
+            launch.down(directory, progress=lambda _: None)
