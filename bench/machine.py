@@ -17,6 +17,7 @@ SQL = load_queries("bench", "machine.sql")
 PROJECT = Path(__file__).resolve().parent.parent
 # As a worker connects: its session's settings count, not those of the file.
 WORKER_ROLE = "gongji_settlement"
+MEASURED = ("*.py", "*.sql", "*.yaml", "uv.lock")
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -83,7 +84,7 @@ def _cpu_model() -> str:
 def _commit() -> str:
     """The commit that is measured; marked where the code differs from it."""
     commit = _git("rev-parse", "--short=12", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".", ":(exclude)bench/results", ":(exclude)docs")
+    changed = _git("status", "--porcelain", "--", *MEASURED)
     return f"{commit} with changes" if changed else commit
 
 
