@@ -86,9 +86,12 @@ class Stage:
                     worker.check()
                     await asyncio.sleep(LOOK_EVERY_S)
             yield worker
-            worker.check()
         finally:
-            await processes.end(worker.process, STOP_SIGNALS)
+            # A worker that died says more than the answers that did not come of it.
+            try:
+                worker.check()
+            finally:
+                await processes.end(worker.process, STOP_SIGNALS)
 
     async def load(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Has something done by the load generator."""
