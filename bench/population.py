@@ -82,6 +82,8 @@ async def fill(connection: Any, population: Population) -> None:
     await _copy(connection, "ledger", "accounts", ACCOUNT_COLUMNS, (_account(credit) for credit in credits_))
     await _copy(connection, "ledger", "entries", ENTRY_COLUMNS, (_entry(credit) for credit in credits_))
     await connection.execute(SQL["credits_were_decided"], AREA)
+    for name in ("decisions_have_names", "everything_is_on_a_page", "nothing_is_to_be_told"):
+        await connection.execute(SQL[name])
     for statement in ("vacuum", "checkpoint"):
         await connection.execute(SQL[statement])
 
@@ -153,7 +155,7 @@ def _account(credit: _Credit) -> tuple[Any, ...]:
 
 ENTRY_COLUMNS = (
     *("province", "movement_id", "person_id", "kind", "institution_id", "request_id"),
-    *("current_year_fen", "prior_years_fen", "wallet_fen", "contra", "contra_fen", "moved_at"),
+    *("current_year_fen", "prior_years_fen", "wallet_fen", "contra", "contra_fen", "insured_region", "moved_at"),
 )
 
 
@@ -161,4 +163,4 @@ def _entry(credit: _Credit) -> tuple[Any, ...]:
     funds = (credit.current_year_fen, credit.prior_years_fen, 0)
     asked = ("credit", AGENCY, f"credit-{credit.person_id}")
     movement_id = time_ordered_uuid(credit.at, credit.person_id)
-    return (PROVINCE, movement_id, credit.person_id, *asked, *funds, "contribution", -sum(funds), credit.at)
+    return (PROVINCE, movement_id, credit.person_id, *asked, *funds, "contribution", -sum(funds), AREA, credit.at)

@@ -20,15 +20,16 @@ FROM unnest($1::text[]) WITH ORDINALITY AS asked (institution_id, place);
 -- name: credits_were_decided
 -- The decision behind each credit, in the order in which they were made.
 INSERT INTO ledger.decisions (
-    province, institution_id, request_id, operation, outcome, movement_id, request, record, answer, decided_at
+    province, decision_id, institution_id, request_id, operation, outcome, moved, request, record, answer, decided_at
 )
 SELECT
     entry.province,
+    entry.movement_id,
     entry.institution_id,
     entry.request_id,
     'credit',
     'credited',
-    entry.movement_id,
+    true,
     jsonb_build_object(
         'request_id', entry.request_id,
         'institution_id', entry.institution_id,
@@ -51,6 +52,23 @@ SELECT
 FROM ledger.entries AS entry
 WHERE entry.kind = 'credit'
 ORDER BY entry.moved_at;
+
+-- name: decisions_have_names
+-- The name under which each was decided.
+INSERT INTO ledger.names (province, institution_id, request_id, decision_id)
+SELECT province, institution_id, request_id, decision_id
+FROM ledger.decisions;
+
+-- name: everything_is_on_a_page
+-- What is to be sealed, some hundred at a time.
+INSERT INTO ledger.pages (province, ids)
+SELECT province, array_agg(decision_id)
+FROM (SELECT province, decision_id, row_number() OVER () / 500 AS page FROM ledger.decisions) AS numbered
+GROUP BY province, page;
+
+-- name: nothing_is_to_be_told
+-- Nobody wants to hear of bindings that were copied.
+DELETE FROM registry.notices;
 
 -- name: vacuum
 -- Nobody is to be vacuumed or counted for the first time while something is measured.

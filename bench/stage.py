@@ -74,9 +74,9 @@ class Stage:
             await processes.complete(command_of(step, self.state, self.directory))
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[Worker]:
-        """A settlement worker as `gongji up` runs it, ready to work. Nobody starts it again."""
-        service = gongji(workers=1).services[0]
+    async def worker(self, name: str) -> AsyncIterator[Worker]:
+        """A worker as `gongji up` runs it, by its name there, ready to work. Nobody starts it again."""
+        (service,) = (each for each in gongji(workers=1).services if each.name == name)
         port = ports.assign([service.name], {})[service.name]
         command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port)})
         worker = Worker(await processes.launch(command), command.log)

@@ -14,16 +14,17 @@ WARM_UP_PART = 10
 
 
 async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
-    """One worker; each round a quiet phase, then one that lasts as long as the backlog."""
+    """A worker for each queue; each round a quiet phase, then one that lasts as long as the backlog."""
     rounds = []
-    async with stage.worker() as worker:
+    async with stage.worker("settlement-1") as worker, stage.worker("inquiry"):
         warm_up = replace(scale, backlog=scale.backlog // WARM_UP_PART, idle_s=scale.idle_s / WARM_UP_PART)
         await _round(stage, worker, warm_up, "warm-up")
         for number in range(1, scale.rounds + 1):
             rounds.append(await _round(stage, worker, scale, f"round-{number}"))
             tell(_line(number, rounds[-1]))
     conditions = {
-        "workers": 1,
+        "settlement_workers": 1,
+        "inquiry_workers": 1,
         "accounts": scale.population.accounts,
         "people": scale.population.people,
         "bindings": scale.population.bindings,

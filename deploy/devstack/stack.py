@@ -1,11 +1,13 @@
 """What the stack runs besides its servers, as a table."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 DATABASE = "GONGJI_DATABASE_URL"
 AMQP = "GONGJI_AMQP_URL"
 HTTP_PORT = "GONGJI_HTTP_PORT"
+CONSUMES = "GONGJI_CONSUMES"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 ID_NUMBER_KEY = "GONGJI_ID_NUMBER_KEY_FILE"
 BLIND_INDEX_KEY = "GONGJI_BLIND_INDEX_KEY_FILE"
@@ -22,12 +24,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Service:
-    """A program that answers over HTTP on a port of its own, told to it as GONGJI_HTTP_PORT."""
+    """A program that answers over HTTP on a port of its own, told to it as GONGJI_HTTP_PORT; `settings` are its own."""
 
     name: str
     argv: tuple[str, ...]
     variables: tuple[str, ...]
     ready_path: str = "/readyz"
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ SERVERS_ONLY = Stack()
 
 
 def gongji(workers: int) -> Stack:
-    """The whole of Gongji, with this many settlement workers."""
+    """The whole of Gongji, with this many settlement workers beside the one that answers inquiries."""
     return Stack(
         steps=(
             Step("migrate", python("shared.postgres", "migrate"), (DATABASE,)),
@@ -50,9 +53,15 @@ def gongji(workers: int) -> Stack:
         ),
         services=(
             *(
-                Service(f"settlement-{number}", python("services.settlement"), (DATABASE, AMQP))
+                Service(
+                    f"settlement-{number}",
+                    python("services.settlement"),
+                    (DATABASE, AMQP),
+                    settings={CONSUMES: "settlement"},
+                )
                 for number in range(1, workers + 1)
             ),
+            Service("inquiry", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "inquiry"}),
             Service(
                 "binding",
                 python("services.binding"),

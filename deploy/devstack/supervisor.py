@@ -194,6 +194,8 @@ def command_of(
     """How a program of the stack is run, told what it asks for and `own` besides; it logs under `directory`."""
     shared = stack.environment()
     told = {name: shared[name] for name in program.variables}
+    if isinstance(program, Service):
+        told |= program.settings
     return Command(
         name=program.name,
         argv=program.argv,

@@ -9,16 +9,22 @@ from services.settlement.chores import Chores
 from services.settlement.consumer import Consumer
 from services.settlement.handler import Handler, ServersAway
 from services.settlement.recheck import Rechecks
-from services.settlement.settings import SettlementSettings
+from services.settlement.settings import Consumes, SettlementSettings
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
 from shared.rabbit.connection import hosts
+from shared.rabbit.topology import INQUIRY, SETTLEMENT
 from shared.telemetry.probe import probe_app, serving
 
 log = structlog.get_logger()
 
 # One connection a lane, one for the chores, one for the rechecks, and one to ask whether the database is there.
 CONNECTIONS_MAX = 6
+QUEUES_OF = {
+    Consumes.BOTH: (SETTLEMENT, INQUIRY),
+    Consumes.SETTLEMENT: (SETTLEMENT,),
+    Consumes.INQUIRY: (INQUIRY,),
+}
 
 
 async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
@@ -32,7 +38,14 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
         )
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)
-        consumer = Consumer(hosts(settings.amqp_url), handler, clock, settings.batch_max, settings.prefetch)
+        consumer = Consumer(
+            hosts(settings.amqp_url),
+            QUEUES_OF[settings.consumes],
+            handler,
+            clock,
+            settings.batch_max,
+            settings.prefetch,
+        )
 
         async def readiness() -> str | None:
             if not consumer.connected:
@@ -45,14 +58,17 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
 
         await house.enter_async_context(serving(probe_app(readiness), settings.http_host, settings.http_port))
         log.info("started", http_port=settings.http_port)
-        duties = {
-            asyncio.create_task(Chores(pool, clock, settings.chores_every_s).run(stop)),
-            asyncio.create_task(Rechecks(pool, clock, settings.recheck_every_s).run(stop)),
-        }
+        duties: list[asyncio.Task[None]] = []
+        # Where questions are answered, nothing else shall take the processor.
+        if settings.consumes is not Consumes.INQUIRY:
+            duties = [
+                asyncio.create_task(Chores(pool, clock, settings.chores_every_s).run(stop)),
+                asyncio.create_task(Rechecks(pool, clock, settings.recheck_every_s).run(stop)),
+            ]
         await _until_drained(consumer, stop, settings.drain_timeout_s)
         for duty in duties:
             duty.cancel()
-        await asyncio.wait(duties)
+        await asyncio.gather(*duties, return_exceptions=True)
         log.info("stopped")
 
 

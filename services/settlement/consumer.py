@@ -16,7 +16,7 @@ from shared.domain.times import Clock
 from shared.rabbit.connection import BrokerError, close, connect, open_channel
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
-from shared.rabbit.topology import QUEUES, declare
+from shared.rabbit.topology import declare
 
 log = structlog.get_logger()
 
@@ -32,9 +32,10 @@ LOSSES = (*BrokerError, PublishFailed, ConsumerLost, SessionLost)
 
 @dataclass(slots=True)
 class Consumer:
-    """Consumes both queues until told to stop, whatever the broker does."""
+    """Consumes its queues until told to stop, whatever the broker does."""
 
     brokers: Sequence[str]
+    queues: Sequence[str]
     handler: Handler
     clock: Clock
     batch_max: int
@@ -64,7 +65,7 @@ class Consumer:
             await declare(watched)
             channels = [watched]
             lanes = []
-            for queue in QUEUES:
+            for queue in self.queues:
                 requests = await open_channel(consuming, confirms=False)
                 answers = await open_channel(publishing, confirms=True)
                 channels += [requests, answers]
@@ -75,7 +76,7 @@ class Consumer:
                 )
             metrics.SESSIONS.inc()
             self.connected = True
-            log.info("broker_session_begun", queues=list(QUEUES))
+            log.info("broker_session_begun", queues=list(self.queues))
             await self._work(lanes, channels, stop)
         except (*LOSSES, ExceptionGroup) as lost:
             causes = _leaves(lost)
@@ -92,26 +93,25 @@ class Consumer:
     async def _work(self, lanes: Sequence[Lane], channels: Sequence[Channel], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as session:
             watches = [session.create_task(_watch(channel)) for channel in channels]
-            watches.append(session.create_task(_measure_lag(channels[0])))
+            watches.append(session.create_task(self._measure_lag(channels[0])))
             async with asyncio.TaskGroup() as working:
                 for lane in lanes:
                     working.create_task(lane.run(stop))
             for watch in watches:
                 watch.cancel()
 
+    async def _measure_lag(self, channel: Channel) -> None:
+        while True:
+            for queue in self.queues:
+                declared = await channel.queue_declare(queue=queue, passive=True)
+                metrics.WAITING.labels(queue).set(declared.message_count or 0)
+            await asyncio.sleep(LAG_EVERY_S)
+
 
 async def _watch(channel: Channel) -> None:
     """Ends the session as soon as a channel closes, even while nobody is using it."""
     await asyncio.wait([channel.closing])
     raise SessionLost("a channel was closed")
-
-
-async def _measure_lag(channel: Channel) -> None:
-    while True:
-        for queue in QUEUES:
-            declared = await channel.queue_declare(queue=queue, passive=True)
-            metrics.WAITING.labels(queue).set(declared.message_count or 0)
-        await asyncio.sleep(LAG_EVERY_S)
 
 
 def _leaves(error: Exception) -> list[Exception]:

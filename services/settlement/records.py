@@ -64,7 +64,14 @@ def _seen(position: Position) -> Json:
 
 def _considered(seen: Considered, candidate: Candidate) -> Json:
     """The candidate as the rule saw it and what it made of it."""
-    return asdict(seen) | {
+    return {
+        "binding_id": seen.binding_id,
+        "payer_id": seen.payer_id,
+        "usable_fen": seen.usable_fen,
+        "policy": seen.policy,
+        "bound_at": seen.bound_at,
+        "out": seen.out,
+        "limit_left_fen": seen.limit_left_fen,
         "payer": candidate.payer,
         "account": candidate.account,
         "connected": candidate.connected,

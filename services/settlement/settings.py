@@ -1,8 +1,18 @@
 """What the settlement worker is told."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from shared.runtime.lifecycle import AmqpUrls, DatabaseUrl, ServiceSettings
+
+
+class Consumes(StrEnum):
+    """Which queues a worker takes requests from."""
+
+    BOTH = "both"
+    SETTLEMENT = "settlement"
+    INQUIRY = "inquiry"
 
 
 class SettlementSettings(ServiceSettings):
@@ -12,6 +22,8 @@ class SettlementSettings(ServiceSettings):
     database_role: str | None = "gongji_settlement"
     amqp_url: AmqpUrls
     authenticate_senders: bool = False
+    # A process for each keeps a backlog of payments from slowing a question down: docs/adr/0011.
+    consumes: Consumes = Consumes.BOTH
     batch_max: int = Field(default=500, ge=1, le=5_000)
     # Two batches: one in the database, one being answered or arriving.
     prefetch: int = Field(default=1_000, ge=1, le=20_000)

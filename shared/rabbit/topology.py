@@ -14,7 +14,7 @@ EVENTS = "gongji.events"
 SETTLEMENT = SETTLEMENT_QUEUE
 INQUIRY = INQUIRY_QUEUE
 
-# Two queues, so that a backlog of payments does not hold up a question.
+# Two queues, so that a question need not stand in line behind payments; a worker of its own gives it a processor too.
 QUEUES: dict[str, tuple[str, ...]] = {
     SETTLEMENT: ("settle.*", "refund.*", "cancel.*", "credit.*", "transfer.*"),
     INQUIRY: ("quote.*", "lookup.*", "reconcile.*"),

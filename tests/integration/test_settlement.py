@@ -137,3 +137,19 @@ async def test_eight_workers_on_one_family_never_deadlock_and_never_overdraw(wor
     assert await world.db.fetchval("SELECT sum(contra_fen) FROM ledger.entries WHERE contra = 'payable'") == paid
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     assert await world.db.fetchval(deadlocks) == 0
+
+
+async def test_a_worker_for_inquiries_leaves_payments_alone(world: World) -> None:
+    """It answers quotes and lookups; the settlement waits for a worker of its kind."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.stop_workers()
+    world.start_worker(consumes="inquiry")
+    paying = asyncio.create_task(world.settle(amount_fen=7, request_id="PAID"))
+
+    quote = await world.ask("quote", bill(amount_fen=7))
+    before = await world.lookup("PAID")
+    world.start_worker(consumes="settlement")
+    paid = await paying
+
+    assert (quote["outcome"], before["outcome"], paid["outcome"]) == ("settled", "not_found", "settled")
