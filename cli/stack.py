@@ -74,6 +74,9 @@ def token(
     if role is Role.MEMBER and person is None:
         errors.print("[red]a member is a person: add --person P[/]")
         raise typer.Exit(USAGE)
+    if role is Role.INSTITUTION and institution is None:
+        errors.print("[red]an institution has an id: add --institution I[/]")
+        raise typer.Exit(USAGE)
     print(make_token(role, person, institution))  # noqa: T201
 
 

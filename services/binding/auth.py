@@ -36,7 +36,9 @@ class Authenticator:
             role = Role(claims["role"])
         except (jwt.InvalidTokenError, ValueError):
             return None
-        person_id = claims.get("person_id")
+        person_id, institution_id = claims.get("person_id"), claims.get("institution_id")
         if role is Role.MEMBER and not isinstance(person_id, str):
             return None
-        return Caller(f"{role}:{claims['sub']}", role, person_id)
+        if role is Role.INSTITUTION and not isinstance(institution_id, str):
+            return None
+        return Caller(f"{role}:{claims['sub']}", role, person_id, institution_id)

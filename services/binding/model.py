@@ -21,14 +21,21 @@ from shared.domain.times import shanghai_date
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: a role, and for a member the person they are. `subject` is what is written down about an action."""
+    """Who calls: a role, and for a member the person they are, for an institution which one it is.
+
+    `subject` is what is written down about an action.
+    """
 
     subject: str
     role: Role
     person_id: str | None = None
+    institution_id: str | None = None
 
     def is_person(self, person_id: str) -> bool:
         return self.role is Role.MEMBER and self.person_id == person_id
+
+    def is_institution(self, institution_id: str) -> bool:
+        return self.role is Role.INSTITUTION and self.institution_id == institution_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,3 +8,4 @@ class Role(StrEnum):
     CLERK = "clerk"
     OPERATOR = "operator"
     FEED = "feed"
+    INSTITUTION = "institution"

@@ -18,10 +18,14 @@ def sign_token(
     institution_id: str | None = None,
     life_s: int,
 ) -> str:
-    """A token for a bearer in a role; a member's names the person they are. `private_key` is a PEM."""
+    """A token for a bearer in a role; a member's names the person they are, an institution's the institution.
+
+    `private_key` is a PEM.
+    """
     now = int(time.time())
+    institution = institution_id if role is Role.INSTITUTION else None
     claims = {
-        "sub": person_id or f"local-{role}",
+        "sub": person_id or institution or f"local-{role}",
         "role": role,
         "person_id": person_id,
         "institution_id": institution_id,

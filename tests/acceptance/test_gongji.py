@@ -282,10 +282,12 @@ def test_wrong_words_are_refused_in_one_sentence(stack: Stack) -> None:
     """Exit code 2, the option and what it should be; no traceback."""
     said = stack.run("settle", *TILL, "--person", "CHILD", "--amount-fen", "0", code=2)
     member = stack.run("token", "--role", "member", code=2)
+    institution = stack.run("token", "--role", "institution", code=2)
     unknown = stack.run("explain", "13-00000000000000000000000000000000", code=1)
 
     assert "amount_fen: Input should be greater than or equal to 1" in said
     assert "add --person" in member
+    assert "add --institution" in institution
     assert "there is no decision" in unknown
     assert "Traceback" not in said + member + unknown
 

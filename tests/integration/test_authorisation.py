@@ -47,14 +47,16 @@ ENDPOINTS = {
     "explain": ("GET", "/v1/decisions/{decision}", None, {"self", "operator"}),
     "unlink": ("DELETE", "/v1/kinship-links/{link}", None, {"self", "clerk"}),
 }
-CALLERS = {
-    "self": (Role.MEMBER, "ME"),
-    "another member": (Role.MEMBER, "CHILD"),
-    "the other side": (Role.MEMBER, "OTHER"),
-    "clerk": (Role.CLERK, None),
-    "operator": (Role.OPERATOR, None),
-    "feed": (Role.FEED, None),
-    "nobody": (None, None),
+CALLERS: dict[str, tuple[Role | None, dict[str, str]]] = {
+    "self": (Role.MEMBER, {"person_id": "ME"}),
+    "another member": (Role.MEMBER, {"person_id": "CHILD"}),
+    "the other side": (Role.MEMBER, {"person_id": "OTHER"}),
+    "clerk": (Role.CLERK, {}),
+    "operator": (Role.OPERATOR, {}),
+    "feed": (Role.FEED, {}),
+    "the institution": (Role.INSTITUTION, {"institution_id": "H1"}),
+    "another institution": (Role.INSTITUTION, {"institution_id": "H2"}),
+    "nobody": (None, {}),
 }
 
 
@@ -67,7 +69,7 @@ async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str)
     method, path, body, allowed = ENDPOINTS[endpoint]
 
     statuses = {}
-    for name, (role, person_id) in CALLERS.items():
+    for name, (role, who) in CALLERS.items():
         await _scene(world)
         place = path.format(
             binding=await world.bind("ME", "OTHER") if "{binding}" in path else "",
@@ -75,7 +77,7 @@ async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str)
             transfer=await _transfer(world) if "{transfer}" in path else "",
             decision=await _decision(world) if "{decision}" in path else "",
         )
-        statuses[name] = (await world.call(role, method, place, body, person_id=person_id)).status_code
+        statuses[name] = (await world.call(role, method, place, body, **who)).status_code
 
     for name, status in statuses.items():
         expected = (200, 201, 204) if name in allowed else (401,) if name == "nobody" else (403,)
@@ -112,10 +114,19 @@ async def test_every_route_is_in_the_table(world: World) -> None:
         ({"aud": "elsewhere"}, "own"),
         ({"role": "emperor"}, "own"),
         ({"role": "member"}, "own"),
+        ({"role": "institution", "person_id": "ME"}, "own"),
         ({}, "none"),
         ({}, "hmac"),
     ],
-    ids=["expired", "other audience", "unknown role", "member without a person", "unsigned", "public key as secret"],
+    ids=[
+        "expired",
+        "other audience",
+        "unknown role",
+        "member without a person",
+        "institution without one",
+        "unsigned",
+        "public key as secret",
+    ],
 )
 async def test_a_token_that_proves_nothing_is_refused(world: World, change: dict[str, object], key: str) -> None:
     """The algorithm is pinned; expiry, audience and role are checked."""

@@ -95,15 +95,24 @@ class World:
 
     # ---- over HTTP ----
 
-    def token(self, role: Role, person_id: str | None = None, life_s: int = 600) -> str:
-        return sign_token(self.private_key, role, person_id=person_id, life_s=life_s)
+    def token(self, role: Role, person_id: str | None = None, institution_id: str | None = None) -> str:
+        return sign_token(self.private_key, role, person_id=person_id, institution_id=institution_id, life_s=600)
 
     async def call(
-        self, role: Role | None, method: str, path: str, body: Any = None, *, person_id: str | None = None, **more: Any
+        self,
+        role: Role | None,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        person_id: str | None = None,
+        institution_id: str | None = None,
+        **more: Any,
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token(role, person_id)}"} if role else {}
+        headers = {"Authorization": f"Bearer {self.token(role, person_id, institution_id)}"} if role else {}
         headers |= more.pop("headers", {})
-        return await self.http.request(method, path, json=body, headers=headers, **more)
+        sent = {"content": body.encode()} if isinstance(body, str) else {"json": body}
+        return await self.http.request(method, path, headers=headers, **sent, **more)
 
     async def person(self, person_id: str, **said: Any) -> None:
         body = {

@@ -64,9 +64,11 @@ Thing = TypeVar("Thing")
 Out = TypeVar("Out", bound=BaseModel)
 
 
-def allow(caller: Caller, *roles: Role, person_id: str | None = None) -> None:
-    """Lets these roles pass, and a member who is that person. Raises Problem(forbidden)."""
+def allow(caller: Caller, *roles: Role, person_id: str | None = None, institution_id: str | None = None) -> None:
+    """Lets these roles pass, a member who is that person, and that institution. Raises Problem(forbidden)."""
     if caller.role in roles or (person_id is not None and caller.is_person(person_id)):
+        return
+    if institution_id is not None and caller.is_institution(institution_id):
         return
     raise Problem(Reason.FORBIDDEN)
 
