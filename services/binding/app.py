@@ -17,6 +17,7 @@ from services.binding.auth import Authenticator
 from services.binding.handler import Handler
 from services.binding.metrics import Measure
 from services.binding.problems import MEDIA_TYPE, Problem, on_http, on_invalid, on_problem, problem_response
+from services.binding.reconciling import Reconciler
 from services.binding.sealing import Sealer
 from services.binding.settings import BindingSettings
 from shared.domain.reasons import Reason
@@ -60,6 +61,7 @@ def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
         title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None
     )
     app.state.handler = handler
+    app.state.reconciler = Reconciler(handler)
     app.state.authenticator = authenticator
     app.add_middleware(Measure)
     app.include_router(router)

@@ -166,10 +166,10 @@ class Handler:
         """Whether the institution is new."""
         async with self.change() as change:
             await change.act(caller, "put_institution", thing_id=institution_id)
-            known = await registry.institution_exists(change.connection, institution_id)
+            known = await registry.institution(change.connection, institution_id)
             await registry.put_institution(change.connection, institution_id, said, change.now)
             change.provinces.add(EVERY_PROVINCE)
-            return not known
+            return known is None
 
     async def put_policy(self, caller: Caller, code: str, policy: RegionPolicy) -> int:
         """The number of the new version."""

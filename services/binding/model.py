@@ -9,7 +9,14 @@ from uuid import UUID
 from services.binding.phrases import Check, Phrase
 from shared.domain import mutual_aid
 from shared.domain.accounts import EMPTY, Account
-from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, Insurance
+from shared.domain.enrolment import (
+    EndCause,
+    Enrolment,
+    EnrolmentStatus,
+    InstitutionKind,
+    InstitutionStatus,
+    Insurance,
+)
 from shared.domain.ids import PersonKey, public_id
 from shared.domain.mutual_aid import Candidate
 from shared.domain.policy import ExpenseType, PolicyVersion
@@ -58,6 +65,13 @@ class Person:
     @property
     def enrolment(self) -> Enrolment:
         return Enrolment(self.region_code, self.insurance, self.status, self.account_frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class Institution:
+    institution_id: str
+    kind: InstitutionKind
+    status: InstitutionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +293,19 @@ class Diagnosis:
     findings: tuple[Finding, ...]
 
 
+class Fault(NamedTuple):
+    """What is wrong with a place of what was sent, such as "line 17"; never what stood there."""
+
+    place: str
+    problem: str
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why not: every reason that applies, the first one first."""
+    """Why not: every reason that applies, the first one first; and where, if what was sent is wrong in itself."""
 
     reasons: tuple[Reason, ...]
+    faults: tuple[Fault, ...] = ()
 
 
 class TransferState(StrEnum):

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from services.binding.model import Caller, Person
+from services.binding.model import Caller, Institution, Person
 from services.binding.resources import InstitutionIn
-from shared.domain.enrolment import Enrolment, EnrolmentStatus, Insurance
+from shared.domain.enrolment import Enrolment, EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
@@ -69,8 +69,9 @@ async def freeze(connection: Any, person_id: str, *, frozen: bool, now: datetime
     return province
 
 
-async def institution_exists(connection: Any, institution_id: str) -> bool:
-    return await connection.fetchrow(SQL["institution"], institution_id) is not None
+async def institution(connection: Any, institution_id: str) -> Institution | None:
+    row = await connection.fetchrow(SQL["institution"], institution_id)
+    return Institution(institution_id, InstitutionKind(row["kind"]), InstitutionStatus(row["status"])) if row else None
 
 
 async def put_institution(connection: Any, institution_id: str, said: InstitutionIn, now: datetime) -> None:

@@ -64,7 +64,7 @@ RETURNING province;
 
 -- name: institution
 -- One institution.
-SELECT institution_id, name, kind, region_code, amqp_user, status
+SELECT kind, status
 FROM registry.institutions
 WHERE institution_id = $1;
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services.binding.days import ReconciliationState
 from services.binding.model import PaymentFund, PaymentKind, PaymentRole, TransferState
 from services.binding.phrases import Check
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
@@ -15,6 +16,7 @@ from shared.domain.reasons import Reason
 from shared.domain.regions import REGION_CODE_PATTERN
 from shared.domain.relations import Relation
 from shared.domain.times import Day
+from shared.messages.reconcile import Totals
 
 
 def _without_nul(value: str) -> str:
@@ -191,6 +193,38 @@ class DiagnosisOut(BaseModel):
     possible: bool
     reason: Reason | None
     checks: list[CheckOut]
+
+
+class DayTotalsOut(BaseModel):
+    count: int
+    account_fen: int
+    mutual_aid_fen: int
+
+
+class DifferenceCountsOut(BaseModel):
+    missing_here: int
+    missing_there: int
+    different: int
+
+
+class ReconciliationOut(BaseModel):
+    """A file of an institution's day beside ours.
+
+    `reading` until it has come to its end, `abandoned` if it never will; else `balanced` or `differs`, and what both sides
+    add up to as of `compared_at`. `ours.refunded_fen` is what was returned on that day, whenever the original was; a file says nothing of it.
+    """
+
+    reconciliation_id: str
+    institution_id: str
+    insured_region: str
+    date: date
+    state: ReconciliationState
+    lines_read: int
+    started_at: datetime
+    compared_at: datetime | None
+    ours: Totals | None
+    theirs: DayTotalsOut | None
+    differences: DifferenceCountsOut | None
 
 
 class Page(BaseModel, Generic[Item]):

@@ -6,12 +6,22 @@ Source: contract.md, "A refused binding"; domain.md, rules 1, 7, 10 and 11.
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from services.binding.model import Binding, BindingPosition, Person, Proposal, Transfer, TransferState
-from shared.domain.enrolment import EndCause, EnrolmentStatus, Insurance
+from services.binding.model import (
+    Binding,
+    BindingPosition,
+    Caller,
+    Institution,
+    Person,
+    Proposal,
+    Transfer,
+    TransferState,
+)
+from shared.domain.enrolment import EndCause, EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import connected, pooling_area_of
 from shared.domain.relations import KINSHIP, Relation
+from shared.domain.roles import Role
 
 
 def refuse_binding(proposal: Proposal, position: BindingPosition) -> tuple[Reason, ...]:
@@ -112,3 +122,14 @@ def why_payer_stops(before: Person, after: Person) -> EndCause | None:
 def why_beneficiary_stops(before: Person, after: Person) -> EndCause | None:
     """Why a person's bindings as beneficiary end; within a province each settlement judges where they are."""
     return EndCause.BENEFICIARY_MOVED if before.province != after.province else None
+
+
+def refuse_reconciliation(institution: Institution | None, caller: Caller) -> tuple[Reason, ...]:
+    """Why an institution has no day to compare. As over the broker; the operator may also look at one that is suspended."""
+    if institution is None:
+        return (Reason.INSTITUTION_UNKNOWN,)
+    if institution.status is InstitutionStatus.SUSPENDED and caller.role is not Role.OPERATOR:
+        return (Reason.INSTITUTION_SUSPENDED,)
+    if institution.kind is InstitutionKind.AGENCY:
+        return (Reason.INSTITUTION_NOT_ALLOWED,)
+    return ()

@@ -12,6 +12,7 @@ from shared.messages.envelope import Answer, Operation, Request, RequestIdField
 # The field is named so, which hides the type within its class.
 Date = date
 LINES_MAX = 5_000
+DATE_MIN, DATE_MAX = Date(2000, 1, 1), Date(2999, 12, 31)
 # A day's totals: no institution comes near a hundred million requests or 10^16 fen.
 CountField = Annotated[int, Field(ge=0, le=10**8)]
 TotalField = Annotated[int, Field(ge=0, le=10**16)]
@@ -66,7 +67,7 @@ class ReconcileRequest(Request):
 
     operation = Operation.RECONCILE
 
-    date: Annotated[Day, Field(strict=False, ge=Date(2000, 1, 1), le=Date(2999, 12, 31))]
+    date: Annotated[Day, Field(strict=False, ge=DATE_MIN, le=DATE_MAX)]
     count: CountField
     account_fen: TotalField
     mutual_aid_fen: TotalField

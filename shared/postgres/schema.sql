@@ -122,6 +122,54 @@ CREATE VIEW ledger.binding_balances AS
     balances_year
    FROM ledger.accounts;
 
+CREATE TABLE ledger.entries (
+    province smallint CONSTRAINT entries_province_not_null1 NOT NULL,
+    movement_id uuid CONSTRAINT entries_movement_id_not_null1 NOT NULL,
+    person_id text CONSTRAINT entries_person_id_not_null1 NOT NULL,
+    kind text CONSTRAINT entries_kind_not_null1 NOT NULL,
+    institution_id text,
+    request_id text,
+    binding_id uuid,
+    current_year_fen bigint CONSTRAINT entries_current_year_fen_not_null1 NOT NULL,
+    prior_years_fen bigint CONSTRAINT entries_prior_years_fen_not_null1 NOT NULL,
+    wallet_fen bigint CONSTRAINT entries_wallet_fen_not_null1 NOT NULL,
+    contra text CONSTRAINT entries_contra_not_null1 NOT NULL,
+    contra_fen bigint CONSTRAINT entries_contra_fen_not_null1 NOT NULL,
+    original_id uuid,
+    insured_region text NOT NULL,
+    care_region text,
+    moved_at timestamp with time zone CONSTRAINT entries_moved_at_not_null1 NOT NULL,
+    CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
+    CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
+    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
+    CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT credit_reversal_only_takes CHECK (((kind <> 'credit_reversal'::text) OR ((contra = 'contribution'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text, 'refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text]))),
+    CONSTRAINT refund_only_gives CHECK (((kind <> 'refund'::text) OR ((contra = 'payable'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen >= 0)))),
+    CONSTRAINT refund_reversal_only_takes CHECK (((kind <> 'refund_reversal'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
+    CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
+    CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
+    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0))),
+    CONSTRAINT what_is_payable_was_given_somewhere CHECK (((contra = 'payable'::text) = (care_region IS NOT NULL))),
+    CONSTRAINT what_undoes_names_its_original CHECK (((kind = ANY (ARRAY['refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text])) = (original_id IS NOT NULL)))
+)
+PARTITION BY RANGE (movement_id);
+
+CREATE VIEW ledger.binding_day_lines AS
+ SELECT province,
+    institution_id,
+    request_id,
+    movement_id,
+    kind,
+    (sum(contra_fen))::bigint AS account_fen,
+    (COALESCE(sum(contra_fen) FILTER (WHERE (binding_id IS NOT NULL)), (0)::numeric))::bigint AS mutual_aid_fen
+   FROM ledger.entries
+  WHERE (kind = ANY (ARRAY['settlement'::text, 'refund'::text, 'refund_reversal'::text]))
+  GROUP BY province, institution_id, request_id, movement_id, kind;
+
 CREATE TABLE ledger.cancellations (
     province smallint NOT NULL,
     institution_id text NOT NULL,
@@ -167,42 +215,6 @@ CREATE VIEW ledger.binding_decisions AS
    FROM (ledger.decisions decision
      LEFT JOIN ledger.cancellations cancellation ON (((cancellation.province = decision.province) AND (cancellation.institution_id = decision.institution_id) AND (cancellation.request_id = decision.request_id))))
   WHERE (decision.operation <> 'blocked'::text);
-
-CREATE TABLE ledger.entries (
-    province smallint CONSTRAINT entries_province_not_null1 NOT NULL,
-    movement_id uuid CONSTRAINT entries_movement_id_not_null1 NOT NULL,
-    person_id text CONSTRAINT entries_person_id_not_null1 NOT NULL,
-    kind text CONSTRAINT entries_kind_not_null1 NOT NULL,
-    institution_id text,
-    request_id text,
-    binding_id uuid,
-    current_year_fen bigint CONSTRAINT entries_current_year_fen_not_null1 NOT NULL,
-    prior_years_fen bigint CONSTRAINT entries_prior_years_fen_not_null1 NOT NULL,
-    wallet_fen bigint CONSTRAINT entries_wallet_fen_not_null1 NOT NULL,
-    contra text CONSTRAINT entries_contra_not_null1 NOT NULL,
-    contra_fen bigint CONSTRAINT entries_contra_fen_not_null1 NOT NULL,
-    original_id uuid,
-    insured_region text NOT NULL,
-    care_region text,
-    moved_at timestamp with time zone CONSTRAINT entries_moved_at_not_null1 NOT NULL,
-    CONSTRAINT a_request_has_its_name CHECK ((((kind = ANY (ARRAY['arrival'::text, 'return'::text, 'rollover'::text])) = (institution_id IS NULL)) AND ((institution_id IS NULL) = (request_id IS NULL)))),
-    CONSTRAINT arrival_only_fills_the_wallet CHECK (((kind <> 'arrival'::text) OR ((contra = 'in_transit'::text) AND (current_year_fen = 0) AND (prior_years_fen = 0) AND (wallet_fen > 0)))),
-    CONSTRAINT contra_is_known CHECK ((contra = ANY (ARRAY['payable'::text, 'contribution'::text, 'in_transit'::text, 'self'::text]))),
-    CONSTRAINT credit_only_gives CHECK (((kind <> 'credit'::text) OR ((contra = 'contribution'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT credit_reversal_only_takes CHECK (((kind <> 'credit_reversal'::text) OR ((contra = 'contribution'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT entry_conserves_money CHECK (((((current_year_fen + prior_years_fen) + wallet_fen) + contra_fen) = 0)),
-    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['settlement'::text, 'credit'::text, 'transfer'::text, 'arrival'::text, 'return'::text, 'rollover'::text, 'refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text]))),
-    CONSTRAINT refund_only_gives CHECK (((kind <> 'refund'::text) OR ((contra = 'payable'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen >= 0)))),
-    CONSTRAINT refund_reversal_only_takes CHECK (((kind <> 'refund_reversal'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
-    CONSTRAINT return_only_gives CHECK (((kind <> 'return'::text) OR ((contra = 'in_transit'::text) AND (contra_fen < 0) AND (current_year_fen >= 0) AND (prior_years_fen >= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT rollover_only_ages CHECK (((kind <> 'rollover'::text) OR ((contra = 'self'::text) AND (contra_fen = 0) AND (current_year_fen < 0) AND (wallet_fen = 0)))),
-    CONSTRAINT settlement_only_takes CHECK (((kind <> 'settlement'::text) OR ((contra = 'payable'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen <= 0)))),
-    CONSTRAINT transfer_only_takes CHECK (((kind <> 'transfer'::text) OR ((contra = 'in_transit'::text) AND (contra_fen > 0) AND (current_year_fen <= 0) AND (prior_years_fen <= 0) AND (wallet_fen = 0)))),
-    CONSTRAINT wallet_money_is_never_shared CHECK (((binding_id IS NULL) OR (wallet_fen = 0))),
-    CONSTRAINT what_is_payable_was_given_somewhere CHECK (((contra = 'payable'::text) = (care_region IS NOT NULL))),
-    CONSTRAINT what_undoes_names_its_original CHECK (((kind = ANY (ARRAY['refund'::text, 'refund_reversal'::text, 'credit_reversal'::text, 'transfer_reversal'::text])) = (original_id IS NOT NULL)))
-)
-PARTITION BY RANGE (movement_id);
 
 CREATE VIEW ledger.binding_entries AS
  SELECT province,
@@ -538,6 +550,66 @@ CREATE TABLE registry.policy_epochs (
     epoch bigint NOT NULL
 );
 
+CREATE TABLE registry.reconciliation_differences (
+    province smallint NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    request_id text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL,
+    our_movement_id uuid,
+    our_account_fen bigint,
+    our_mutual_aid_fen bigint,
+    their_account_fen bigint,
+    their_mutual_aid_fen bigint,
+    CONSTRAINT kind_says_which_sides_there_are CHECK (
+CASE kind
+    WHEN 'missing_here'::text THEN ((num_nonnulls(our_movement_id, our_account_fen, our_mutual_aid_fen) = 0) AND (num_nulls(their_account_fen, their_mutual_aid_fen) = 0))
+    WHEN 'missing_there'::text THEN ((num_nulls(our_movement_id, our_account_fen, our_mutual_aid_fen) = 0) AND (num_nonnulls(their_account_fen, their_mutual_aid_fen) = 0))
+    WHEN 'different'::text THEN (num_nulls(our_movement_id, our_account_fen, our_mutual_aid_fen, their_account_fen, their_mutual_aid_fen) = 0)
+    ELSE false
+END)
+);
+
+CREATE TABLE registry.reconciliation_lines (
+    province smallint NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    line integer NOT NULL,
+    request_id text NOT NULL,
+    account_fen bigint NOT NULL,
+    mutual_aid_fen bigint NOT NULL
+);
+
+CREATE TABLE registry.reconciliations (
+    province smallint NOT NULL,
+    reconciliation_id uuid NOT NULL,
+    institution_id text NOT NULL,
+    insured_region text NOT NULL,
+    date date NOT NULL,
+    state text NOT NULL,
+    lines_read integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    started_by text NOT NULL,
+    progress_at timestamp with time zone NOT NULL,
+    compared_at timestamp with time zone,
+    our_count bigint,
+    our_account_fen bigint,
+    our_mutual_aid_fen bigint,
+    our_refunded_fen bigint,
+    their_count bigint,
+    their_account_fen bigint,
+    their_mutual_aid_fen bigint,
+    missing_here bigint,
+    missing_there bigint,
+    different bigint,
+    CONSTRAINT a_result_is_recorded_whole CHECK ((num_nonnulls(compared_at, our_count, our_account_fen, our_mutual_aid_fen, our_refunded_fen, their_count, their_account_fen, their_mutual_aid_fen, missing_here, missing_there, different) =
+CASE
+    WHEN (state = ANY (ARRAY['balanced'::text, 'differs'::text])) THEN 11
+    ELSE 0
+END)),
+    CONSTRAINT balanced_is_without_a_difference CHECK (((state = 'balanced'::text) = (((missing_here + missing_there) + different) = 0))),
+    CONSTRAINT province_is_the_regions_first_two_digits CHECK ((("left"(insured_region, 2))::smallint = province)),
+    CONSTRAINT state_is_known CHECK ((state = ANY (ARRAY['reading'::text, 'balanced'::text, 'differs'::text, 'abandoned'::text])))
+);
+
 CREATE TABLE registry.region_policies (
     province smallint NOT NULL,
     code text NOT NULL,
@@ -687,6 +759,15 @@ ALTER TABLE ONLY registry.persons
 ALTER TABLE ONLY registry.policy_epochs
     ADD CONSTRAINT policy_epochs_pkey PRIMARY KEY (province);
 
+ALTER TABLE ONLY registry.reconciliation_differences
+    ADD CONSTRAINT reconciliation_differences_pkey PRIMARY KEY (province, reconciliation_id, request_id);
+
+ALTER TABLE ONLY registry.reconciliation_lines
+    ADD CONSTRAINT reconciliation_lines_pkey PRIMARY KEY (province, reconciliation_id, line);
+
+ALTER TABLE ONLY registry.reconciliations
+    ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (province, reconciliation_id);
+
 ALTER TABLE ONLY registry.region_policies
     ADD CONSTRAINT region_policies_pkey PRIMARY KEY (province, code, version);
 
@@ -722,6 +803,10 @@ CREATE UNIQUE INDEX one_standing_kinship_link ON registry.kinship_links USING bt
 CREATE INDEX persons_by_id ON registry.persons USING btree (person_id);
 
 CREATE INDEX persons_by_id_number ON registry.persons USING btree (province, id_number_index);
+
+CREATE INDEX reconciliations_being_read ON registry.reconciliations USING btree (progress_at) WHERE (state = 'reading'::text);
+
+CREATE INDEX reconciliations_by_institution ON registry.reconciliations USING btree (institution_id, reconciliation_id);
 
 ALTER INDEX ledger.decisions_pkey ATTACH PARTITION ledger.decisions_to_come_pkey;
 
@@ -759,6 +844,14 @@ GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
 
 GRANT SELECT ON TABLE ledger.binding_balances TO gongji_binding;
 
+GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
+
+GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
+
+GRANT SELECT ON TABLE ledger.entries TO gongji_bookkeeping;
+
+GRANT SELECT ON TABLE ledger.binding_day_lines TO gongji_binding;
+
 GRANT SELECT,INSERT ON TABLE ledger.cancellations TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.cancellations TO gongji_audit;
 
@@ -767,10 +860,6 @@ GRANT SELECT ON TABLE ledger.decisions TO gongji_audit;
 GRANT SELECT ON TABLE ledger.decisions TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.binding_decisions TO gongji_binding;
-
-GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
-GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
-GRANT SELECT ON TABLE ledger.entries TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.binding_entries TO gongji_binding;
 
@@ -835,6 +924,12 @@ GRANT SELECT,DELETE ON TABLE registry.notices TO gongji_bookkeeping;
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.persons TO gongji_binding;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.policy_epochs TO gongji_binding;
+
+GRANT SELECT,INSERT ON TABLE registry.reconciliation_differences TO gongji_binding;
+
+GRANT SELECT,INSERT,DELETE ON TABLE registry.reconciliation_lines TO gongji_binding;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE registry.reconciliations TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE registry.region_policies TO gongji_binding;
 

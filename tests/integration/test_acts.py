@@ -12,6 +12,10 @@ INSTITUTION = {"name": "机构", "kind": "hospital", "region_code": "130100"}
 BINDING = {"payer_id": "PAYER", "beneficiary_id": "CHILD", "relation": "son"}
 LINK = {"holder_id": "PAYER", "shown_id": "CHILD"}
 DIAGNOSIS = "/v1/diagnosis?payer_id=PAYER&beneficiary_id=CHILD"
+DAY = "/v1/reconciliations?institution_id=H1&insured_region=130100&date=2026-11-22"
+FILE = "request_id,account_fen,mutual_aid_fen\nREQ-1,1,0\n"
+RECONCILIATION = "/v1/reconciliations/{day}"
+CSV = {"Content-Type": "text/csv"}
 BOTH, PAYER = ["PAYER", "CHILD"], ["PAYER"]
 
 # Who, method, path, body; then the action, the people and the thing that are written down. {made}: the answer's own id.
@@ -30,6 +34,29 @@ ACTS: dict[str, tuple[Role, str, str, Any, tuple[str, list[str], str | None]]] =
     "unfreeze": (Role.OPERATOR, "POST", "/v1/accounts/PAYER/unfreeze", None, ("unfreeze", PAYER, None)),
     "put policy": (Role.OPERATOR, "PUT", "/v1/regions/1301/policy", {}, ("put_policy", [], "1301")),
     "put institution": (Role.OPERATOR, "PUT", "/v1/institutions/H9", INSTITUTION, ("put_institution", [], "H9")),
+    "reconcile a day": (Role.OPERATOR, "POST", DAY, FILE, ("reconcile", [], "{made}")),
+    "list reconciliations": (
+        Role.OPERATOR,
+        "GET",
+        "/v1/reconciliations?institution_id=H1",
+        None,
+        ("list_reconciliations", [], "H1"),
+    ),
+    "read a reconciliation": (Role.OPERATOR, "GET", RECONCILIATION, None, ("read_reconciliation", [], "{day}")),
+    "list differences": (
+        Role.OPERATOR,
+        "GET",
+        f"{RECONCILIATION}/differences",
+        None,
+        ("list_differences", [], "{day}"),
+    ),
+    "download differences": (
+        Role.OPERATOR,
+        "GET",
+        f"{RECONCILIATION}/differences.csv",
+        None,
+        ("download_differences", [], "{day}"),
+    ),
 }
 UNRECORDED: dict[str, tuple[Role, str, str, Any]] = {
     "a member binds": (Role.MEMBER, "POST", "/v1/bindings", BINDING),
@@ -41,6 +68,8 @@ UNRECORDED: dict[str, tuple[Role, str, str, Any]] = {
     "a member lists links": (Role.MEMBER, "GET", "/v1/kinship-links?holder_id=PAYER", None),
     "a member lists payments": (Role.MEMBER, "GET", "/v1/persons/PAYER/payments", None),
     "a member diagnoses": (Role.MEMBER, "GET", DIAGNOSIS, None),
+    "an institution reconciles": (Role.INSTITUTION, "POST", DAY, FILE),
+    "an institution reads": (Role.INSTITUTION, "GET", f"{RECONCILIATION}/differences.csv", None),
     "the feed speaks": (Role.FEED, "PUT", "/v1/persons/PAYER", PERSON),
 }
 
@@ -51,12 +80,12 @@ async def test_an_act_is_written_down_once(
 ) -> None:
     """Who, as what, did what, for whom, to which thing, and when."""
     names = await _scene(world, path)
-    response = await world.call(role, method, path.format(**names), body)
+    response = await world.call(role, method, path.format(**names), body, headers=CSV if body is FILE else {})
     acts = await _acts(world)
 
     response.raise_for_status()
-    made = response.json() if response.content else {}
-    names["made"] = made.get("binding_id") or made.get("kinship_link_id") or ""
+    made = response.json() if response.content and not path.endswith(".csv") else {}
+    names["made"] = made.get("binding_id") or made.get("kinship_link_id") or made.get("reconciliation_id") or ""
     action, person_ids, thing = expected
     assert [(act["subject"], act["role"], act["action"], act["person_ids"], act["thing_id"]) for act in acts] == [
         (f"{role}:local-{role}", role, action, person_ids, thing and thing.format(**names))
@@ -71,7 +100,8 @@ async def test_what_people_do_for_themselves_is_not(
     """Nor what the feed says."""
     names = await _scene(world, path)
 
-    response = await world.call(role, method, path.format(**names), body, person_id="PAYER")
+    who = {"institution_id": "H1"} if role is Role.INSTITUTION else {"person_id": "PAYER"}
+    response = await world.call(role, method, path.format(**names), body, **who, headers=CSV if body is FILE else {})
 
     response.raise_for_status()
     assert await _acts(world) == []
@@ -117,6 +147,11 @@ async def _scene(world: World, path: str) -> dict[str, str]:
     if "{link}" in path:
         made = await world.call(Role.CLERK, "POST", "/v1/kinship-links", LINK)
         names["link"] = made.json()["kinship_link_id"]
+    if "/reconciliations" in path:
+        await world.institution("H1")
+    if "{day}" in path:
+        made = await world.call(Role.OPERATOR, "POST", DAY, FILE, headers=CSV)
+        names["day"] = made.json()["reconciliation_id"]
     await world.db.execute("TRUNCATE registry.acts")
     return names
 

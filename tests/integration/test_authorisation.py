@@ -16,6 +16,8 @@ PERSON = {"name": "某人", "id_number": "130102199003071234", "region_code": "1
 INSTITUTION = {"name": "机构", "kind": "hospital", "region_code": "130100"}
 BINDING = {"payer_id": "ME", "beneficiary_id": "OTHER", "relation": "son"}
 LINK = {"holder_id": "ME", "shown_id": "OTHER"}
+DAY = "/v1/reconciliations?institution_id=H1&insured_region=130100&date=2026-11-22"
+FILE = "request_id,account_fen,mutual_aid_fen\nREQ-1,1,0\n"
 
 # Method, path, body, and who may: roles; "self" is the member whose affair it is.
 ENDPOINTS = {
@@ -46,6 +48,26 @@ ENDPOINTS = {
     "accept": ("POST", "/v1/transfers/{transfer}/accept", None, {"self"}),
     "explain": ("GET", "/v1/decisions/{decision}", None, {"self", "operator"}),
     "unlink": ("DELETE", "/v1/kinship-links/{link}", None, {"self", "clerk"}),
+    "reconcile a day": ("POST", DAY, FILE, {"operator", "the institution"}),
+    "list reconciliations": (
+        "GET",
+        "/v1/reconciliations?institution_id=H1",
+        None,
+        {"operator", "the institution"},
+    ),
+    "get a reconciliation": ("GET", "/v1/reconciliations/{reconciliation}", None, {"operator", "the institution"}),
+    "list differences": (
+        "GET",
+        "/v1/reconciliations/{reconciliation}/differences",
+        None,
+        {"operator", "the institution"},
+    ),
+    "download differences": (
+        "GET",
+        "/v1/reconciliations/{reconciliation}/differences.csv",
+        None,
+        {"operator", "the institution"},
+    ),
 }
 CALLERS: dict[str, tuple[Role | None, dict[str, str]]] = {
     "self": (Role.MEMBER, {"person_id": "ME"}),
@@ -76,8 +98,10 @@ async def test_each_role_may_do_its_own_and_no_more(world: World, endpoint: str)
             link=await _link(world) if "{link}" in path else "",
             transfer=await _transfer(world) if "{transfer}" in path else "",
             decision=await _decision(world) if "{decision}" in path else "",
+            reconciliation=await _reconciliation(world) if "{reconciliation}" in path else "",
         )
-        statuses[name] = (await world.call(role, method, place, body, **who)).status_code
+        headers = {"Content-Type": "text/csv"} if isinstance(body, str) else {}
+        statuses[name] = (await world.call(role, method, place, body, headers=headers, **who)).status_code
 
     for name, status in statuses.items():
         expected = (200, 201, 204) if name in allowed else (401,) if name == "nobody" else (403,)
@@ -100,7 +124,8 @@ async def test_every_route_is_in_the_table(world: World) -> None:
             .replace("{binding}", "{binding_id}")
             .replace("{link}", "{kinship_link_id}")
             .replace("{transfer}", "{transfer_id}")
-            .replace("{decision}", "{decision_id}"),
+            .replace("{decision}", "{decision_id}")
+            .replace("{reconciliation}", "{reconciliation_id}"),
         )
         for method, path, _, _ in ENDPOINTS.values()
     }
@@ -151,12 +176,19 @@ async def _scene(world: World) -> None:
     await world.db.execute("TRUNCATE registry.persons, registry.bindings, registry.kinship_links")
     for person_id in ("ME", "CHILD", "OTHER"):
         await world.person(person_id)
+    await world.institution("H1")
 
 
 async def _link(world: World) -> str:
     response = await world.call(Role.CLERK, "POST", "/v1/kinship-links", LINK)
     link_id: str = response.json()["kinship_link_id"]
     return link_id
+
+
+async def _reconciliation(world: World) -> str:
+    response = await world.call(Role.OPERATOR, "POST", DAY, FILE, headers={"Content-Type": "text/csv"})
+    reconciliation_id: str = response.json()["reconciliation_id"]
+    return reconciliation_id
 
 
 async def _transfer(world: World) -> str:

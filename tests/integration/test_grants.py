@@ -24,6 +24,13 @@ FORBIDDEN = {
     "binding forges a payment": ("gongji_binding", "DELETE FROM ledger.binding_entries"),
     "binding pays itself through its view": ("gongji_binding", "UPDATE ledger.binding_balances SET wallet_fen = 1"),
     "binding forgets what was used": ("gongji_binding", "DELETE FROM ledger.binding_usage"),
+    "binding rewrites a difference": (
+        "gongji_binding",
+        "UPDATE registry.reconciliation_differences SET our_account_fen = 1",
+    ),
+    "binding forgets a difference": ("gongji_binding", "DELETE FROM registry.reconciliation_differences"),
+    "binding rewrites a line": ("gongji_binding", "UPDATE registry.reconciliation_lines SET account_fen = 1"),
+    "settlement reads an institution's file": ("gongji_settlement", "SELECT * FROM registry.reconciliation_lines"),
     "settlement looks through binding's view": ("gongji_settlement", "SELECT * FROM ledger.binding_balances"),
     "binding pays itself": ("gongji_binding", "UPDATE ledger.accounts SET prior_years_fen = 1"),
     "binding forges a decision": ("gongji_binding", "INSERT INTO ledger.decisions DEFAULT VALUES"),
@@ -64,6 +71,7 @@ ALLOWED = {
     "binding reads payments": ("gongji_binding", "SELECT * FROM ledger.binding_entries"),
     "binding reads balances through its view": ("gongji_binding", "SELECT * FROM ledger.binding_balances"),
     "binding reads what was used": ("gongji_binding", "SELECT * FROM ledger.binding_usage"),
+    "binding reads an institution's day": ("gongji_binding", "SELECT * FROM ledger.binding_day_lines"),
     "binding ends a binding": ("gongji_binding", "UPDATE registry.bindings SET valid_until = now()"),
     "binding records an act": (
         "gongji_binding",

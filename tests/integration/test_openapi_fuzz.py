@@ -33,8 +33,15 @@ CONFIG = SchemathesisConfig.from_dict(
 SCHEMA = schemathesis.openapi.from_dict(openapi(), config=CONFIG)
 
 # Who is there to be found; good data about people is made to be about them.
-PARENT, CHILD = "PARENT", "CHILD"
-SOMEBODY = {"person_id": PARENT, "payer_id": PARENT, "beneficiary_id": CHILD, "holder_id": PARENT, "shown_id": CHILD}
+PARENT, CHILD, HOSPITAL = "PARENT", "CHILD", "H1"
+SOMEBODY = {
+    "person_id": PARENT,
+    "payer_id": PARENT,
+    "beneficiary_id": CHILD,
+    "holder_id": PARENT,
+    "shown_id": CHILD,
+    "institution_id": HOSPITAL,
+}
 
 # Who calls: the first of them who is let through. A member comes last: most operations know them as one person alone.
 CALLERS = {Role.CLERK: None, Role.OPERATOR: None, Role.FEED: None, Role.MEMBER: PARENT}
@@ -51,6 +58,7 @@ MORE_THAN_THE_SCHEMA = {
     ("POST", "/v1/bindings/{binding_id}/end"): "end_date is today at the earliest",
     ("POST", "/v1/kinship-links"): "holder and shown are two people",
     ("GET", "/v1/kinship-links"): "either holder_id or shown_id",
+    ("POST", "/v1/reconciliations"): "the day is of this millennium; the file is a day's",
     ("GET", "/v1/transfers"): "either from_person_id or to_person_id",
     ("GET", "/v1/persons/{person_id}/payments"): "to_date is not before from_date",
 }
@@ -85,6 +93,7 @@ def service(servers: StackState, template: str, keys: dict[str, Path]) -> Iterat
         _wait_for(started.url)
         for person_id in (PARENT, CHILD):
             _person(started, person_id)
+        _institution(started, HOSPITAL)
         yield started
     loop.call_soon_threadsafe(stop.set)
     thread.join()
@@ -132,5 +141,14 @@ def _person(service: Service, person_id: str) -> None:
         f"{service.url}/v1/persons/{person_id}",
         json=body,
         headers={"Authorization": f"Bearer {service.tokens[Role.FEED]}"},
+        timeout=5,
+    ).raise_for_status()
+
+
+def _institution(service: Service, institution_id: str) -> None:
+    service.session.put(
+        f"{service.url}/v1/institutions/{institution_id}",
+        json={"name": "机构", "kind": "hospital", "region_code": "130100"},
+        headers={"Authorization": f"Bearer {service.tokens[Role.OPERATOR]}"},
         timeout=5,
     ).raise_for_status()

@@ -24,6 +24,7 @@ FILES = {
     ("services.bookkeeping", "seals.sql"): "gongji_bookkeeping",
     ("services.bookkeeping", "events.sql"): "gongji_bookkeeping",
     ("services.bookkeeping", "months.sql"): "gongji_bookkeeping",
+    ("services.binding", "reconciliations.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
     ("cli", "policy.sql"): "gongji_audit",
@@ -53,6 +54,7 @@ BINDINGS = load_queries("services.binding", "bindings.sql")
 TRANSFERS = load_queries("services.settlement", "transfers.sql")
 GIFTS = load_queries("services.binding", "transfers.sql")
 BINDING_LEDGER = load_queries("services.binding", "ledger.sql")
+RECONCILIATIONS = load_queries("services.binding", "reconciliations.sql")
 HOT = {
     "settlement.arriving": (TRANSFERS["arriving"], ["ARRAY[13]::smallint[]", "ARRAY['P1']"]),
     "settlement.made_since": (
@@ -99,6 +101,19 @@ HOT = {
     "binding.list_by_beneficiary": (
         BINDINGS["list_by_beneficiary"],
         ["'P1'", "'00000000-0000-0000-0000-000000000000'::uuid", "50"],
+    ),
+    "binding.list_by_institution": (
+        RECONCILIATIONS["list_by_institution"],
+        ["'H1'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", "50"],
+    ),
+    "binding.differences": (
+        RECONCILIATIONS["differences"],
+        ["13::smallint", "'00000000-0000-0000-0000-000000000001'::uuid", "'R5'", "50"],
+    ),
+    "binding.abandon_stalled": (RECONCILIATIONS["abandon_stalled"], ["'2026-11-22T06:00Z'::timestamptz"]),
+    "binding.strike": (
+        RECONCILIATIONS["strike"],
+        ["13::smallint", "'00000000-0000-0000-0000-000000000001'::uuid"],
     ),
     "binding.lock_standing": (BINDINGS["lock_standing"], ["13::smallint", "'P1'", "'2026-11-22'::date"]),
 }
@@ -195,6 +210,18 @@ async def _populate(connection: Any) -> None:
         SELECT
             13, {timed_id("n", 20_000)}, 'P' || n % 5000, 'credit', 'A1', 'R' || n, 1, 0, 0, 'contribution', -1, '130100', now()
         FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.reconciliations (
+            province, reconciliation_id, institution_id, insured_region, date, state, lines_read, started_at, started_by,
+            progress_at
+        )
+        SELECT 13, gen_random_uuid(), 'H' || n, '130100', '2026-11-22', 'abandoned', 0, now(), 'test', now()
+        FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.reconciliation_lines
+        SELECT 13, gen_random_uuid(), n, 'R' || n, 1, 0 FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.reconciliation_differences (
+            province, reconciliation_id, request_id, kind, their_account_fen, their_mutual_aid_fen
+        )
+        SELECT 13, gen_random_uuid(), 'R' || n, 'missing_here', 1, 0 FROM generate_series(1, 20000) AS n;
         """  # noqa: S608 a test's own words
     )
     await connection.execute("ANALYZE")

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from services.binding.api import bindings, decisions, diagnosis, facts, kinship, payments, transfers
+from services.binding.api import bindings, decisions, diagnosis, facts, kinship, payments, reconciliations, transfers
 from services.binding.api.door import REFUSALS
 
 router = APIRouter(prefix="/v1", responses=REFUSALS)
-for room in (facts, bindings, kinship, payments, transfers, diagnosis, decisions):
+for room in (facts, bindings, kinship, payments, transfers, diagnosis, decisions, reconciliations):
     router.include_router(room.router)

@@ -75,7 +75,8 @@ def allow(caller: Caller, *roles: Role, person_id: str | None = None, institutio
 
 def granted(result: Good | Refused) -> Good:
     if isinstance(result, Refused):
-        raise Problem(*result.reasons)
+        fields = [FieldProblem(field=place, problem=problem) for place, problem in result.faults]
+        raise Problem(*result.reasons, fields=fields)
     return result
 
 

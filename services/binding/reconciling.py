@@ -1,0 +1,147 @@
+"""The shell around a file of an institution's day: read it as it comes, compare it once it is there.
+
+No transaction is open while a file is on its way, however slowly it comes: each few thousand lines are one of their own.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from services.binding import reconciliations, registry, rules
+from services.binding.dayfile import DayFile, Limits
+from services.binding.days import DayAsked, DayLine, Reconciliation, ReconciliationState
+from services.binding.handler import MISSING, Answered, Change, Handler
+from services.binding.model import Caller, Fault, Refused
+from services.binding.resources import ReconciliationOut
+from shared.domain.ids import parse_public_id, time_ordered_uuid
+from shared.domain.reasons import Reason
+from shared.messages.reconcile import Difference
+
+# How many lines are in memory at a time, on their way in; how many differences, on their way out.
+LINES_AT_ONCE = 5_000
+DIFFERENCES_AT_ONCE = 1_000
+# However slowly lines come, others see this often how far they are.
+TOLD_EVERY = timedelta(seconds=5)
+
+STALLED = Refused((Reason.INVALID,), (Fault("body", "took too long to come: send it again"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Compares an institution's days, whoever asks; the edge has checked that they may."""
+
+    desk: Handler
+    limits: Limits = field(default_factory=Limits)
+
+    async def reconcile(
+        self, caller: Caller, day: DayAsked, pieces: AsyncIterator[bytes], key: str | None
+    ) -> Answered | Refused:
+        """The day compared with a file that comes in pieces. What is refused, or repeats an answer, leaves nothing."""
+        made = await self._begin(caller, day)
+        if isinstance(made, Refused):
+            return made
+        try:
+            digest = sha256()
+            refused = await self._read(made, pieces, digest)
+            done = refused or await self._answer(caller, made, key, digest.digest())
+        except Exception:
+            async with self.desk.change() as change:
+                await reconciliations.abandon(change.connection, made)
+            raise
+        async with self.desk.change() as change:
+            await reconciliations.strike(change.connection, made)
+        return done
+
+    async def _begin(self, caller: Caller, day: DayAsked) -> Reconciliation | Refused:
+        async with self.desk.change() as change:
+            institution = await registry.institution(change.connection, day.institution_id)
+            if reasons := rules.refuse_reconciliation(institution, caller):
+                return Refused(reasons)
+            await reconciliations.abandon_stalled(change.connection, change.now)
+            row_id = time_ordered_uuid(change.now, day.institution_id, secrets.token_hex(16))
+            made = Reconciliation(row_id, day, ReconciliationState.READING, lines_read=0, started_at=change.now)
+            await reconciliations.begin(change.connection, made, caller.subject)
+            return made
+
+    async def _read(self, made: Reconciliation, pieces: AsyncIterator[bytes], digest: Any) -> Refused | None:
+        """Keeps the file's lines, as long as nothing is wrong with it; what is wrong, if anything is."""
+        file, told_at = DayFile(self.limits), made.started_at
+        waiting: list[DayLine] = []
+        async for piece in pieces:
+            digest.update(piece)
+            waiting += file.read(piece)
+            if file.hopeless:
+                break
+            if file.faults:
+                waiting.clear()
+            now = self.desk.clock()
+            if len(waiting) >= LINES_AT_ONCE or now - told_at >= TOLD_EVERY:
+                if not await self._keep(made, waiting, file.lines_read):
+                    return STALLED
+                waiting, told_at = [], now
+        waiting += file.end()
+        if file.faults:
+            return Refused((Reason.INVALID,), tuple(file.faults))
+        return None if await self._keep(made, waiting, file.lines_read) else STALLED
+
+    async def _keep(self, made: Reconciliation, lines: list[DayLine], lines_read: int) -> bool:
+        async with self.desk.change() as change:
+            return await reconciliations.append(change.connection, made, lines, lines_read=lines_read, now=change.now)
+
+    async def _answer(self, caller: Caller, made: Reconciliation, key: str | None, digest: bytes) -> Answered | Refused:
+        """Compares, unless this very file was answered under this key before."""
+        day = made.day
+        named = f"reconcile\n{day.institution_id}\n{day.insured_region}\n{day.date}\n"
+
+        async def work(change: Change) -> ReconciliationOut | Refused:
+            connection = change.connection
+            if not await reconciliations.lock(connection, made):
+                return STALLED
+            if pairs := await reconciliations.repeated(connection, made, self.limits.faults_max):
+                return Refused(
+                    (Reason.INVALID,),
+                    tuple(
+                        Fault(f"line {again}", f"names the same request_id as line {first}") for first, again in pairs
+                    ),
+                )
+            await change.act(caller, "reconcile", thing_id=made.reconciliation_id)
+            compared = await reconciliations.compare(connection, made, change.now)
+            return ReconciliationOut.model_validate(compared, from_attributes=True)
+
+        return await self.desk.once(caller, key, named.encode() + digest, 201, work)
+
+    # ---- what came of it ----
+
+    async def find(self, reconciliation_id: str) -> Reconciliation | Refused:
+        place = parse_public_id(reconciliation_id)
+        if place is None:
+            return MISSING
+        async with self.desk.pool.acquire() as connection:
+            return await reconciliations.find(connection, *place, self.desk.clock()) or MISSING
+
+    async def record(self, caller: Caller, action: str, made: Reconciliation) -> None:
+        """Writes down that an operator was let through to see this."""
+        async with self.desk.change() as change:
+            await change.act(caller, action, thing_id=made.reconciliation_id)
+
+    async def list_of(self, caller: Caller, institution_id: str, *, before: UUID, limit: int) -> list[Reconciliation]:
+        async with self.desk.change() as change:
+            await change.act(caller, "list_reconciliations", thing_id=institution_id)
+            return await reconciliations.list_of(
+                change.connection, institution_id, before=before, limit=limit, now=change.now
+            )
+
+    async def differences(self, made: Reconciliation, *, after: str, limit: int) -> list[Difference]:
+        async with self.desk.pool.acquire() as connection:
+            return await reconciliations.differences(connection, made, after=after, limit=limit)
+
+    async def every_difference(self, made: Reconciliation) -> AsyncIterator[list[Difference]]:
+        """All that differs, in parts. They never change, so nobody who reads slowly has to hold a transaction open."""
+        after = ""
+        while found := await self.differences(made, after=after, limit=DIFFERENCES_AT_ONCE):
+            yield found
+            after = found[-1].request_id
