@@ -54,7 +54,7 @@ class DayFile:
     def end(self) -> list[DayLine]:
         """The last line, where nothing breaks it."""
         lines = self._lines([self._rest] if self._rest else [])
-        if self._number == 0:
+        if self._number == 0 and not self.hopeless:
             self._give_up("line 1", f"must be {','.join(HEADER)}")
         return lines
 

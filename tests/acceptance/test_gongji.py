@@ -278,6 +278,25 @@ def test_a_policy_file_is_loaded_and_shown(stack: Stack) -> None:
     assert {"13@0", "35@1", "default@0"} <= set(listed)
 
 
+def test_a_whole_day_is_compared_from_a_file(stack: Stack, tmp_path: Path) -> None:
+    """A wrong line is named; what differs is shown, and written to a file; a day without settlements is balanced."""
+    settled = stack.json("settle", *TILL, "--person", "CHILD", "--amount-fen", "70", "--request-id", "day-1")
+    today = datetime.fromisoformat(settled["decided_at"]).astimezone(SHANGHAI).date().isoformat()
+    file, out = tmp_path / "day.csv", tmp_path / "differences.csv"
+    file.write_text("request_id,account_fen,mutual_aid_fen\nday-1,0.70,70\n")
+    wrong = stack.run("reconcile-file", str(file), *TILL, "--date", today, code=1)
+    file.write_text("request_id,account_fen,mutual_aid_fen\nday-1,70,69\n")
+    said = stack.run("reconcile-file", str(file), *TILL, "--date", today, "--out", str(out), "--lang", "zh", code=1)
+    file.write_text("request_id,account_fen,mutual_aid_fen\n")
+    balanced = stack.json("reconcile-file", str(file), *TILL, "--date", "2020-01-01")
+
+    assert "line 2: account_fen must be whole fen" in wrong
+    assert "不平 differs" in said
+    assert "金额不一致" in said
+    assert f"day-1,different,{settled['settlement_id']},70,70,70,69" in out.read_text()
+    assert balanced["state"] == "balanced"
+
+
 def test_wrong_words_are_refused_in_one_sentence(stack: Stack) -> None:
     """Exit code 2, the option and what it should be; no traceback."""
     said = stack.run("settle", *TILL, "--person", "CHILD", "--amount-fen", "0", code=2)

@@ -99,6 +99,13 @@ def test_more_than_the_limit_is_hopeless(limits: Limits, fault: tuple[str, str])
     assert file.faults[0] == fault
 
 
+def test_a_body_that_is_no_file_at_all_has_one_fault() -> None:
+    """It is too long before its first line ends."""
+    _, file = read(b"\x00" * 100, limits=Limits(bytes_max=60))
+
+    assert file.faults == [("body", "must be at most 60 bytes")]
+
+
 def test_a_line_without_an_end_is_not_kept() -> None:
     """However long it is, a little of it is enough to know that it is too long."""
     file = DayFile()
