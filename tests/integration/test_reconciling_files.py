@@ -356,6 +356,22 @@ async def test_the_same_file_under_its_key_is_answered_once(world: World) -> Non
     assert await world.count("registry.reconciliation_lines") == 0
 
 
+async def test_the_same_file_sent_twice_at_once_is_answered_once(world: World) -> None:
+    """Whichever is compared first, the other tells its answer and leaves nothing."""
+    both = await asyncio.gather(*(upload(world, DIFFERING, key="k1") for _ in range(2)))
+
+    assert [each.status_code for each in both] == [201, 201]
+    assert both[0].json() == both[1].json()
+    assert await listed(world) == [both[0].json()]
+
+
+async def test_two_files_of_a_day_at_once_do_not_meet(world: World) -> None:
+    """Their lines are apart, and each is compared by itself."""
+    both = await asyncio.gather(upload(world, BALANCED), upload(world, DIFFERING))
+
+    assert [each.json()["state"] for each in both] == ["balanced", "differs"]
+
+
 async def test_a_refused_file_does_not_use_its_key_up(world: World) -> None:
     """Corrected, it is sent again under the same key."""
     refused = await upload(world, BALANCED + "B-1,1,1\n", key="k1")
