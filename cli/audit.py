@@ -17,6 +17,8 @@ from shared.postgres.queries import load_queries
 
 SQL = load_queries("cli", "audit.sql")
 INVARIANTS = tuple(name for name in SQL if name not in {"totals", "proven_up_to", "head"})
+# Not a query of its own: it is asked of what somebody has written down.
+HEADS = "heads_are_in_the_chain"
 ROWS_SHOWN = 20
 CHINESE = {
     "entries_sum_to_zero": "每笔变动借贷平衡",
@@ -35,7 +37,8 @@ CHINESE = {
     "everything_is_sealed_once": "每笔裁定和变动都恰好封存一次",
     "every_seal_covers_what_it_covered": "封存后的内容未被改动",
     "the_chain_is_unbroken": "封存链完整无缺",
-    "heads_are_in_the_chain": "另行记下的链首仍在链中",
+    "every_closed_day_is_as_it_was": "日结数据与账务一致",
+    HEADS: "另行记下的链首仍在链中",
     "answers_add_up": "各支付项之和等于总金额",
     "one_payer_per_settlement": "每笔结算至多一位共济人",
     "the_payer_was_the_richest": "付款人是余额最多的共济人",
@@ -92,7 +95,7 @@ async def prove(url: str, heads: Sequence[Head] = ()) -> dict[str, Any]:
         await connection.execute("SET statement_timeout = 0")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             broken = {name: await _rows(connection, name) for name in INVARIANTS}
-            broken["heads_are_in_the_chain"] = [
+            broken[HEADS] = [
                 head._asdict() for head in heads if await connection.fetchval(SQL["head"], *head[:2]) != head.hash
             ]
             proven = [dict(row) for row in await connection.fetch(SQL["proven_up_to"])]

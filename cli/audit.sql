@@ -298,6 +298,37 @@ WHERE
     seal_no <> coalesce(previous_no, 0) + 1
     OR hash <> sha256(coalesce(previous_hash, ''::bytea) || digest || int8send(seal_no));
 
+-- name: every_closed_day_is_as_it_was
+-- What a closed day was said to come to is what its entries come to: nothing was added to it, and nothing changed.
+SELECT
+    province,
+    day,
+    insured_region,
+    institution_id,
+    care_region,
+    said.settled_fen AS said_settled_fen,
+    said.returned_fen AS said_returned_fen,
+    found.settled_fen,
+    found.returned_fen
+FROM ledger.clearing_lines AS said
+FULL JOIN (
+    SELECT
+        entry.province,
+        closed.day,
+        entry.insured_region,
+        entry.institution_id,
+        entry.care_region,
+        sum(CASE entry.kind WHEN 'settlement' THEN entry.contra_fen ELSE 0 END) AS settled_fen,
+        -sum(CASE entry.kind WHEN 'settlement' THEN 0 ELSE entry.contra_fen END) AS returned_fen
+    FROM ledger.entries AS entry
+    INNER JOIN ledger.clearings AS closed
+        ON closed.province = entry.province
+        AND closed.day = (entry.moved_at AT TIME ZONE 'Asia/Shanghai')::date
+    WHERE entry.contra = 'payable'
+    GROUP BY entry.province, closed.day, entry.insured_region, entry.institution_id, entry.care_region
+) AS found USING (province, day, insured_region, institution_id, care_region)
+WHERE (said.settled_fen, said.returned_fen) IS DISTINCT FROM (found.settled_fen, found.returned_fen);
+
 -- name: answers_add_up
 -- own account + wallet + mutual aid + cash = amount.
 SELECT province, institution_id, request_id, answer

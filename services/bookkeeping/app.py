@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 
 import asyncpg
@@ -23,7 +24,8 @@ from shared.telemetry.probe import probe_app, serving
 log = structlog.get_logger()
 
 # A connection for each duty, and one to ask whether the database is there.
-CONNECTIONS_MAX = 5
+CONNECTIONS_MAX = 6
+DAYS_EVERY_S = 60.0
 MONTHS_EVERY_S = 3_600.0
 
 
@@ -36,7 +38,7 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
         house.callback(pool.terminate)
         relay = Relay(hosts(settings.amqp_url))
         house.push_async_callback(relay.close)
-        handler = Handler(pool, clock, relay, settings.months_ahead)
+        handler = Handler(pool, clock, relay, settings.months_ahead, timedelta(seconds=settings.close_after_s))
 
         async def readiness() -> str | None:
             try:
@@ -55,6 +57,7 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
             "seal": (handler.seal, settings.seal_every_s),
             "tell": (handler.tell, settings.seal_every_s),
             "tell_of_bindings": (handler.tell_of_bindings, settings.seal_every_s),
+            "close_days": (handler.close_days, DAYS_EVERY_S),
             "prepare_months": (handler.prepare_months, MONTHS_EVERY_S),
         }
         async with asyncio.TaskGroup() as working:

@@ -5,16 +5,17 @@ Whatever is interrupted has not happened, or happens again: a seal is one statem
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
 
-from services.bookkeeping import events, metrics, months, rules, seals
+from services.bookkeeping import clearing, events, metrics, months, rules, seals
 from services.bookkeeping.relay import Relay
 from services.bookkeeping.seals import Work
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.event import AccountEvent, BindingEvent
+from shared.postgres.authority import take_exclusively
 
 log = structlog.get_logger()
 
@@ -29,6 +30,7 @@ class Handler:
     clock: Clock
     relay: Relay
     months_ahead: int
+    close_after: timedelta
 
     async def ready(self) -> None:
         """Returns if the database answers; raises asyncpg's errors if not."""
@@ -83,6 +85,25 @@ class Handler:
         metrics.MONTHS.inc()
         log.info("month_prepared", month=made.isoformat())
         return True
+
+    async def close_days(self) -> bool:
+        """Closes one day of every province, if one is over. Returns whether there may be more."""
+        now = self.clock()
+        today = shanghai_date(now - self.close_after)
+        closed = 0
+        async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
+            due = [book for book in await clearing.books(connection) if book.next_day < today]
+            for book in due:
+                # Batches that began on that day are over, and committed, once this has been had for a moment.
+                async with connection.transaction():
+                    await take_exclusively(connection, {book.province})
+                async with connection.transaction():
+                    # The sum over a day may take longer than a payment may.
+                    await connection.execute("SET LOCAL statement_timeout = 0")
+                    if await clearing.close(connection, book.province, book.next_day, now) is not None:
+                        closed += 1
+        metrics.CLOSED_DAYS.inc(closed)
+        return bool(due)
 
     async def _publish(self, told: Sequence[AccountEvent | BindingEvent]) -> None:
         await self.relay.publish(told)

@@ -1,8 +1,11 @@
 """What the bookkeeper hands on: plain, frozen data."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
+
+from shared.domain.ids import moment_of
+from shared.domain.times import shanghai_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +53,19 @@ class Notice:
     valid_from: date
     valid_until: date | None
     cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A province's days: how far they are closed, and the first id that was sealed there."""
+
+    province: int
+    last_closed: date | None
+    first_id: UUID
+
+    @property
+    def next_day(self) -> date:
+        """The first Shanghai day that is not closed. A day before the first id: another may have been made before it."""
+        if self.last_closed:
+            return self.last_closed + timedelta(days=1)
+        return shanghai_date(moment_of(self.first_id)) - timedelta(days=1)

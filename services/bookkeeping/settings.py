@@ -13,4 +13,6 @@ class BookkeepingSettings(ServiceSettings):
     amqp_url: AmqpUrls
     # How soon after a movement its seal and its event follow.
     seal_every_s: float = Field(default=1.0, gt=0, le=3_600)
+    # How long after midnight a day is closed: no worker's clock may be slower than that.
+    close_after_s: float = Field(default=300.0, ge=1, le=86_400)
     months_ahead: int = Field(default=3, ge=1, le=24)

@@ -47,6 +47,11 @@ def latest_id(moment: datetime) -> UUID:
     return UUID(int=earliest_id(moment).int | 2**80 - 1)
 
 
+def moment_of(row_id: UUID) -> datetime:
+    """The moment at which a time-ordered UUID was made, to the millisecond."""
+    return EPOCH + timedelta(milliseconds=row_id.int >> 80)
+
+
 def public_id(province: int, row_id: UUID) -> str:
     """An id for the outside: the province in front says which cell to ask. 13 and a UUID -> "13-0199...".
 

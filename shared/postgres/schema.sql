@@ -290,6 +290,24 @@ CREATE VIEW ledger.binding_usage AS
    FROM ledger.entries
   WHERE (binding_id IS NOT NULL);
 
+CREATE TABLE ledger.clearing_lines (
+    province smallint NOT NULL,
+    day date NOT NULL,
+    insured_region text NOT NULL,
+    institution_id text NOT NULL,
+    care_region text NOT NULL,
+    settlements bigint NOT NULL,
+    settled_fen bigint NOT NULL,
+    returned_fen bigint NOT NULL
+);
+
+CREATE TABLE ledger.clearings (
+    province smallint NOT NULL,
+    day date NOT NULL,
+    closed_at timestamp with time zone NOT NULL,
+    CONSTRAINT a_day_is_over_when_it_is_closed CHECK ((closed_at >= (((day + 1))::timestamp without time zone AT TIME ZONE 'Asia/Shanghai'::text)))
+);
+
 CREATE TABLE ledger.decisions_to_come (
     province smallint CONSTRAINT decisions_province_not_null1 NOT NULL,
     decision_id uuid CONSTRAINT decisions_decision_id_not_null NOT NULL,
@@ -693,8 +711,14 @@ ALTER TABLE ONLY ledger.decisions ATTACH PARTITION ledger.decisions_to_come FOR 
 
 ALTER TABLE ONLY ledger.entries ATTACH PARTITION ledger.entries_to_come FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
 
+ALTER TABLE ONLY ledger.clearings
+    ADD CONSTRAINT a_day_is_closed_once PRIMARY KEY (province, day);
+
 ALTER TABLE ONLY ledger.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (province, person_id);
+
+ALTER TABLE ONLY ledger.clearing_lines
+    ADD CONSTRAINT clearing_lines_pkey PRIMARY KEY (province, day, insured_region, institution_id, care_region);
 
 ALTER TABLE ONLY ledger.decisions
     ADD CONSTRAINT decisions_pkey PRIMARY KEY (province, decision_id);
@@ -818,6 +842,9 @@ CREATE TRIGGER a_binding_is_noted AFTER INSERT ON registry.bindings FOR EACH ROW
 
 CREATE TRIGGER an_end_is_noted AFTER UPDATE OF ended_at ON registry.bindings FOR EACH ROW WHEN ((new.ended_at IS DISTINCT FROM old.ended_at)) EXECUTE FUNCTION registry.note_binding();
 
+ALTER TABLE ONLY ledger.clearing_lines
+    ADD CONSTRAINT a_line_is_of_a_closed_day FOREIGN KEY (province, day) REFERENCES ledger.clearings(province, day);
+
 GRANT USAGE ON SCHEMA ledger TO gongji_settlement;
 GRANT USAGE ON SCHEMA ledger TO gongji_audit;
 GRANT USAGE ON SCHEMA ledger TO gongji_binding;
@@ -845,9 +872,7 @@ GRANT UPDATE(balances_year) ON TABLE ledger.accounts TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.binding_balances TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE ledger.entries TO gongji_settlement;
-
 GRANT SELECT ON TABLE ledger.entries TO gongji_audit;
-
 GRANT SELECT ON TABLE ledger.entries TO gongji_bookkeeping;
 
 GRANT SELECT ON TABLE ledger.binding_day_lines TO gongji_binding;
@@ -877,6 +902,12 @@ GRANT UPDATE(closed_movement_id) ON TABLE ledger.transfers TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.binding_transfers TO gongji_binding;
 
 GRANT SELECT ON TABLE ledger.binding_usage TO gongji_binding;
+
+GRANT SELECT,INSERT ON TABLE ledger.clearing_lines TO gongji_bookkeeping;
+GRANT SELECT ON TABLE ledger.clearing_lines TO gongji_audit;
+
+GRANT SELECT,INSERT ON TABLE ledger.clearings TO gongji_bookkeeping;
+GRANT SELECT ON TABLE ledger.clearings TO gongji_audit;
 
 GRANT SELECT ON TABLE ledger.months TO gongji_audit;
 GRANT SELECT ON TABLE ledger.months TO gongji_bookkeeping;

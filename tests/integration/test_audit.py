@@ -1,7 +1,7 @@
 """The audit finds whatever was done to the ledger behind the services' backs: each corruption by the invariant it breaks."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path]) -> Asy
     clock = Clock(NOON)
     async with World.build(database.url, amqp_url, keys, clock) as built:
         pool = await create_pool(database.url, role="gongji_bookkeeping", name="tests", size_max=2)
-        bookkeeper = Handler(pool, clock, Relay([amqp_url]), months_ahead=1)
+        bookkeeper = Handler(pool, clock, Relay([amqp_url]), months_ahead=1, close_after=timedelta(minutes=5))
         built.start_worker()
         await built.institution(HOSPITAL)
         await built.institution(AGENCY, kind="agency")

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
@@ -12,15 +11,15 @@ import pytest
 
 from services.bookkeeping import seals
 from services.bookkeeping.handler import Handler
-from services.bookkeeping.relay import NotTaken, Relay
+from services.bookkeeping.relay import NotTaken
 from services.bookkeeping.rules import EVENTS as TOLD
 from shared.domain.roles import Role
 from shared.domain.times import system_clock
 from shared.messages.event import EventName
 from shared.postgres.pool import connect as connect_to_database
-from shared.postgres.pool import create_pool
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.topology import EVENTS
+from tests.support.bookkeepers import bookkeeping
 from tests.support.listener import Listener
 from tests.support.world import AGENCY, World, envelope, until
 
@@ -29,16 +28,6 @@ from tests.support.world import AGENCY, World, envelope, until
 async def bookkeeper(world: World) -> AsyncIterator[Handler]:
     async with bookkeeping(world) as handler:
         yield handler
-
-
-@asynccontextmanager
-async def bookkeeping(world: World) -> AsyncIterator[Handler]:
-    """A bookkeeper that does its duties when it is told to."""
-    pool = await create_pool(world.database_url, role="gongji_bookkeeping", name="tests", size_max=5)
-    relay = Relay([world.amqp_url])
-    yield Handler(pool, world.clock, relay, months_ahead=2)
-    await relay.close()
-    pool.terminate()
 
 
 async def seal_all(bookkeeper: Handler) -> None:

@@ -24,6 +24,8 @@ FILES = {
     ("services.bookkeeping", "seals.sql"): "gongji_bookkeeping",
     ("services.bookkeeping", "events.sql"): "gongji_bookkeeping",
     ("services.bookkeeping", "months.sql"): "gongji_bookkeeping",
+    ("services.bookkeeping", "clearing.sql"): "gongji_bookkeeping",
+    ("cli", "clearing.sql"): "gongji_audit",
     ("services.binding", "reconciliations.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
