@@ -125,6 +125,11 @@ class Binding:
         """Why it ended by itself, if it did."""
         return EndCause(self.end_cause) if self.end_cause in tuple(EndCause) else None
 
+    @property
+    def pays_bills(self) -> bool:
+        """Whether it can pay for anything but transfers: across provinces there is only the wallet."""
+        return self.province == self.beneficiary_province
+
     def is_valid_on(self, day: date) -> bool:
         return self.valid_from <= day and (self.valid_until is None or day < self.valid_until)
 

@@ -119,6 +119,12 @@ class BindingOut(BaseModel):
     end_cause: str | None
 
 
+class EndOut(BindingOut):
+    """A binding with its end. `changed` is false where it ends no later already: an end is only ever brought forward."""
+
+    changed: bool
+
+
 class EndIn(Body):
     end_date: Day | None = None
 

@@ -54,7 +54,7 @@ def _within_reach(proposal: Proposal, position: BindingPosition) -> bool:
     payer, beneficiary = position.payer, position.beneficiary
     assert payer
     assert beneficiary
-    if payer.province != beneficiary.province:
+    if _across_provinces(position):
         return proposal.wallet
     return connected(
         payer.region_code,
@@ -77,9 +77,15 @@ def _limits(proposal: Proposal, position: BindingPosition) -> Iterator[Reason]:
     if _relation_is_full(proposal.relation, others, policy):
         yield Reason.RELATION_LIMIT_REACHED
     payers_max = position.beneficiary_policy.policy.payers_max_per_beneficiary
-    payers = {each.payer_id for each in of_beneficiary} - {proposal.payer_id}
-    if payers_max is not None and len(payers) >= payers_max:
+    payers = {each.payer_id for each in of_beneficiary if each.pays_bills} - {proposal.payer_id}
+    if payers_max is not None and len(payers) >= payers_max and not _across_provinces(position):
         yield Reason.PAYER_LIMIT_REACHED
+
+
+def _across_provinces(position: BindingPosition) -> bool:
+    """Such a binding is for the wallet alone: its giver is no payer of the beneficiary's bills."""
+    payer, beneficiary = position.payer, position.beneficiary
+    return payer is not None and beneficiary is not None and payer.province != beneficiary.province
 
 
 def _relation_is_full(relation: Relation, others: list[Binding], policy: RegionPolicy) -> bool:
@@ -92,8 +98,9 @@ def _relation_is_full(relation: Relation, others: list[Binding], policy: RegionP
 
 
 def refuse_end(binding: Binding, end_date: date, policy: PolicyVersion) -> tuple[Reason, ...]:
-    """Some regions refuse an end in a binding's first days."""
-    if (end_date - binding.valid_from).days < policy.policy.unbind_after_days:
+    """Some regions refuse an end in a binding's first days; elsewhere one that has not begun is withdrawn."""
+    in_force = max(end_date, binding.valid_from) - binding.valid_from
+    if in_force.days < policy.policy.unbind_after_days:
         return (Reason.BOUND_TOO_RECENTLY,)
     return ()
 

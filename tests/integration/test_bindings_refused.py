@@ -163,3 +163,23 @@ async def _ask(world: World, **asked: Any) -> tuple[int, list[str]]:
     body = {"payer_id": "PAYER", "beneficiary_id": "CHILD", "relation": "son", **asked}
     response = await world.call(Role.CLERK, "POST", "/v1/bindings", body)
     return response.status_code, response.json().get("reasons", [])
+
+
+async def test_a_giver_in_another_province_is_no_payer_of_bills(world: World) -> None:
+    """Their binding is for the wallet alone: it takes no payer's place and needs none, but it is one of the giver's members."""
+    await world.policy("1301", payers_max_per_beneficiary=1)
+    await world.policy("3301", members_max=1)
+    for person_id in ("CHILD", "OTHER", "PAYER"):
+        await world.person(person_id)
+    for person_id in ("FAR", "FURTHER"):
+        await world.person(person_id, region_code="330100")
+    first = await _ask(world, payer_id="FAR", wallet=True)
+    payer = await _ask(world)
+    second = await _ask(world, payer_id="FURTHER", wallet=True)
+
+    another_payer = await _ask(world, payer_id="OTHER", wallet=True)
+    another_member = await _ask(world, payer_id="FAR", beneficiary_id="OTHER", wallet=True)
+
+    assert [first, payer, second] == [(201, [])] * 3
+    assert another_payer == (409, ["payer_limit_reached"])
+    assert another_member == (409, ["member_limit_reached"])

@@ -53,7 +53,7 @@ MORE_THAN_THE_SCHEMA = {
         "PUT",
         "/v1/regions/{region_code}/policy",
     ): "members_max_by_relation names relations; some expenses are never covered",
-    ("POST", "/v1/bindings"): "valid_until is later than valid_from; nobody is bound to themselves",
+    ("POST", "/v1/bindings"): "valid_until is later than valid_from and today; nobody is bound to themselves",
     ("GET", "/v1/bindings"): "either payer_id or beneficiary_id",
     ("POST", "/v1/bindings/{binding_id}/end"): "end_date is today at the earliest",
     ("POST", "/v1/kinship-links"): "holder and shown are two people",

@@ -1,5 +1,7 @@
 """Bindings: who pays for whom."""
 
+from collections.abc import Iterator
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -19,13 +21,12 @@ from services.binding.api.door import (
     shown,
 )
 from services.binding.handler import Change
-from services.binding.model import Refused
+from services.binding.model import Caller, Refused
 from services.binding.problems import FieldProblem, Problem
-from services.binding.resources import BindingIn, BindingOut, EndIn, Page
+from services.binding.resources import BindingIn, BindingOut, EndIn, EndOut, Page
 from shared.domain.ids import PERSON_ID_PATTERN
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role
-from shared.domain.times import shanghai_date
 
 router = APIRouter()
 
@@ -34,16 +35,17 @@ router = APIRouter()
 async def bind(
     asked: BindingIn, caller: Asker, desk: Desk, content: Content, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Lets `payer_id` pay for `beneficiary_id`. A refusal names every reason that applies."""
+    """Lets `payer_id` pay for `beneficiary_id`. A refusal names every reason that applies.
+
+    From today on, or from a later day. Only a clerk may enter an earlier one, of a paper form; nobody a binding that is
+    over already.
+    """
     allow(caller, Role.CLERK, person_id=asked.payer_id)
-    today = shanghai_date(desk.clock())
-    if asked.valid_until is not None and asked.valid_until <= (asked.valid_from or today):
-        raise Problem(
-            Reason.INVALID,
-            fields=[FieldProblem(field="valid_until", problem="must be later than valid_from")],
-        )
 
     async def work(change: Change) -> BindingOut | Refused:
+        # Asked only now: under a key that is known the first answer stands, whatever day it has become.
+        if wrong := list(_wrong_days(asked, caller, change.today)):
+            raise Problem(Reason.INVALID, fields=wrong)
         return shown(BindingOut, await desk.bind(change, caller, asked))
 
     return respond(await desk.once(caller, idempotency_key, content, 201, work))
@@ -68,7 +70,7 @@ async def list_bindings(
     return page(BindingOut, found, limit, lambda each: each.binding_id)
 
 
-@router.post("/bindings/{binding_id}/end", response_model=BindingOut, tags=["bindings"])
+@router.post("/bindings/{binding_id}/end", response_model=EndOut, tags=["bindings"])
 async def end_binding(
     binding_id: Annotated[str, Path(max_length=64)],
     caller: Asker,
@@ -77,18 +79,39 @@ async def end_binding(
     asked: EndIn | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Ends a binding on a date, today if left out. From that day on it pays for nothing."""
-    end_date = asked.end_date if asked else None
-    if end_date is not None and end_date < shanghai_date(desk.clock()):
-        raise Problem(Reason.INVALID, fields=[FieldProblem(field="end_date", problem="must be today at the earliest")])
+    """Ends a binding on a date, today if left out. From that day on it pays for nothing.
 
-    async def work(change: Change) -> BindingOut | Refused:
+    One that has not begun by then is withdrawn and never in force. An end is only ever brought forward: where it lies no
+    later already, the answer has it as it is and `changed` is false.
+    """
+    end_date = asked.end_date if asked else None
+
+    async def work(change: Change) -> EndOut | Refused:
+        if end_date is not None and end_date < change.today:
+            early = FieldProblem(field="end_date", problem="must be today at the earliest")
+            raise Problem(Reason.INVALID, fields=[early])
         binding = await desk.binding(change, binding_id)
         if isinstance(binding, Refused):
             # A stranger does not learn which ids exist.
             allow(caller, Role.CLERK, Role.MEMBER)
             return binding
         allow(caller, Role.CLERK, person_id=binding.payer_id)
-        return shown(BindingOut, await desk.end(change, caller, binding, end_date))
+        ended = shown(BindingOut, await desk.end(change, caller, binding, end_date))
+        if isinstance(ended, Refused):
+            return ended
+        return EndOut(**ended.model_dump(), changed=ended.valid_until != binding.valid_until)
 
     return respond(await desk.once(caller, idempotency_key, content, 200, work))
+
+
+def _wrong_days(asked: BindingIn, caller: Caller, today: date) -> Iterator[FieldProblem]:
+    """What is wrong with the days of a binding in themselves."""
+    if caller.role is Role.MEMBER and asked.valid_from is not None and asked.valid_from < today:
+        problem = "must be today at the earliest; a clerk at the counter can enter the paper form of an earlier day"
+        yield FieldProblem(field="valid_from", problem=problem)
+    if asked.valid_until is None:
+        return
+    if asked.valid_until <= (asked.valid_from or today):
+        yield FieldProblem(field="valid_until", problem="must be later than valid_from")
+    elif asked.valid_until <= today:
+        yield FieldProblem(field="valid_until", problem="must be later than today, or the binding is over already")
