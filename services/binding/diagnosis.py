@@ -28,6 +28,7 @@ from shared.domain.mutual_aid import (
     own_money,
     rank,
 )
+from shared.domain.policy import NEVER_COVERED
 from shared.domain.reasons import Reason, Text
 from shared.domain.regions import pooling_area_of, province_of
 
@@ -58,11 +59,16 @@ def diagnose(family: Family, question: Question) -> Diagnosis:
         return Diagnosis(possible=False, reason=refused, findings=tuple(findings))
 
     own = own_money(family.beneficiary, family.account, question.amount_fen or 0)
-    shortfall_fen = SMALLEST_FEN if question.amount_fen is None else question.amount_fen - sum(own)
-    if shortfall_fen == 0 and refused is None:
-        return Diagnosis(possible=True, reason=None, findings=(*findings, _own_money(*own)))
-
-    bill = replace(bill, shortfall_fen=max(shortfall_fen, SMALLEST_FEN))
+    pays_alone = sum(own) == question.amount_fen
+    if pays_alone and refused is None:
+        findings.append(_own_money(*own))
+        if question.payer_id is None:
+            return Diagnosis(possible=True, reason=None, findings=tuple(findings))
+    if pays_alone or question.amount_fen is None:
+        # Nobody has to pay; how a payer stands who is asked for is told all the same, as without an amount.
+        question, bill = replace(question, amount_fen=None), replace(bill, shortfall_fen=SMALLEST_FEN)
+    else:
+        bill = replace(bill, shortfall_fen=question.amount_fen - sum(own))
     choice = choose(family.candidates, bill, kinship_linked=bool(family.kinship_holders))
     asked = _asked(family, question)
     among = choose(asked, bill, kinship_linked=_kinship_linked(family, question))
@@ -70,8 +76,8 @@ def diagnose(family: Family, question: Question) -> Diagnosis:
     for candidate in asked or _as_if_bound(family, question):
         findings.extend(_of_payer(Look(candidate, bill, choice, family, question)))
     return Diagnosis(
-        possible=refused is None and choice.payer in asked,
-        reason=refused or _reason(choice, among),
+        possible=refused is None and (pays_alone or choice.payer in asked),
+        reason=refused or (None if pays_alone else _reason(choice, among)),
         findings=tuple(findings),
     )
 
@@ -200,6 +206,11 @@ class Look:
         return consider(self.candidate, self.bill)
 
     @property
+    def first(self) -> Considered | None:
+        """Who comes first of those who are not out."""
+        return min((each for each in self.choice.considered if each.out is None), key=rank, default=None)
+
+    @property
     def shows_money(self) -> bool:
         return self.question.viewer is not Viewer.BENEFICIARY
 
@@ -223,7 +234,9 @@ def _of_payer(look: Look) -> Iterator[Finding]:
     )
     if candidate is not look.family.unbound:
         yield _ranking(look, payer_id)
-    yield _finding(Check.CAN_PAY_THE_WHOLE, whole, whole.holds(seen, bill), _whole(look), payer_id=payer_id)
+    can_pay = _finding(Check.CAN_PAY_THE_WHOLE, whole, whole.holds(seen, bill), _whole(look), payer_id=payer_id)
+    # The reason speaks of the richest: whoever is not has only the advice.
+    yield can_pay if look.first == seen else replace(can_pay, reason=None)
 
 
 def _finding(
@@ -243,11 +256,10 @@ def _finding(
 
 def _ranking(look: Look, payer_id: str) -> Finding:
     """Whether this payer comes first of those who are not out."""
-    rule, seen = say(RULES[Check.IS_THE_RICHEST]), look.seen
-    ranked = [each for each in look.choice.considered if each.out is None]
-    if seen.out is not None:
+    rule, seen, first = say(RULES[Check.IS_THE_RICHEST]), look.seen, look.first
+    if first is None or seen.out is not None:
         value, advice = say(phrases.NOT_RANKED), phrases.FIRST_THE_REST
-    elif (first := min(ranked, key=rank)) == seen:
+    elif first == seen:
         return Finding(Check.IS_THE_RICHEST, say(phrases.THE_RICHEST), rule, payer_id=payer_id)
     else:
         value = say(phrases.NOT_THE_RICHEST)
@@ -321,6 +333,8 @@ VALUES: dict[Check, Callable[[Look], Phrase]] = {
 
 def _advice(check: Check, look: Look) -> Text | None:
     payer, beneficiary = look.candidate.payer, look.family.beneficiary
+    if check is Check.EXPENSE_SHARED and look.bill.expense_type in NEVER_COVERED:
+        return ADVICE[Check.EXPENSE_COVERED]
     if closed := look.candidate.binding.closed:
         return phrases.BIND_ANEW if closed is EndCause.PAYER_LEFT else phrases.BIND_AGAIN
     if check is not Check.REGION_CONNECTED or payer is None or beneficiary is None:

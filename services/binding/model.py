@@ -247,7 +247,10 @@ class Viewer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Why can this payer (None: can nobody) pay for the beneficiary? Without an amount, the smallest bill is meant."""
+    """Why this payer (None: anybody) can or cannot pay for the beneficiary.
+
+    Without an amount the smallest shortfall is meant: one fen that the patient's own money leaves, however much there is.
+    """
 
     beneficiary_id: str
     payer_id: str | None = None

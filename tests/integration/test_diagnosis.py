@@ -324,6 +324,7 @@ async def test_a_bill_that_the_patient_pays_alone_needs_nobody(world: World) -> 
 
     assert (covered["possible"], covered["reason"]) == (True, None)
     assert "50.00元" in seen(covered, "own_money_suffices")["value"]
+    assert failed(covered)[0] == ("bound", "no_binding")
     assert (beyond["possible"], beyond["reason"]) == (False, "no_binding")
     assert (await world.settle(amount_fen=5_001))["reason"] == "no_binding"
 
@@ -349,6 +350,8 @@ async def test_what_was_never_covered_is_not_covered_for_a_family(world: World) 
 
     assert (found["possible"], found["reason"]) == (False, "expense_not_covered")
     assert failed(found)[0] == ("expense_covered", "expense_not_covered")
+    assert "本人账户" not in seen(found, "expense_shared")["advice"]
+    assert "自付" in seen(found, "expense_shared")["advice"]
 
 
 async def test_what_a_region_keeps_back_cannot_be_shared(world: World) -> None:
@@ -380,9 +383,14 @@ async def test_an_unknown_payer_is_said_to_be_unknown(world: World) -> None:
     world.start_worker()
     await world.family()
 
+    await world.person("CHILD")
+    await world.credit("CHILD", 5_000)
+
     found = await diagnosis(world, payer_id="NOBODY")
+    covered = await diagnosis(world, payer_id="NOBODY", amount_fen=5_000)
 
     assert "查不到" in seen(found, "bound")["value"]
+    assert (covered["possible"], seen(covered, "bound")) == (True, seen(found, "bound"))
 
 
 # ---- languages ----

@@ -13,6 +13,7 @@ from services.settlement.model import Decision, Incoming, Position
 from services.settlement.rules import decide
 from shared.domain.mutual_aid import own_money
 from shared.domain.policy import ExpenseType
+from shared.domain.reasons import Reason
 from shared.domain.times import shanghai_date
 from tests.support.builders import NOW, settle
 from tests.support.families import EXPENSES, as_batch, worlds
@@ -54,6 +55,11 @@ def decision_of(world: dict[str, Any], asked: tuple[str, int | None]) -> Decisio
     return verdict
 
 
+def nobody_has_to(decision: Decision) -> bool:
+    """Whether the patient's own money pays it all."""
+    return decision.outcome == "settled" and decision.payer_id is None
+
+
 @given(worlds(), st.tuples(EXPENSE, AMOUNTS))
 def test_a_beneficiary_alone_is_told_what_a_settlement_says(
     world: dict[str, Any], asked: tuple[str, int | None]
@@ -71,14 +77,59 @@ def test_a_beneficiary_alone_is_told_what_a_settlement_says(
 
 @given(worlds(), st.tuples(EXPENSE, AMOUNTS))
 def test_a_payer_is_told_whether_it_is_they_who_pay(world: dict[str, Any], asked: tuple[str, int | None]) -> None:
-    """Possible is exactly: this payer pays, or nobody has to. Then, and only then, every check has passed."""
+    """Possible is exactly: this payer pays, or nobody has to. Where somebody has to, every check has passed if they do."""
     decision = decision_of(world, asked)
     for payer in world["payers"]:
         found = diagnosis_of(world, asked, payer["id"])
 
-        nobody_has_to = decision.outcome == "settled" and decision.payer_id is None
-        assert found.possible == (decision.payer_id == payer["id"] or nobody_has_to)
-        assert found.possible == all(check.passed for check in found.findings)
+        assert found.possible == (decision.payer_id == payer["id"] or nobody_has_to(decision))
+        assert found.possible == (all(check.passed for check in found.findings) or nobody_has_to(decision))
+
+
+@given(worlds(), EXPENSE)
+def test_a_payer_who_is_not_needed_is_told_how_they_stand(world: dict[str, Any], expense: str) -> None:
+    """Every check of theirs, as without an amount; what the patient pays alone stays payable, whatever they say."""
+    position = position_of(world)
+    asked = (expense, sum(own_money(position.patient, position.account, 10**6)))
+    assume(asked[1] and nobody_has_to(decision_of(world, asked)))
+    for payer_id in [*(payer["id"] for payer in world["payers"]), "a-stranger"]:
+        found = diagnosis_of(world, asked, payer_id)
+
+        without_amount = diagnosis_of(world, (expense, None), payer_id)
+        told = [each for each in found.findings if each.check is not Check.OWN_MONEY_SUFFICES]
+        assert (found.possible, found.reason) == (True, None)
+        assert (len(found.findings), tuple(told)) == (len(told) + 1, without_amount.findings)
+
+
+@given(worlds(), st.tuples(EXPENSE, AMOUNTS))
+def test_only_the_richest_is_said_to_be_the_richest(world: dict[str, Any], asked: tuple[str, int | None]) -> None:
+    """Whoever else cannot pay the whole is told so without the reason that speaks of the richest."""
+    for payer in world["payers"]:
+        found = diagnosis_of(world, asked, payer["id"])
+
+        richest = any(check.check is Check.IS_THE_RICHEST and check.passed for check in found.findings)
+        named = [check.reason for check in found.findings if check.reason is Reason.RICHEST_PAYER_INSUFFICIENT]
+        assert richest or not named
+
+
+@given(worlds(), st.tuples(EXPENSE, AMOUNTS))
+def test_a_payer_who_has_not_bound_changes_nothing_and_hears_the_rest(
+    world: dict[str, Any], asked: tuple[str, int | None]
+) -> None:
+    """As if they had bound, but for the ranking; possible and the reason are those of the family without them."""
+    for payer in world["payers"]:
+        without = {**world, "payers": [each for each in world["payers"] if each is not payer], "kinship_linked": False}
+        decision = decision_of(without, asked)
+        (unbound,) = (each for each in position_of(world).candidates if each.binding.payer.person_id == payer["id"])
+        question = Question("patient", payer["id"], Viewer.OFFICE, ExpenseType(asked[0]), asked[1])
+
+        found = diagnose(replace(family_of(without), unbound=unbound), question)
+
+        about = [each.check for each in found.findings if each.payer_id == payer["id"]]
+        assert found.possible == nobody_has_to(decision)
+        assert world["patient"] is None or about[0] is Check.BOUND
+        assert Check.IS_THE_RICHEST not in about
+        assert Check.REGION_CONNECTED in about or world["patient"] is None
 
 
 @given(worlds(), st.tuples(EXPENSE, AMOUNTS))
@@ -90,7 +141,7 @@ def test_the_first_failed_check_is_the_reason(world: dict[str, Any], asked: tupl
 
         found = diagnosis_of(alone, asked, payer["id"])
 
-        failed = [check for check in found.findings if not check.passed]
+        failed = [] if nobody_has_to(decision) else [check for check in found.findings if not check.passed]
         assert found.reason == decision.reason == (failed[0].reason if failed else None)
 
 

@@ -31,7 +31,9 @@ async def diagnose(
 ) -> DiagnosisOut:
     """Why a payer, or without one anybody, can or cannot pay for a beneficiary.
 
-    Without an amount, the smallest bill is meant. Texts are Chinese, or English if `Accept-Language` prefers it. Balances
+    Without an amount, the smallest shortfall is meant: one fen that the patient's own account and wallet leave, however
+    much is in them. With one, where they pay it all it is `possible`, and the checks of a payer who is given say how that
+    payer stands. Texts are Chinese, or English if `Accept-Language` prefers it. Balances
     are told to the payer, a clerk and an operator. Only these two may ask with an amount: by trying amounts, either side
     could find out the other's balance.
     """
