@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-from services.binding.model import Decision, Moved, Ranked
+from services.binding.explanations import Decision, Moved, Ranked
 from shared.domain.ids import public_id
 from shared.domain.reasons import Reason
 from shared.postgres.queries import load_queries

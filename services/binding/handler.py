@@ -12,11 +12,12 @@ import orjson
 from pydantic import BaseModel
 
 from services.binding import bindings, decisions, diagnosis, families, payments, registry, rules, transfers
+from services.binding.explanations import Decision
 from services.binding.model import (
+    Action,
     Binding,
     BindingPosition,
     Caller,
-    Decision,
     Diagnosis,
     KinshipLink,
     Payment,
@@ -28,6 +29,7 @@ from services.binding.model import (
     Transfer,
     TransferState,
 )
+from services.binding.phrases import HOLDER_UNKNOWN, SHOWN_UNKNOWN
 from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn
 from services.binding.sealing import Sealer
 from shared.domain.ids import parse_public_id, time_ordered_uuid
@@ -54,7 +56,7 @@ class Change:
     def today(self) -> date:
         return shanghai_date(self.now)
 
-    async def act(self, caller: Caller, action: str, *person_ids: str, thing_id: str | None = None) -> None:
+    async def act(self, caller: Caller, action: Action, *person_ids: str, thing_id: str | None = None) -> None:
         """Writes down, with the change itself, that a clerk or an operator was let through."""
         await registry.record_act(self.connection, caller, action, person_ids, self.now, thing_id)
 
@@ -151,12 +153,12 @@ class Handler:
 
     async def person(self, caller: Caller, person_id: str) -> Person | Refused:
         async with self.pool.acquire() as connection:
-            await registry.record_act(connection, caller, "read_person", [person_id], self.clock())
+            await registry.record_act(connection, caller, Action.READ_PERSON, [person_id], self.clock())
             return await registry.person(connection, person_id) or MISSING
 
     async def freeze(self, change: Change, caller: Caller, person_id: str, *, frozen: bool) -> bool:
         """Whether there is such a person to freeze or unfreeze."""
-        await change.act(caller, "freeze" if frozen else "unfreeze", person_id)
+        await change.act(caller, Action.FREEZE if frozen else Action.UNFREEZE, person_id)
         province = await registry.freeze(change.connection, person_id, frozen=frozen, now=change.now)
         if province is not None:
             change.provinces.add(province)
@@ -165,7 +167,7 @@ class Handler:
     async def put_institution(self, caller: Caller, institution_id: str, said: InstitutionIn) -> bool:
         """Whether the institution is new."""
         async with self.change() as change:
-            await change.act(caller, "put_institution", thing_id=institution_id)
+            await change.act(caller, Action.PUT_INSTITUTION, thing_id=institution_id)
             known = await registry.institution(change.connection, institution_id)
             await registry.put_institution(change.connection, institution_id, said, change.now)
             change.provinces.add(EVERY_PROVINCE)
@@ -174,7 +176,7 @@ class Handler:
     async def put_policy(self, caller: Caller, code: str, policy: RegionPolicy) -> int:
         """The number of the new version."""
         async with self.change() as change:
-            await change.act(caller, "put_policy", thing_id=code)
+            await change.act(caller, Action.PUT_POLICY, thing_id=code)
             change.provinces.add(province_of(code))
             return await registry.put_policy(change.connection, code, policy, caller.subject, change.now)
 
@@ -184,7 +186,7 @@ class Handler:
         """A new binding, or every reason against it."""
         made = await self._bind(change, caller, asked)
         thing_id = None if isinstance(made, Refused) else made.binding_id
-        await change.act(caller, "bind", asked.payer_id, asked.beneficiary_id, thing_id=thing_id)
+        await change.act(caller, Action.BIND, asked.payer_id, asked.beneficiary_id, thing_id=thing_id)
         return made
 
     async def _bind(self, change: Change, caller: Caller, asked: BindingIn) -> Binding | Refused:
@@ -231,7 +233,7 @@ class Handler:
 
     async def end(self, change: Change, caller: Caller, binding: Binding, end_date: date | None) -> Binding | Refused:
         """The binding with its end. One that ends no later already stays as it is."""
-        await change.act(caller, "end", binding.payer_id, binding.beneficiary_id, thing_id=binding.binding_id)
+        await change.act(caller, Action.END, binding.payer_id, binding.beneficiary_id, thing_id=binding.binding_id)
         day = end_date or change.today
         if binding.is_over_by(day):
             return binding
@@ -262,7 +264,7 @@ class Handler:
     async def bindings_of(self, caller: Caller, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding]:
         """A page of a person's bindings, wherever they have been insured; nobody's, if nobody has this id."""
         async with self.pool.acquire() as connection:
-            await registry.record_act(connection, caller, "list_bindings", [person_id], self.clock())
+            await registry.record_act(connection, caller, Action.LIST_BINDINGS, [person_id], self.clock())
             return await bindings.list_of(connection, person_id, side=side, after=after, limit=limit)
 
     # ---- kinship links ----
@@ -271,16 +273,15 @@ class Handler:
         """Lets the holder show somebody's code. It moves no money."""
         made = await self._link(change, caller, asked)
         thing_id = None if isinstance(made, Refused) else made.kinship_link_id
-        await change.act(caller, "link", asked.holder_id, asked.shown_id, thing_id=thing_id)
+        await change.act(caller, Action.LINK, asked.holder_id, asked.shown_id, thing_id=thing_id)
         return made
 
     async def _link(self, change: Change, caller: Caller, asked: KinshipLinkIn) -> KinshipLink | Refused:
-        if asked.holder_id == asked.shown_id:
-            return Refused((Reason.SELF_BINDING,))
         holder = await registry.person(change.connection, asked.holder_id)
         shown = await registry.person(change.connection, asked.shown_id)
         if holder is None or shown is None:
-            return MISSING
+            sides = ((holder, HOLDER_UNKNOWN), (shown, SHOWN_UNKNOWN))
+            return Refused(MISSING.reasons, tuple(text for side, text in sides if side is None))
         link = KinshipLink(
             shown.province,
             time_ordered_uuid(change.now, asked.holder_id, asked.shown_id, change.now.isoformat()),
@@ -296,7 +297,7 @@ class Handler:
         return (place and await bindings.link(change.connection, *place)) or MISSING
 
     async def unlink(self, change: Change, caller: Caller, link: KinshipLink) -> None:
-        await change.act(caller, "unlink", link.holder_id, link.shown_id, thing_id=link.kinship_link_id)
+        await change.act(caller, Action.UNLINK, link.holder_id, link.shown_id, thing_id=link.kinship_link_id)
         await bindings.end_link(change.connection, link, change.now)
         change.provinces.add(link.province)
 
@@ -304,7 +305,7 @@ class Handler:
         self, caller: Caller, person_id: str, *, side: str, after: UUID, limit: int
     ) -> list[KinshipLink]:
         async with self.pool.acquire() as connection:
-            await registry.record_act(connection, caller, "list_links", [person_id], self.clock())
+            await registry.record_act(connection, caller, Action.LIST_LINKS, [person_id], self.clock())
             return await bindings.list_links(connection, person_id, side=side, after=after, limit=limit)
 
     # ---- the wallet ----
@@ -336,7 +337,7 @@ class Handler:
     async def payments_of(self, caller: Caller, asked: PaymentsAsked, *, limit: int) -> list[Payment]:
         """A page of a person's payments, on both sides; none, if nobody has this id."""
         async with self.pool.acquire() as connection:
-            await registry.record_act(connection, caller, "list_payments", [asked.person_id], self.clock())
+            await registry.record_act(connection, caller, Action.LIST_PAYMENTS, [asked.person_id], self.clock())
             return await payments.page(connection, asked, limit)
 
     # ---- decisions ----
@@ -347,7 +348,7 @@ class Handler:
         async with self.pool.acquire() as connection:
             found = await decisions.find(connection, *place) if place else None
             about = [found.subject_id] if found and found.subject_id else []
-            await registry.record_act(connection, caller, "explain", about, self.clock(), decision_id)
+            await registry.record_act(connection, caller, Action.EXPLAIN, about, self.clock(), decision_id)
         if found is None:
             return MISSING
         if caller.role is Role.OPERATOR:
@@ -362,7 +363,7 @@ class Handler:
         """Why this payer, or anybody, can or cannot pay for the beneficiary now."""
         asked_about = [each for each in (question.payer_id, question.beneficiary_id) if each]
         async with self.pool.acquire() as connection:
-            await registry.record_act(connection, caller, "diagnose", asked_about, self.clock())
+            await registry.record_act(connection, caller, Action.DIAGNOSE, asked_about, self.clock())
             # One snapshot: a payment under way is seen whole or not at all.
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 family = await families.read(connection, question, self.clock())

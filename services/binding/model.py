@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import Enum, StrEnum, auto
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from services.binding.phrases import Check, Phrase
@@ -20,7 +20,7 @@ from shared.domain.enrolment import (
 from shared.domain.ids import PersonKey, public_id
 from shared.domain.mutual_aid import Candidate
 from shared.domain.policy import ExpenseType, PolicyVersion
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Reason, Text
 from shared.domain.relations import Relation
 from shared.domain.roles import Role
 from shared.domain.times import shanghai_date
@@ -43,6 +43,30 @@ class Caller:
 
     def is_institution(self, institution_id: str) -> bool:
         return self.role is Role.INSTITUTION and self.institution_id == institution_id
+
+
+class Action(StrEnum):
+    """What is written down that a clerk or an operator was let through for."""
+
+    BIND = "bind"
+    END = "end"
+    LINK = "link"
+    UNLINK = "unlink"
+    READ_PERSON = "read_person"
+    LIST_BINDINGS = "list_bindings"
+    LIST_LINKS = "list_links"
+    LIST_PAYMENTS = "list_payments"
+    DIAGNOSE = "diagnose"
+    EXPLAIN = "explain"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    PUT_POLICY = "put_policy"
+    PUT_INSTITUTION = "put_institution"
+    RECONCILE = "reconcile"
+    READ_RECONCILIATION = "read_reconciliation"
+    LIST_RECONCILIATIONS = "list_reconciliations"
+    LIST_DIFFERENCES = "list_differences"
+    DOWNLOAD_DIFFERENCES = "download_differences"
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +334,13 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why not: every reason that applies, the first one first; and where, if what was sent is wrong in itself."""
+    """Why not: every reason that applies, the first one first; `faults` where what was sent is wrong in itself, `details`
+    where the reasons' own sentences are not near enough.
+    """
 
     reasons: tuple[Reason, ...]
     faults: tuple[Fault, ...] = ()
+    details: tuple[Text, ...] = ()
 
 
 class TransferState(StrEnum):
@@ -343,65 +370,3 @@ class Transfer:
     @property
     def transfer_id(self) -> str:
         return public_id(self.province, self.row_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A relative whom a settlement considered: how much could be shared, and why not, if they were out."""
-
-    payer_id: str
-    binding_id: str
-    bound_at: datetime
-    policy: str
-    usable_fen: int | None
-    limit_left_fen: int | None
-    out: Reason | None
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """What one movement did to one person's account, in fen; what was taken is negative."""
-
-    movement_id: str
-    person_id: str
-    kind: str
-    request_id: str | None
-    binding_id: str | None
-    current_year_fen: int
-    prior_years_fen: int
-    wallet_fen: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A decision of the worker: what was asked and answered, who was considered, what moved then and later."""
-
-    decision_id: str
-    institution_id: str
-    request_id: str
-    operation: str
-    outcome: str
-    reason: Reason | None
-    subject_id: str | None
-    request: dict[str, Any]
-    answer: dict[str, Any]
-    policy: str | None
-    locked: tuple[str, ...]
-    candidates: tuple[Ranked, ...]
-    moved: tuple[Moved, ...]
-    later: tuple[Moved, ...]
-    decided_at: datetime
-    cancelled_by: str | None
-
-    def as_told_to(self, person_id: str) -> "Decision":
-        """Without what relatives have: their balances, limits and accounts are theirs to know."""
-        return replace(
-            self,
-            candidates=tuple(
-                each if each.payer_id == person_id else replace(each, usable_fen=None, limit_left_fen=None)
-                for each in self.candidates
-            ),
-            moved=tuple(each for each in self.moved if each.person_id == person_id),
-            later=tuple(each for each in self.later if each.person_id == person_id),
-        )

@@ -1,4 +1,4 @@
-"""What a diagnosis says to people: every sentence once, in Chinese and in English beside each other.
+"""What is said to people beside the reasons' own sentences: each once, in Chinese and in English beside each other.
 
 A word in braces is filled in by `Phrase`; both languages have the same ones.
 """
@@ -235,6 +235,23 @@ COVERS = Text("足以付清差额。", "Enough for the whole shortfall.")
 FALLS_SHORT = Text("不足以付清差额。", "Not enough for the whole shortfall.")
 AGAINST = Text(
     "差额{shortfall}元，可共济余额{usable}元。", "The shortfall is {shortfall} yuan; {usable} yuan can be shared."
+)
+
+# ---- kinship links, where they are taken for mutual aid ----
+
+LINK_TO_ONESELF = Text(
+    "亲情账户用于展示他人的医保码；本人的医保码本人即可展示，无需建立。",
+    "A kinship link is for showing somebody else's code: everybody shows their own without one.",
+)
+HOLDER_UNKNOWN = Text("查不到展示人的参保信息。", "The holder, who shows the code, is not known.")
+SHOWN_UNKNOWN = Text("查不到被展示人的参保信息。", "The one whose code is to be shown is not known.")
+IS_A_LINK = Text(
+    "该编号是亲情账户，不是共济关系；亲情账户不付款，请按亲情账户解除。",
+    "This id is of a kinship link, which moves no money, and not of a binding; end it as a kinship link.",
+)
+IS_A_BINDING = Text(
+    "该编号是共济关系，不是亲情账户；请按共济关系解除。",
+    "This id is of a binding and not of a kinship link; end it as a binding.",
 )
 
 # ---- words ----

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from services.binding.metrics import REFUSALS
-from shared.domain.reasons import TEXTS, Reason
+from shared.domain.reasons import TEXTS, Reason, Text
 from shared.messages.catalogue import place
 
 MEDIA_TYPE = "application/problem+json"
@@ -63,10 +63,11 @@ class ProblemDetails(BaseModel):
 class Problem(Exception):
     """A refusal on its way out of the HTTP edge."""
 
-    def __init__(self, *reasons: Reason, fields: Sequence[FieldProblem] = ()) -> None:
+    def __init__(self, *reasons: Reason, fields: Sequence[FieldProblem] = (), details: Sequence[Text] = ()) -> None:
         super().__init__(", ".join(reasons))
         self.reasons = reasons
         self.fields = fields
+        self.details = details or [TEXTS[reason] for reason in reasons]
 
     @property
     def status(self) -> int:
@@ -80,8 +81,8 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
         type=f"urn:gongji:reason:{first}",
         title=first.replace("_", " "),
         status=problem.status,
-        detail="".join(TEXTS[reason].chinese for reason in problem.reasons),
-        detail_en=" ".join(TEXTS[reason].english for reason in problem.reasons),
+        detail="".join(text.chinese for text in problem.details),
+        detail_en=" ".join(text.english for text in problem.details),
         reason=first,
         reasons=list(problem.reasons),
         fields=list(problem.fields),

@@ -15,7 +15,7 @@ from services.binding import reconciliations, registry, rules
 from services.binding.dayfile import DayFile, Limits
 from services.binding.days import DayAsked, DayLine, Reconciliation, ReconciliationState
 from services.binding.handler import MISSING, Answered, Change, Handler
-from services.binding.model import Caller, Fault, Refused
+from services.binding.model import Action, Caller, Fault, Refused
 from services.binding.resources import ReconciliationOut
 from shared.domain.ids import parse_public_id, time_ordered_uuid
 from shared.domain.reasons import Reason
@@ -108,7 +108,7 @@ class Reconciler:
                         Fault(f"line {again}", f"names the same request_id as line {first}") for first, again in pairs
                     ),
                 )
-            await change.act(caller, "reconcile", thing_id=made.reconciliation_id)
+            await change.act(caller, Action.RECONCILE, thing_id=made.reconciliation_id)
             compared = await reconciliations.compare(connection, made, change.now)
             return ReconciliationOut.model_validate(compared, from_attributes=True)
 
@@ -123,14 +123,14 @@ class Reconciler:
         async with self.desk.pool.acquire() as connection:
             return await reconciliations.find(connection, *place, self.desk.clock()) or MISSING
 
-    async def record(self, caller: Caller, action: str, made: Reconciliation) -> None:
+    async def record(self, caller: Caller, action: Action, made: Reconciliation) -> None:
         """Writes down that an operator was let through to see this."""
         async with self.desk.change() as change:
             await change.act(caller, action, thing_id=made.reconciliation_id)
 
     async def list_of(self, caller: Caller, institution_id: str, *, before: UUID, limit: int) -> list[Reconciliation]:
         async with self.desk.change() as change:
-            await change.act(caller, "list_reconciliations", thing_id=institution_id)
+            await change.act(caller, Action.LIST_RECONCILIATIONS, thing_id=institution_id)
             return await reconciliations.list_of(
                 change.connection, institution_id, before=before, limit=limit, now=change.now
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from services.binding.model import Caller, Institution, Person
+from services.binding.model import Action, Caller, Institution, Person
 from services.binding.resources import InstitutionIn
 from shared.domain.enrolment import Enrolment, EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import PersonKey
@@ -106,7 +106,7 @@ async def put_policy(connection: Any, code: str, policy: RegionPolicy, by: str, 
 async def record_act(
     connection: Any,
     caller: Caller,
-    action: str,
+    action: Action,
     person_ids: Iterable[str],
     now: datetime,
     thing_id: str | None = None,

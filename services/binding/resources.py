@@ -1,7 +1,7 @@
 """What goes over HTTP: bodies in, things out. Dates are YYYY-MM-DD, money is fen."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -135,11 +135,12 @@ class KinshipLinkIn(Body):
 
 
 class KinshipLinkOut(BaseModel):
-    """Who may show whose code. It moves no money: to pay for a relative, make a binding."""
+    """Who may show whose code. It moves no money, which `pays` says: to pay for a relative, make a binding."""
 
     kinship_link_id: str
     holder_id: str
     shown_id: str
+    pays: Literal["nothing"] = "nothing"
     linked_at: datetime
 
 

@@ -109,11 +109,12 @@ def refuse_acceptance(transfer: Transfer, receiver: Person | None, now: datetime
     """Why a pending transfer cannot be accepted any more, or not by somebody in this position."""
     if transfer.state is TransferState.RETURNED or now >= transfer.accept_by:
         return (Reason.TRANSFER_RETURNED,)
-    insured = receiver and receiver.province == transfer.to_province and receiver.status is EnrolmentStatus.ACTIVE
-    if not receiver or not insured:
+    if receiver and receiver.province != transfer.to_province:
+        return (Reason.RECEIVER_MOVED,)
+    if receiver is None or receiver.status is not EnrolmentStatus.ACTIVE:
         return (Reason.BENEFICIARY_NOT_INSURED,)
     if receiver.account_frozen:
-        return (Reason.PAYER_ACCOUNT_FROZEN,)
+        return (Reason.RECEIVER_ACCOUNT_FROZEN,)
     return ()
 
 

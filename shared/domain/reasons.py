@@ -47,6 +47,8 @@ class Reason(StrEnum):
     TRANSFER_LIMIT_REACHED = "transfer_limit_reached"
     BALANCE_INSUFFICIENT = "balance_insufficient"
     TRANSFER_RETURNED = "transfer_returned"
+    RECEIVER_MOVED = "receiver_moved"
+    RECEIVER_ACCOUNT_FROZEN = "receiver_account_frozen"
     # Bindings, in the order in which they are named.
     SELF_BINDING = "self_binding"
     PAYER_UNKNOWN = "payer_unknown"
@@ -151,8 +153,8 @@ TEXTS: dict[Reason, Text] = {
         "退费金额超过原结算剩余可退金额。", "That is more than is left of the original."
     ),
     Reason.NOT_RELATED: Text(
-        "转出人未为接收人开通医保钱包转账，请先以近亲属身份办理绑定并开通钱包。",
-        "No binding with the wallet opened stands between giver and receiver.",
+        "转出人未为接收人开通医保钱包转账，请先以近亲属身份办理家庭共济绑定并开通钱包；亲情账户只能展示医保码，不能用于转账。",
+        "No binding with the wallet opened stands between giver and receiver; a kinship account moves no money.",
     ),
     Reason.TRANSFER_CLOSED_HOURS: Text(
         "当前为医保钱包停止转账时段，请在开放时间内办理。", "Transfers are closed at this hour."
@@ -166,6 +168,14 @@ TEXTS: dict[Reason, Text] = {
     ),
     Reason.TRANSFER_RETURNED: Text(
         "该笔转账逾期未接收，款项已退回转出人。", "Nobody accepted the transfer in time; the money has gone back."
+    ),
+    Reason.RECEIVER_MOVED: Text(
+        "接收人已转到外省参保，不能接收这笔转账；款项到期退回转出人，可按新的参保地重新转账。",
+        "The receiver is no longer insured in the province it was sent to; it goes back and may be sent anew.",
+    ),
+    Reason.RECEIVER_ACCOUNT_FROZEN: Text(
+        "接收人的个人账户已冻结，不能接收转账，请先向参保地医保经办机构申请解冻。",
+        "The receiver's account is frozen and receives nothing until it is released.",
     ),
     Reason.SELF_BINDING: Text("不能与本人建立共济关系。", "Payer and beneficiary are the same person."),
     Reason.PAYER_UNKNOWN: Text("查不到共济人的参保信息。", "The payer is not known."),

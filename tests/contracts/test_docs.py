@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from services.binding.model import Action
 from shared.domain.reasons import TEXTS, Reason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,12 @@ def test_every_metric_is_documented_and_every_documented_metric_exists() -> None
     }
 
     assert defined == {metric.strip("`") for metric, *_ in rows(OPERATIONS, "metric")}
+
+
+def test_every_act_that_is_written_down_is_documented() -> None:
+    documented = {name.strip("`") for names, *_ in rows(OPERATIONS, "action") for name in names.split(", ")}
+
+    assert documented == set(Action)
 
 
 @pytest.mark.parametrize("document", INTEGRATORS, ids=lambda file: file.name)

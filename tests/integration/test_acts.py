@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.binding.model import Action
 from shared.domain.roles import Role
 from tests.support.world import World
 
@@ -72,6 +73,11 @@ UNRECORDED: dict[str, tuple[Role, str, str, Any]] = {
     "an institution reads": (Role.INSTITUTION, "GET", f"{RECONCILIATION}/differences.csv", None),
     "the feed speaks": (Role.FEED, "PUT", "/v1/persons/PAYER", PERSON),
 }
+
+
+def test_every_action_is_among_them() -> None:
+    """None is written down that nobody has looked at; to explain takes a decision, in test_decisions.py."""
+    assert {expected[0] for *_, expected in ACTS.values()} == set(Action) - {Action.EXPLAIN}
 
 
 @pytest.mark.parametrize(("role", "method", "path", "body", "expected"), ACTS.values(), ids=ACTS)

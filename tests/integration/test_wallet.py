@@ -235,15 +235,18 @@ async def test_only_the_receiver_accepts(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        pytest.param("frozen", "payer_account_frozen", id="frozen"),
+        pytest.param("frozen", "receiver_account_frozen", id="frozen"),
         pytest.param("suspended", "beneficiary_not_insured", id="not insured"),
+        pytest.param("moved", "receiver_moved", id="moved"),
     ],
 )
 async def test_a_receiver_who_cannot_receive_cannot_accept(world: World, path: str, reason: str) -> None:
-    """A frozen account neither gives nor receives; the receiver must be insured. Put right, the yes counts."""
+    """A frozen account neither gives nor receives; the receiver must be insured, and there. Put right, the yes counts."""
     given = await give(world)
     if path == "frozen":
         await world.call(Role.OPERATOR, "POST", "/v1/accounts/MOTHER/freeze")
+    elif path == "moved":
+        await world.person("MOTHER", insurance="resident", region_code="330100", status="suspended")
     else:
         await world.person("MOTHER", insurance="resident", status="suspended")
 

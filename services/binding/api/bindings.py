@@ -15,13 +15,15 @@ from services.binding.api.door import (
     Limit,
     after,
     allow,
+    concerns,
     either,
     page,
     respond,
     shown,
 )
 from services.binding.handler import Change
-from services.binding.model import Caller, Refused
+from services.binding.model import Caller, KinshipLink, Refused
+from services.binding.phrases import IS_A_LINK
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import BindingIn, BindingOut, EndIn, EndOut, Page
 from shared.domain.ids import PERSON_ID_PATTERN
@@ -94,6 +96,9 @@ async def end_binding(
         if isinstance(binding, Refused):
             # A stranger does not learn which ids exist.
             allow(caller, Role.CLERK, Role.MEMBER)
+            link = await desk.kinship_link(change, binding_id)
+            if isinstance(link, KinshipLink) and concerns(caller, link.holder_id, link.shown_id):
+                raise Problem(Reason.NOT_FOUND, details=[IS_A_LINK])
             return binding
         allow(caller, Role.CLERK, person_id=binding.payer_id)
         ended = shown(BindingOut, await desk.end(change, caller, binding, end_date))

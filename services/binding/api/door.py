@@ -73,10 +73,15 @@ def allow(caller: Caller, *roles: Role, person_id: str | None = None, institutio
     raise Problem(Reason.FORBIDDEN)
 
 
+def concerns(caller: Caller, *person_ids: str) -> bool:
+    """Whether these people's affairs may be told to the caller."""
+    return caller.role is Role.CLERK or any(caller.is_person(person_id) for person_id in person_ids)
+
+
 def granted(result: Good | Refused) -> Good:
     if isinstance(result, Refused):
         fields = [FieldProblem(field=place, problem=problem) for place, problem in result.faults]
-        raise Problem(*result.reasons, fields=fields)
+        raise Problem(*result.reasons, fields=fields, details=result.details)
     return result
 
 

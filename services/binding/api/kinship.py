@@ -13,20 +13,19 @@ from services.binding.api.door import (
     Limit,
     after,
     allow,
+    concerns,
     either,
-    granted,
     page,
     respond,
     shown,
 )
 from services.binding.handler import Change
-from services.binding.model import Refused
-from services.binding.resources import (
-    KinshipLinkIn,
-    KinshipLinkOut,
-    Page,
-)
+from services.binding.model import Binding, Refused
+from services.binding.phrases import IS_A_BINDING, LINK_TO_ONESELF
+from services.binding.problems import FieldProblem, Problem
+from services.binding.resources import KinshipLinkIn, KinshipLinkOut, Page
 from shared.domain.ids import PERSON_ID_PATTERN
+from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 
 router = APIRouter()
@@ -38,6 +37,9 @@ async def link(
 ) -> Response:
     """Lets the holder show somebody's code on a phone. It moves no money: to pay for a relative, make a binding."""
     allow(caller, Role.CLERK, person_id=asked.holder_id)
+    if asked.holder_id == asked.shown_id:
+        other = FieldProblem(field="shown_id", problem="must be somebody else than holder_id")
+        raise Problem(Reason.INVALID, fields=[other], details=[LINK_TO_ONESELF])
 
     async def work(change: Change) -> KinshipLinkOut | Refused:
         return shown(KinshipLinkOut, await desk.link(change, caller, asked))
@@ -66,6 +68,11 @@ async def unlink(kinship_link_id: Annotated[str, Path(max_length=64)], caller: A
     """Ends a kinship link."""
     allow(caller, Role.CLERK, Role.MEMBER)
     async with desk.change() as change:
-        found = granted(await desk.kinship_link(change, kinship_link_id))
+        found = await desk.kinship_link(change, kinship_link_id)
+        if isinstance(found, Refused):
+            binding = await desk.binding(change, kinship_link_id)
+            if isinstance(binding, Binding) and concerns(caller, binding.payer_id, binding.beneficiary_id):
+                raise Problem(Reason.NOT_FOUND, details=[IS_A_BINDING])
+            raise Problem(*found.reasons)
         allow(caller, Role.CLERK, person_id=found.holder_id)
         await desk.unlink(change, caller, found)

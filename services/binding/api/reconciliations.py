@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from services.binding.api.door import Asker, Cursor, IdempotencyKey, Limit, after, allow, granted, page, respond
 from services.binding.dayfile import HEADER, Limits
 from services.binding.days import DayAsked, Reconciliation
-from services.binding.model import Caller, Refused
+from services.binding.model import Action, Caller, Refused
 from services.binding.problems import FieldProblem, Problem
 from services.binding.reconciling import Reconciler
 from services.binding.resources import Page, ReconciliationOut
@@ -99,7 +99,7 @@ async def get_reconciliation(
 ) -> ReconciliationOut:
     """How far a file is read, or what came of it."""
     found = _seen(caller, await comparer.find(reconciliation_id))
-    await comparer.record(caller, "read_reconciliation", found)
+    await comparer.record(caller, Action.READ_RECONCILIATION, found)
     return ReconciliationOut.model_validate(found, from_attributes=True)
 
 
@@ -113,7 +113,7 @@ async def list_differences(
 ) -> Page[Difference]:
     """What differs, by request id, as it was when the file was compared; not found before that."""
     found = _compared(caller, await comparer.find(reconciliation_id))
-    await comparer.record(caller, "list_differences", found)
+    await comparer.record(caller, Action.LIST_DIFFERENCES, found)
     differing = await comparer.differences(found, after=cursor or "", limit=limit + 1)
     return page(Difference, differing, limit, lambda each: each.request_id)
 
@@ -129,7 +129,7 @@ async def download_differences(
 ) -> StreamingResponse:
     """All that differs, as a file: a header, then a line each, by request id. Empty where a side has nothing."""
     found = _compared(caller, await comparer.find(reconciliation_id))
-    await comparer.record(caller, "download_differences", found)
+    await comparer.record(caller, Action.DOWNLOAD_DIFFERENCES, found)
     name = f"differences-{found.institution_id}-{found.date}.csv"
     return StreamingResponse(
         _as_csv(comparer.every_difference(found)),

@@ -110,3 +110,9 @@ def test_kinship_refusal_tells_the_two_apart() -> None:
 
     assert "亲情账户" in chinese
     assert "共济" in chinese
+
+
+def test_a_transfer_between_strangers_says_that_a_kinship_account_does_not_help() -> None:
+    """It is no relation to give by."""
+    assert "亲情账户" in TEXTS[Reason.NOT_RELATED].chinese
+    assert "kinship account" in TEXTS[Reason.NOT_RELATED].english
