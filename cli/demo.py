@@ -9,10 +9,10 @@ from typing import Annotated
 
 import httpx
 import typer
-import yaml
 from pydantic import ValidationError
 
 from cli import audit
+from cli.documents import Unreadable
 from cli.environment import PROJECT, Environment, environment, state_directory
 from cli.options import Lang
 from cli.scenario.parts import Scenario, read_scenario
@@ -85,8 +85,8 @@ def _read(files: list[Path]) -> list[Scenario]:
         except ValidationError as error:
             errors.print(f"[red]{file.name}: {describe(error)}[/]")
             raise typer.Exit(USAGE) from None
-        except yaml.YAMLError as error:
-            errors.print(f"[red]{file.name} is not YAML: {error}[/]")
+        except Unreadable as error:
+            errors.print(str(error), style="red", markup=False)
             raise typer.Exit(USAGE) from None
     return scenarios
 

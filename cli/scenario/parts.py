@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from cli.documents import read_document
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
-from shared.domain.policy import ExpenseType, PolicyCode, RegionPolicy
+from shared.domain.policy import ExpenseType, NewPolicy, PolicyCode
 from shared.domain.relations import Relation
 from shared.messages.reconcile import DifferenceKind
 
@@ -349,7 +349,7 @@ class Scenario(Part):
     """A whole file. Names of people and institutions are the scenario's own; each run makes them unique."""
 
     title: Title
-    policies: dict[PolicyCode, RegionPolicy] = {}
+    policies: dict[PolicyCode, NewPolicy] = {}
     institutions: dict[str, InstitutionPart]
     persons: dict[str, PersonPart]
     credits: list[CreditPart]
@@ -369,5 +369,5 @@ class Scenario(Part):
 
 
 def read_scenario(file: Path) -> Scenario:
-    """The scenario in a YAML file. Raises pydantic.ValidationError, yaml.YAMLError, OSError."""
-    return Scenario.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    """The scenario in a YAML file. Raises pydantic.ValidationError, Unreadable, OSError."""
+    return Scenario.model_validate(read_document(file))

@@ -1,17 +1,26 @@
 """What goes over HTTP: bodies in, things out. Dates are YYYY-MM-DD, money is fen."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from services.binding.days import ReconciliationState
 from services.binding.model import PaymentFund, PaymentKind, PaymentRole, TransferState
 from services.binding.phrases import Check
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
+from shared.domain.fields import telling_fields
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN
 from shared.domain.money import AMOUNT_MAX_FEN
-from shared.domain.policy import RegionPolicy
+from shared.domain.policy import NewPolicy, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import REGION_CODE_PATTERN
 from shared.domain.relations import Relation
@@ -36,6 +45,14 @@ Money = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_MAX_FEN)]
 
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tells_its_fields(cls, said: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(said)
+        except ValidationError as error:
+            raise telling_fields(error, cls) from None
 
 
 class PersonIn(Body):
@@ -72,7 +89,7 @@ class InstitutionOut(InstitutionIn):
     institution_id: Annotated[str, Field(pattern=INSTITUTION_ID_PATTERN)]
 
 
-class PolicyIn(RegionPolicy):
+class PolicyIn(NewPolicy):
     """A policy to put; without a date it is effective today."""
 
     effective_from: Day | None = None  # type: ignore[assignment]

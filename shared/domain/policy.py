@@ -12,13 +12,24 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from shared.domain.fields import telling_fields
 from shared.domain.regions import Scope
-from shared.domain.relations import RELATION_GROUPS, Relation
+from shared.domain.relations import KINSHIP, RELATION_GROUPS, Relation
 from shared.domain.times import Day, TimeOfDay, shanghai_date, shanghai_moment, shanghai_time
 
 
@@ -43,7 +54,8 @@ class ExpenseType(StrEnum):
 NEVER_COVERED = frozenset({ExpenseType.PUBLIC_HEALTH, ExpenseType.FITNESS, ExpenseType.WELLNESS})
 
 # A province, a pooling area or a region.
-PolicyCode = Annotated[str, Field(pattern=r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$")]
+POLICY_CODE_PATTERN = r"^([0-9]{2}|[0-9]{4}|[0-9]{6})$"
+PolicyCode = Annotated[str, Field(pattern=POLICY_CODE_PATTERN)]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 Money = Annotated[int, Field(strict=True, ge=0, le=10**11)]
 
@@ -53,10 +65,37 @@ def _may_repeat(schema: dict[str, Any]) -> None:
     schema.pop("uniqueItems", None)
 
 
-class WalletPolicy(BaseModel):
-    """Limits on transfers into a relative's wallet; closed hours may cross midnight."""
+def _in_one_order(named: Iterable[StrEnum]) -> list[StrEnum]:
+    """As the code lists them, so that the same policy is always written the same."""
+    return sorted(named, key=lambda each: list(type(each).__members__).index(each.name))
 
+
+Relations = Annotated[
+    frozenset[Relation],
+    Field(json_schema_extra=_may_repeat),
+    PlainSerializer(_in_one_order, return_type=list[Relation], when_used="json"),
+]
+ExpenseTypes = Annotated[
+    frozenset[ExpenseType],
+    Field(json_schema_extra=_may_repeat),
+    PlainSerializer(_in_one_order, return_type=list[ExpenseType], when_used="json"),
+]
+
+
+class PolicyPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _names_what_is_unknown(cls, said: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(said)
+        except ValidationError as error:
+            raise telling_fields(error, cls, named=True) from None
+
+
+class WalletPolicy(PolicyPart):
+    """Limits on transfers into a relative's wallet; closed hours may cross midnight."""
 
     per_transfer_fen: Money = 200_000
     per_day: Count = 3
@@ -76,14 +115,12 @@ class WalletPolicy(BaseModel):
         return shanghai_moment(shanghai_date(moment) + timedelta(days=1), self.accept_by)
 
 
-class RegionPolicy(BaseModel):
+class RegionPolicy(PolicyPart):
     """What one region allows from a date on. None means no limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     effective_from: Day
     scope: Scope = Scope.POOL
-    relations: Annotated[frozenset[Relation], Field(json_schema_extra=_may_repeat)] = frozenset(
+    relations: Relations = frozenset(
         {Relation.SPOUSE, Relation.FATHER, Relation.MOTHER, Relation.SON, Relation.DAUGHTER}
     )
     members_max: Count | None = 8
@@ -91,7 +128,7 @@ class RegionPolicy(BaseModel):
     payers_max_per_beneficiary: Count | None = None
     funds: Funds = Funds.ALL
     keep_fen: Money = 0
-    shared_expense_types: Annotated[frozenset[ExpenseType], Field(json_schema_extra=_may_repeat)] = frozenset(
+    shared_expense_types: ExpenseTypes = frozenset(
         {ExpenseType.OUTPATIENT, ExpenseType.PHARMACY, ExpenseType.RESIDENT_PREMIUM}
     )
     unbind_after_days: Annotated[int, Field(strict=True, ge=0, le=3_660)] = 0
@@ -112,6 +149,25 @@ class RegionPolicy(BaseModel):
         if never := sorted(types & NEVER_COVERED):
             raise ValueError(f"{', '.join(never)} can never be covered")
         return types
+
+
+class NewPolicy(RegionPolicy):
+    """A policy that is to be put. One that stands is read as it was put, also where this has become stricter."""
+
+    @field_validator("members_max_by_relation")
+    @classmethod
+    def _limits_can_be_reached(cls, limits: dict[str, int], said: ValidationInfo) -> dict[str, int]:
+        """A limit of nobody closes something and is left alone."""
+        members_max, relations = said.data.get("members_max"), said.data.get("relations", frozenset())
+        allowed = {name for relation in relations for name in (relation, KINSHIP[relation].group)}
+        for name, limit in limits.items():
+            if limit and name not in allowed:
+                raise ValueError(
+                    f"{name}: {limit}, but relations does not allow any {name}: name it there, or leave this out"
+                )
+            if members_max is not None and limit > members_max:
+                raise ValueError(f"{name}: {limit} is above members_max: {members_max}")
+        return limits
 
 
 SHIPPED = 0

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 import typer
 
-from cli.policy import read_policies
+from cli.policy import check
+from cli.policy_files import read_policies
 from shared.domain.roles import Role
 from tests.support.world import World
 
 # What is put, and the field that is named.
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "an unknown field": ({"kept_fen": 1}, "(unknown field)"),
-    "an unknown field of the wallet": ({"wallet": {"per_week": 3}}, "wallet.(unknown field)"),
+    "an unknown field": ({"kept_fen": 1}, "kept_fen"),
+    "an unknown field of the wallet": ({"wallet": {"per_week": 3}}, "wallet.per_week"),
     "an unknown relation": ({"relations": ["spouse", "cousin"]}, "relations"),
     "an unknown scope": ({"scope": "county"}, "scope"),
     "unknown funds": ({"funds": "this_year"}, "funds"),
@@ -24,6 +25,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "wellness": ({"shared_expense_types": ["wellness"]}, "shared_expense_types"),
     "a limit for nobody": ({"members_max_by_relation": {"cousin": 1}}, "members_max_by_relation"),
     "a negative limit for somebody": ({"members_max_by_relation": {"son": -1}}, "members_max_by_relation.son"),
+    "a limit for whom the region does not allow": (
+        {"relations": ["spouse"], "members_max_by_relation": {"son": 3}},
+        "members_max_by_relation",
+    ),
+    "a limit for a group of whom the region allows nobody": (
+        {"relations": ["spouse", "father"], "members_max_by_relation": {"parents": 1, "children": 3}},
+        "members_max_by_relation",
+    ),
+    "a limit above the whole": (
+        {"members_max": 2, "members_max_by_relation": {"children": 3}},
+        "members_max_by_relation",
+    ),
+    "a limit above the default's whole": ({"members_max_by_relation": {"children": 9}}, "members_max_by_relation"),
     "negative members": ({"members_max": -1}, "members_max"),
     "negative payers": ({"payers_max_per_beneficiary": -1}, "payers_max_per_beneficiary"),
     "a negative keep": ({"keep_fen": -1}, "keep_fen"),
@@ -48,19 +62,20 @@ async def test_a_wrong_policy_is_refused_by_the_name_of_its_field(
 
     response = await world.call(Role.OPERATOR, "PUT", "/v1/regions/1301/policy", said)
     with pytest.raises(typer.Exit):
-        read_policies(file)
+        check(file)
 
     assert (response.status_code, response.json()["reason"]) == (422, "invalid")
     assert [_without_place(each["field"]) for each in response.json()["fields"]] == [named]
-    assert named.rpartition(".")[2] in capsys.readouterr().err
+    assert f"policy.yaml: 1301.{named}" in capsys.readouterr().err
     assert await world.count("registry.region_policies") == 0
 
 
 # Unusual, but each can be kept to: what closes something is not wrong.
 CLOSING: dict[str, dict[str, Any]] = {
     "nobody": {"relations": []},
-    "a limit for whom the region does not allow": {"relations": ["spouse"], "members_max_by_relation": {"children": 3}},
-    "a limit above the whole": {"members_max": 2, "members_max_by_relation": {"children": 3}},
+    "none of whom the region does not allow": {"relations": ["spouse"], "members_max_by_relation": {"children": 0}},
+    "a limit that is the whole": {"members_max": 2, "members_max_by_relation": {"children": 2}},
+    "no limit of the whole": {"members_max": None, "members_max_by_relation": {"children": 20}},
     "no expense": {"shared_expense_types": []},
     "no money": {"annual_limit_fen": 0},
     "no transfer": {"wallet": {"per_day": 0, "per_transfer_fen": 200_000}},
@@ -81,18 +96,36 @@ async def test_a_policy_that_closes_something_can_be_put(world: World, tmp_path:
     assert list(read_policies(file)) == ["1301"]
 
 
-async def test_a_limit_allows_nobody_by_itself(world: World) -> None:
-    """Whom `relations` does not name is not bound, however many the limit would take."""
-    await world.policy("1301", **CLOSING["a limit for whom the region does not allow"])
+async def test_a_policy_that_stands_is_read_though_it_could_no_longer_be_put(world: World) -> None:
+    """What has become stricter since does not stop those who are settled under it."""
+    await world.policy("1301", relations=["spouse"])
+    await world.db.execute(
+        """UPDATE registry.region_policies SET policy = policy || '{"members_max_by_relation": {"children": 99}}'"""
+    )
     await world.person("PAYER")
     await world.person("CHILD", insurance="resident")
-    body = {"payer_id": "PAYER", "beneficiary_id": "CHILD"}
 
-    son = await world.call(Role.CLERK, "POST", "/v1/bindings", {**body, "relation": "son"})
-    spouse = await world.call(Role.CLERK, "POST", "/v1/bindings", {**body, "relation": "spouse"})
+    assert await world.bind("PAYER", "CHILD", "spouse")
 
-    assert (son.status_code, son.json()["reasons"]) == (409, ["relation_not_allowed"])
-    assert spouse.status_code == 201
+
+async def test_an_unknown_field_of_any_other_body_is_not_named_but_the_known_ones_are(world: World) -> None:
+    """A made-up name may itself be personal."""
+    response = await world.call(Role.CLERK, "POST", "/v1/kinship-links", {"holder_id": "A", "张三丰": 1})
+
+    assert response.json()["fields"] == [
+        {"field": "shown_id", "problem": "Field required"},
+        {"field": "(unknown field)", "problem": "no such field; fields are holder_id, shown_id"},
+    ]
+
+
+async def test_a_policy_comes_back_in_one_order(world: World) -> None:
+    """However it was put."""
+    said = {"relations": ["daughter", "spouse", "father"], "shared_expense_types": ["pharmacy", "outpatient"]}
+
+    put = (await world.call(Role.OPERATOR, "PUT", "/v1/regions/1301/policy", said)).json()
+
+    assert put["relations"] == ["spouse", "father", "daughter"]
+    assert put["shared_expense_types"] == ["outpatient", "pharmacy"]
 
 
 @pytest.mark.parametrize("code", ["3", "133", "13010", "1301000", "hebei", "13\n"])

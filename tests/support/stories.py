@@ -18,7 +18,7 @@ from shared.domain.accounts import EMPTY, Account
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, Insurance
 from shared.domain.ids import PersonKey
 from shared.domain.mutual_aid import Binding
-from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
+from shared.domain.policy import NewPolicy, PolicyBook, PolicyVersion
 from shared.domain.regions import province_of
 from shared.domain.relations import Relation
 from shared.domain.times import SHANGHAI, shanghai_date, shanghai_year
@@ -119,7 +119,7 @@ class Story:
 
     def put(self, code: str, fields: Said) -> None:
         """A policy as an operator puts it: effective today if no date is given."""
-        policy = RegionPolicy.model_validate({"effective_from": self.today, **fields})
+        policy = NewPolicy.model_validate({"effective_from": self.today, **fields})
         number = 1 + sum(version.code == code for version in self.versions)
         self.versions.append(PolicyVersion(code, number, policy))
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from cli.policy import read_policies
+from cli.policy_files import read_policies
 from cli.scenario.parts import (
     VERBS,
     BillStep,
