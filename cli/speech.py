@@ -43,6 +43,13 @@ OUTCOMES = {
     "found": "已找到",
     "not_found": "未找到",
 }
+STATES = {
+    "pending": "待接收",
+    "accepted": "已接收",
+    "returned": "已退回",
+    "refused": "不予办理",
+    "nothing to accept": "没有待接收的转账",
+}
 EFFECTS = {
     "reversed": "已退回款项",
     "nothing_to_reverse": "没有可退回的款项",

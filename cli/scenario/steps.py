@@ -22,12 +22,13 @@ from cli.scenario.parts import (
 )
 from cli.scenario.preparation import bind
 from cli.scenario.stage import NotAsListed, Stage
-from cli.speech import EFFECTS
+from cli.speech import EFFECTS, OUTCOMES, STATES
 from shared.domain.money import yuan
 from shared.domain.reasons import TEXTS, Reason
 from shared.domain.relations import KINSHIP
 from shared.domain.roles import Role
 from shared.domain.times import shanghai_date, system_clock
+from shared.domain.words import END_CAUSES, EXPENSES, INSURANCE, STATUS
 from shared.messages.lookup import LookupRequest
 from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import SettleRequest
@@ -91,7 +92,7 @@ async def _settle(stage: Stage, step: BillStep) -> Played:
         "care_region": stage.scenario.institutions[bill.institution].region_code,
     }
     answer = await stage.ask(SettleRequest.model_validate(request))
-    asked = f"{bill.institution} · {bill.person} · {_money(stage, bill.amount_fen)} · {bill.expense_type}"
+    asked = f"{bill.institution} · {bill.person} · {_money(stage, bill.amount_fen)} · {_expense(stage, bill)}"
     lost = ""
     if bill.answer_lost:
         # It was awaited so that the lookup cannot come first; the till knows nothing of it.
@@ -138,9 +139,9 @@ async def _lookup(stage: Stage, step: LookupStep) -> Played:
     original = answer.get("original")
     seen = {**answer, "original": original["outcome"] if original else None}
     asked = stage.say("look up", "查询") + f" · {step.lookup.institution} · {step.lookup.original}"
-    parts = [f"[cyan]{answer['outcome']}[/]"]
+    parts = [_word(stage, answer)]
     if original:
-        parts.append(original["outcome"])
+        parts.append(stage.say(original["outcome"], OUTCOMES[original["outcome"]]))
     if answer["cancelled"]:
         parts.append(stage.say("cancelled", "已冲正"))
     if answer["refunded_fen"]:
@@ -161,7 +162,7 @@ async def _reconcile(stage: Stage, step: ReconcileStep) -> Played:
     seen = {**answer, "wrong_lines": {name: each["kind"] for name, each in found.items()}}
     asked = stage.say("reconcile", "对账") + f" · {day.institution} · {today} · {totals_in_words(book, stage.say)}"
     why = [f"{name}: {difference_in_words(each, stage.say)}" for name, each in found.items()]
-    reply = f"[cyan]{answer['outcome']}[/]"
+    reply = _word(stage, answer)
     if answer["outcome"] == "differs":
         reply += f" · {stage.say('here', '本方')} {totals_in_words(answer['ours'], stage.say)}"
     return Played(step, asked, reply, seen, [*_reasons(stage, answer["reason"]), *why])
@@ -184,7 +185,7 @@ async def _transfer(stage: Stage, step: TransferStep) -> Played:
     answer = await stage.ask(TransferRequest.model_validate(request))
     wallet = stage.say("into the wallet", "转入医保钱包")
     asked = f"{gift.institution} · {gift.giver} → {gift.receiver} · {_money(stage, gift.amount_fen)} · {wallet}"
-    return Played(step, asked, f"[cyan]{answer['outcome']}[/]", answer, _reasons(stage, answer["reason"]))
+    return Played(step, asked, _word(stage, answer), answer, _reasons(stage, answer["reason"]))
 
 
 # ---- over HTTP ----
@@ -232,7 +233,8 @@ async def _accept(stage: Stage, step: AcceptStep) -> Played:
             answer = await stage.call(Role.MEMBER, "POST", path, member=receiver)
     state = answer.get("state", "refused" if answer else "nothing to accept")
     asked = stage.say("accept the transfer", "接收转账") + f" · {receiver}"
-    return Played(step, asked, f"[cyan]{state}[/]", {"state": state}, _reasons(stage, *answer.get("reasons", [])))
+    told = stage.say(state, STATES[state])
+    return Played(step, asked, f"[cyan]{told}[/]", {"state": state}, _reasons(stage, *answer.get("reasons", [])))
 
 
 async def _diagnose(stage: Stage, step: DiagnoseStep) -> Played:
@@ -263,8 +265,15 @@ async def _enrol(stage: Stage, step: EnrolStep) -> Played:
     ended = {
         stage.known_as(each["beneficiary_id"]): each["end_cause"] for each in bindings if each["end_cause"] is not None
     }
-    asked = f"{stage.say('enrolment feed', '参保信息变更')} · {step.enrol.person} · {person.insurance}, {person.status}"
-    told = [f"{step.enrol.person} → {beneficiary} {cause}" for beneficiary, cause in ended.items()]
+    insured = stage.say(
+        f"{person.insurance}, {person.status}",
+        f"{INSURANCE[person.insurance].chinese}，{STATUS[person.status].chinese}",
+    )
+    asked = f"{stage.say('enrolment feed', '参保信息变更')} · {step.enrol.person} · {insured}"
+    told = [
+        f"{step.enrol.person} → {beneficiary} " + stage.say(cause, f"（{END_CAUSES[cause].chinese}）")
+        for beneficiary, cause in ended.items()
+    ]
     answer = stage.say("ended: ", "已终止：") + ", ".join(told) if told else stage.say("noted", "已登记")
     return Played(step, asked, f"[cyan]{answer}[/]", {"ended": ended})
 
@@ -292,7 +301,7 @@ def _permitted(stage: Stage, step: BindStep | EndStep, asked: str, reasons: list
 def _returned(stage: Stage, step: RefundStep | CancelStep, asked: str, answer: dict[str, Any]) -> Played:
     """Mutual aid first, as it is given back."""
     say, seen = stage.say, {**answer, "payer": stage.known_as(answer.get("payer_id"))}
-    parts = [f"[cyan]{answer['outcome']}[/]"]
+    parts = [_word(stage, answer)]
     if effect := answer.get("effect"):
         parts.append(say(effect, EFFECTS[effect]))
     if answer["mutual_aid_fen"]:
@@ -313,9 +322,19 @@ def _money(stage: Stage, amount_fen: int) -> str:
     return f"{yuan(amount_fen)} {stage.say('yuan', '元')}"
 
 
+def _expense(stage: Stage, bill: Bill) -> str:
+    return stage.say(bill.expense_type, EXPENSES[bill.expense_type].chinese)
+
+
+def _word(stage: Stage, answer: dict[str, Any]) -> str:
+    """The outcome of an answer."""
+    outcome = answer["outcome"]
+    return f"[cyan]{stage.say(outcome, OUTCOMES[outcome])}[/]"
+
+
 def _outcome(stage: Stage, seen: dict[str, Any]) -> str:
     say = stage.say
-    parts = [f"[cyan]{seen['outcome']}[/]"]
+    parts = [_word(stage, seen)]
     if seen["own_account_fen"]:
         parts.append(say("own account ", "本人账户 ") + yuan(seen["own_account_fen"]))
     if seen["wallet_fen"]:

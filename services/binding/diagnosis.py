@@ -11,6 +11,7 @@ from typing import Any
 from services.binding import phrases
 from services.binding.model import Diagnosis, Family, Finding, Question, Viewer
 from services.binding.phrases import ADVICE, RULES, Check, Phrase, say
+from shared.domain import words
 from shared.domain.enrolment import EndCause, Enrolment
 from shared.domain.money import yuan
 from shared.domain.mutual_aid import (
@@ -128,7 +129,7 @@ def _of_beneficiary(family: Family, bill: Bill) -> Iterator[Finding]:
     values = {
         Check.BENEFICIARY_KNOWN: say(phrases.REGISTERED if family.beneficiary else phrases.NOT_REGISTERED),
         Check.BENEFICIARY_INSURED: _enrolment(family.beneficiary),
-        Check.EXPENSE_COVERED: say(phrases.EXPENSE, expense=phrases.EXPENSES[bill.expense_type]),
+        Check.EXPENSE_COVERED: say(phrases.EXPENSE, expense=words.EXPENSES[bill.expense_type]),
     }
     for guard in PATIENT_GUARDS:
         if guard.reason is not Reason.CREDENTIAL_MISMATCH:
@@ -139,7 +140,7 @@ def _of_beneficiary(family: Family, bill: Bill) -> Iterator[Finding]:
 def _enrolment(person: Enrolment | None) -> Phrase:
     if person is None:
         return say(phrases.NOT_REGISTERED)
-    return say(phrases.ENROLLED, insurance=phrases.INSURANCE[person.insurance], status=phrases.STATUS[person.status])
+    return say(phrases.ENROLLED, insurance=words.INSURANCE[person.insurance], status=words.STATUS[person.status])
 
 
 def _own_money(own_fen: int, wallet_fen: int) -> Finding:
@@ -181,7 +182,7 @@ def _not_bound(family: Family, question: Question, among: Choice) -> tuple[Phras
         return say(phrases.KINSHIP_ONLY), say(phrases.BIND_BESIDES_KINSHIP)
     for over in family.bindings:
         assert over.valid_until, "a binding that is neither valid nor coming has an end"
-        cause = phrases.RAN_OUT if over.end_cause is None else phrases.END_CAUSES.get(over.end_cause, phrases.ENDED)
+        cause = words.RAN_OUT if over.end_cause is None else words.END_CAUSES.get(over.end_cause, words.ENDED)
         return say(phrases.WAS_OVER, end=over.valid_until.isoformat(), cause=cause), say(phrases.BIND_AGAIN)
     if question.viewer is Viewer.OFFICE and question.payer_id and family.unbound is None:
         return say(phrases.NOT_REGISTERED), say(ADVICE[Check.BENEFICIARY_KNOWN])
@@ -290,7 +291,7 @@ def _region(look: Look) -> Phrase:
 
 def _closed_today(cause: EndCause | None) -> Phrase:
     assert cause, "a binding that is considered is valid, or closed by itself"
-    return say(phrases.CLOSED_TODAY, cause=phrases.END_CAUSES[cause])
+    return say(phrases.CLOSED_TODAY, cause=words.END_CAUSES[cause])
 
 
 def _eligible(look: Look) -> Phrase:
@@ -311,7 +312,7 @@ def _frozen(look: Look) -> Phrase:
 
 def _shared(look: Look) -> Phrase:
     shared = look.bill.expense_type in look.candidate.policy.policy.shared_expense_types
-    return say(phrases.SHARED if shared else phrases.NOT_SHARED, expense=phrases.EXPENSES[look.bill.expense_type])
+    return say(phrases.SHARED if shared else phrases.NOT_SHARED, expense=words.EXPENSES[look.bill.expense_type])
 
 
 def _limit(look: Look) -> Phrase:
@@ -345,7 +346,7 @@ def _advice(check: Check, look: Look) -> Text | None:
 
 def _funds(look: Look) -> Phrase:
     policy = look.candidate.policy.policy
-    funds = phrases.FUNDS[policy.funds]
+    funds = words.FUNDS[policy.funds]
     if policy.keep_fen == 0:
         return say(RULES[Check.HAS_USABLE_BALANCE], funds=funds)
     return say(phrases.KEEPS_SOME, funds=funds, keep=yuan(policy.keep_fen))

@@ -1,7 +1,8 @@
 """What the command says of itself."""
 
 from cli import audit
-from cli.speech import FIELDS, OUTCOMES
+from cli.speech import FIELDS, OUTCOMES, STATES
+from services.binding.model import TransferState
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Outcome
 
@@ -16,4 +17,5 @@ def test_every_outcome_and_every_amount_has_a_chinese_name() -> None:
     amounts = {name for wire in CATALOGUE.values() for name in wire.answer.model_fields if name.endswith("_fen")}
 
     assert set(OUTCOMES) == set(Outcome)
+    assert set(TransferState) <= set(STATES)
     assert amounts <= set(FIELDS)

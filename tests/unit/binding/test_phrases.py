@@ -9,14 +9,16 @@ from services.binding import phrases
 from services.binding.api.diagnosis import preferred
 from services.binding.diagnosis import CHECK_OF
 from services.binding.phrases import ADVICE, RULES, Check, Language, say
+from shared.domain import words
 from shared.domain.enrolment import EnrolmentStatus, Insurance
 from shared.domain.mutual_aid import CANDIDATE_GUARDS, PATIENT_GUARDS, RICHEST_GUARDS
 from shared.domain.policy import ExpenseType, Funds
 from shared.domain.reasons import Reason, Text
 
-TABLES = {name: table for name, table in vars(phrases).items() if name.isupper() and isinstance(table, dict)}
+SAID = {**vars(phrases), **vars(words)}
+TABLES = {name: table for name, table in SAID.items() if name.isupper() and isinstance(table, dict)}
 WORDS = {"RAN_OUT", "ENDED"} | {f"{name}.{key}" for name in TABLES.keys() - {"RULES", "ADVICE"} for key in TABLES[name]}
-TEXTS: dict[str, Text] = {name: text for name, text in vars(phrases).items() if isinstance(text, Text)} | {
+TEXTS: dict[str, Text] = {name: text for name, text in SAID.items() if isinstance(text, Text)} | {
     f"{name}.{key}": text for name, table in TABLES.items() for key, text in table.items()
 }
 SENTENCES = sorted(TEXTS.keys() - WORDS)
@@ -69,15 +71,15 @@ def test_every_check_has_its_rule_and_what_to_do() -> None:
 
 
 def test_every_word_of_the_domain_can_be_said() -> None:
-    assert set(phrases.STATUS) == set(EnrolmentStatus)
-    assert set(phrases.INSURANCE) == set(Insurance)
-    assert set(phrases.EXPENSES) == set(ExpenseType)
-    assert set(phrases.FUNDS) == set(Funds)
+    assert set(words.STATUS) == set(EnrolmentStatus)
+    assert set(words.INSURANCE) == set(Insurance)
+    assert set(words.EXPENSES) == set(ExpenseType)
+    assert set(words.FUNDS) == set(Funds)
 
 
 def test_words_are_filled_in_in_the_same_language() -> None:
     phrase = say(
-        phrases.ENROLLED, insurance=phrases.INSURANCE[Insurance.RESIDENT], status=phrases.STATUS[EnrolmentStatus.ACTIVE]
+        phrases.ENROLLED, insurance=words.INSURANCE[Insurance.RESIDENT], status=words.STATUS[EnrolmentStatus.ACTIVE]
     )
 
     assert phrase.read(Language.CHINESE) == "居民医保，正常参保。"
