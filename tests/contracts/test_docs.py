@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from services.binding.model import Action
 from shared.domain.reasons import TEXTS, Reason
+from shared.domain.relations import KINSHIP
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -106,6 +107,16 @@ def test_every_reason_is_explained_in_the_words_of_the_code(document: Path) -> N
     assert explained.keys() == {reason.value for reason in Reason}
     for reason, text in TEXTS.items():
         assert {text.chinese, text.english} <= explained[reason], reason
+
+
+@pytest.mark.parametrize(("document", "title"), [(INTEGRATORS[0], "relation"), (INTEGRATORS[1], "关系")])
+def test_every_relation_stands_beside_its_national_codes(document: Path, title: str) -> None:
+    told = [
+        (name.strip("`"), tuple(re.split(", |、", codes)), chinese, group.strip("`"))
+        for name, codes, chinese, group in rows(document, title)
+    ]
+
+    assert told == [(name, each.codes, each.chinese, each.group) for name, each in KINSHIP.items()]
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

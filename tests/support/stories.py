@@ -23,6 +23,7 @@ from shared.domain.regions import province_of
 from shared.domain.relations import Relation
 from shared.domain.times import SHANGHAI, shanghai_date, shanghai_year
 from shared.messages.settle import SettleRequest
+from tests.support import seen
 from tests.support.builders import answered, cancel, credit, quote, refund, settle, transfer
 
 Said = dict[str, Any]
@@ -86,6 +87,7 @@ class Story:
         self.gifts: list[tuple[Transfer, model.TransferState]] = []
         self.requests = 0
         self.bills: dict[str, SettleRequest] = {}
+        self.moved: list[seen.Moved] = []
         self.facts = Facts()
         for code, fields in policies.items():
             self.put(code, fields)
@@ -228,6 +230,8 @@ class Story:
         batch = self.batch()
         answer = answered(batch, request)
         self.keep(batch)
+        if kind == "bill":
+            self.moved.append(seen.Moved(model.PaymentKind.SETTLEMENT, person_id, request.institution_id, answer))
         paid = {name: answer[field] / 100 for name, field in MONEY.items()}
         return {"outcome": answer["outcome"]} | given(paid | {"payer": answer["payer_id"], "reason": answer["reason"]})
 
@@ -246,6 +250,7 @@ class Story:
         else:
             answer = answered(batch, cancel(**fields))
         self.keep(batch)
+        self.moved.append(seen.Moved(model.PaymentKind.REFUND, person_id, fields["institution_id"], answer))
         money = {name: (answer.get(field) or 0) / 100 for name, field in MONEY.items()}
         more = {"payer": answer["payer_id"], "reason": answer["reason"], "effect": answer.get("effect")}
         return {"outcome": answer["outcome"]} | given(money | more)
@@ -332,8 +337,8 @@ class Story:
         for each in self.bindings:
             if each.is_considered_on(self.today):
                 key = PersonKey(each.beneficiary_province, each.beneficiary_id)
-                seen = replace(each.authority, wallet=each.wallet, auto_accept=each.auto_accept)
-                bindings[key] = (*bindings.get(key, ()), seen)
+                valid = replace(each.authority, wallet=each.wallet, auto_accept=each.auto_accept)
+                bindings[key] = (*bindings.get(key, ()), valid)
         facts = Facts(
             institutions=INSTITUTIONS,
             enrolments={each.key: each.enrolment for each in self.people.values()},
@@ -384,6 +389,8 @@ SENTENCES: tuple[tuple[str, Callable[..., Said | None]], ...] = (
     (r"contribution to (\w+)", Story.contribute),
     (r"(\w+) gives (\w+)", Story.give),
     (r"(\w+) accepts", Story.accept),
+    (r"(\w+) lists payments", lambda story, _, who: {"items": list(seen.payments(story.moved, who))}),
+    (r"(\w+) lists bindings", lambda story, _, who: {"items": list(seen.bindings(story.bindings, who))}),
     (r"feed about (\w+)", lambda story, said, person_id: story.hear(said, person_id)),
     (r"account of (\w+) is frozen", Story.freeze),
     (r"policy of ([0-9]+)", lambda story, said, code: story.put(code, said)),

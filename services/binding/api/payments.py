@@ -35,7 +35,7 @@ async def list_payments(
     """What a person paid, had paid for them by relatives, and paid for relatives, newest first.
 
     Whoever pays for a relative sees the amount, the time and the kind of institution: neither which institution it was nor
-    what was treated there.
+    what was treated there. Gifts to a relative's wallet are no payments: see `GET /v1/transfers`.
     """
     allow(caller, Role.CLERK, person_id=person_id)
     if from_date and to_date and to_date < from_date:
