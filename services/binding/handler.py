@@ -281,7 +281,7 @@ class Handler:
         shown = await registry.person(change.connection, asked.shown_id)
         if holder is None or shown is None:
             sides = ((holder, HOLDER_UNKNOWN), (shown, SHOWN_UNKNOWN))
-            return Refused(MISSING.reasons, tuple(text for side, text in sides if side is None))
+            return Refused(MISSING.reasons, details=tuple(text for side, text in sides if side is None))
         link = KinshipLink(
             shown.province,
             time_ordered_uuid(change.now, asked.holder_id, asked.shown_id, change.now.isoformat()),
