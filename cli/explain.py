@@ -20,6 +20,21 @@ from shared.postgres.queries import load_queries
 
 SQL = load_queries("cli", "explain.sql")
 AUDIT_ROLE = "gongji_audit"
+WHY_NOT = {
+    "nothing_decided": (
+        "nothing was decided, the request was cancelled before it came",
+        "请求到达之前已被冲正，没有裁定过",
+    ),
+    "record_too_old": (
+        "its record is older than what the rule would have to see",
+        "裁定记录形成较早，缺少规则所需的内容",
+    ),
+    "policy_unknown": ("a policy that its record names is not known any more", "裁定记录中的政策版本已不存在"),
+    "transfer_state_not_kept": (
+        "where a transfer stood when it was cancelled is not kept",
+        "未保留冲正时转账所处的状态",
+    ),
+}
 
 
 def explain(
@@ -134,7 +149,8 @@ def _tell_recheck(found: dict[str, Any], say: Speech) -> None:
         case "same":
             console.print(say("Decided again by the rule of today: the same answer", "按现行规则重新裁定：答复一致"))
         case "impossible":
-            console.print(say(f"It cannot be decided again: {found['why_not']}", f"无法重新裁定：{found['why_not']}"))
+            english, chinese = WHY_NOT[found["why_not"]]
+            console.print(say(f"It cannot be decided again: {english}", f"无法重新裁定：{chinese}"))
         case _:
             console.print(
                 say(

@@ -13,9 +13,11 @@ from services.settlement.states import EFFECTS, TRANSITIONS, State
 from shared.domain.reasons import TEXTS, Reason
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation, Outcome
+from shared.messages.event import AccountEvent, BindingEvent, EventName
 from shared.rabbit import topology
 
 HERE = Path(__file__).resolve().parent
+EVENTS = {"account": AccountEvent, "binding": BindingEvent}
 
 
 def generated() -> dict[str, str]:
@@ -29,6 +31,8 @@ def generated() -> dict[str, str]:
         files[f"schemas/{operation}.answer.json"] = as_json(wire.answer.model_json_schema(mode="serialization"))
         for kind, example in EXAMPLES[Operation(operation)].items():
             files[f"examples/{operation}.{kind}.json"] = as_json(example)
+    for subject, kind in EVENTS.items():
+        files[f"schemas/{subject}.event.json"] = as_json(kind.model_json_schema(mode="serialization"))
     return files
 
 
@@ -66,9 +70,29 @@ def asyncapi() -> dict[str, Any]:
             "channel": {"$ref": f"#/channels/{operation}"},
             "reply": {"channel": {"$ref": f"#/channels/{operation}.result"}},
         }
+    for subject in EVENTS:
+        messages[f"{subject}.event"] = {
+            "contentType": "application/json",
+            "payload": {"$ref": f"./schemas/{subject}.event.json"},
+        }
+    channels["events"] = {
+        "address": "{event}.{region}",
+        "title": f"exchange {topology.EVENTS}",
+        "parameters": {
+            "event": {"enum": [event.value for event in EventName]},
+            "region": {"description": "six digits: where the account's holder, or the payer of a binding, is insured"},
+        },
+        "messages": {subject: {"$ref": f"#/components/messages/{subject}.event"} for subject in EVENTS},
+        "bindings": {"amqp": {"is": "routingKey", "exchange": {"name": topology.EVENTS, "type": "topic"}}},
+    }
+    operations["events"] = {"action": "send", "channel": {"$ref": "#/channels/events"}}
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Gongji settlement", "version": "1", "description": "Requests and answers over AMQP 0-9-1."},
+        "info": {
+            "title": "Gongji settlement",
+            "version": "1",
+            "description": "Requests, answers and events over AMQP 0-9-1.",
+        },
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,

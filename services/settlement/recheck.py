@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from services.settlement import answers, decisions, metrics, originals, registry, rules
 from services.settlement.concerns import original_of
 from services.settlement.model import Facts, Incoming, Original, RequestName
-from services.settlement.records import NotRecorded, position_of
+from services.settlement.records import NotRecorded, WhyNot, position_of
 from shared.domain.ids import earliest_id, public_id
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock
@@ -49,7 +49,7 @@ class Recheck:
 
     result: Result
     differences: Mapping[str, tuple[Any, Any]]
-    why_not: str | None = None
+    why_not: WhyNot | None = None
 
 
 async def recheck(connection: Any, province: int, decision_id: UUID, book: PolicyBook) -> Recheck | None:
@@ -58,13 +58,13 @@ async def recheck(connection: Any, province: int, decision_id: UUID, book: Polic
     if row is None:
         return None
     if row["operation"] not in CATALOGUE:
-        return Recheck(Result.IMPOSSIBLE, {}, "nothing was decided: the request was cancelled before it came")
+        return Recheck(Result.IMPOSSIBLE, {}, WhyNot.NOTHING_DECIDED)
     incoming = Incoming(CATALOGUE[Operation(row["operation"])].request.model_validate_json(row["request"]))
     known = await _originals(connection, incoming)
     try:
         position = position_of(from_json(row["record"]), incoming, row["decided_at"], book, known)
     except NotRecorded as error:
-        return Recheck(Result.IMPOSSIBLE, {}, str(error))
+        return Recheck(Result.IMPOSSIBLE, {}, error.why_not)
     decision = rules.decided(incoming.request, position)
     movement_id = decision_id if decision.moves_money else None
     again = answers.answer(incoming, decision, movement_id, row["decided_at"]).model_dump(mode="json")

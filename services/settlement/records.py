@@ -7,6 +7,7 @@ an original. What never changes (requests, movements, policies by their version)
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,21 @@ from shared.messages.envelope import Operation
 Json = dict[str, Any]
 
 
+class WhyNot(StrEnum):
+    """Why a decision cannot be decided again."""
+
+    NOTHING_DECIDED = "nothing_decided"
+    RECORD_TOO_OLD = "record_too_old"
+    POLICY_UNKNOWN = "policy_unknown"
+    TRANSFER_STATE_NOT_KEPT = "transfer_state_not_kept"
+
+
 class NotRecorded(Exception):
-    """The record does not hold what the rule would have to see: it is older, or of what is not kept."""
+    """The record does not hold what the rule would have to see."""
+
+    def __init__(self, why_not: WhyNot) -> None:
+        super().__init__(why_not)
+        self.why_not = why_not
 
 
 def record_of(decision: Decision, position: Position, locked: Sequence[PersonKey]) -> Json:
@@ -111,7 +125,7 @@ def position_of(
     """
     seen = record.get("seen")
     if seen is None:
-        raise NotRecorded("its record is older than what the rule would have to see")
+        raise NotRecorded(WhyNot.RECORD_TOO_OLD)
     province = incoming.name.province
     subject = subject_of(incoming.request)
     patient_id = seen.get("patient_id") or (subject.person_id if subject else "")
@@ -119,7 +133,7 @@ def position_of(
     original = originals.get(name) if name else None
     refunded = originals.get(original.refunds) if original and original.refunds else None
     if original and original.stored.operation == Operation.TRANSFER:
-        raise NotRecorded("where a transfer stood when it was cancelled is not kept")
+        raise NotRecorded(WhyNot.TRANSFER_STATE_NOT_KEPT)
     return Position(
         now=decided_at,
         sender=incoming.sender,
@@ -146,7 +160,7 @@ def position_of(
 def _candidate(said: Json, province: int, book: PolicyBook) -> Candidate:
     policy = book.named(said["policy"])
     if policy is None:
-        raise NotRecorded(f"policy {said['policy']} is not known any more")
+        raise NotRecorded(WhyNot.POLICY_UNKNOWN)
     return Candidate(
         binding=Binding(
             UUID(said["binding_id"]),

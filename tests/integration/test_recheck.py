@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.settlement.recheck import Rechecks, Result
+from services.settlement.records import WhyNot
 from shared.domain.times import SHANGHAI
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
@@ -101,10 +102,7 @@ async def test_an_older_record_cannot_be_decided_again(world: World) -> None:
 
     found = await recheck_everything(world)
 
-    assert (found["PAID"].result, found["PAID"].why_not) == (
-        Result.IMPOSSIBLE,
-        "its record is older than what the rule would have to see",
-    )
+    assert (found["PAID"].result, found["PAID"].why_not) == (Result.IMPOSSIBLE, WhyNot.RECORD_TOO_OLD)
 
 
 async def test_the_worker_rechecks_a_sample_by_itself(world: World) -> None:

@@ -1,8 +1,9 @@
 """What the command says of itself."""
 
-from cli import audit
+from cli import audit, explain
 from cli.speech import FIELDS, OUTCOMES, STATES
 from services.binding.model import TransferState
+from services.settlement.records import WhyNot
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Outcome
 
@@ -19,3 +20,8 @@ def test_every_outcome_and_every_amount_has_a_chinese_name() -> None:
     assert set(OUTCOMES) == set(Outcome)
     assert set(TransferState) <= set(STATES)
     assert amounts <= set(FIELDS)
+
+
+def test_every_reason_not_to_decide_again_has_its_words() -> None:
+    """In both languages."""
+    assert set(explain.WHY_NOT) == set(WhyNot)
