@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,45 @@ def test_a_bill_is_settled_explained_and_proven(stack: Stack) -> None:
     assert story["candidates"][0]["usable_fen"] > story["candidates"][1]["usable_fen"] == 100_000
     assert story["locked"] == ["FATHER", "MOTHER"]
     assert proven["holds"]
+
+
+def test_a_decision_is_decided_again_and_the_day_is_cleared(stack: Stack) -> None:
+    """The same answer by the rule of today; the day's sums are the ledger's; the chain grows by itself."""
+    settled = stack.json("settle", *TILL, "--person", "CHILD", "--amount-fen", "4200", "--care-region", "330100")
+    again = stack.json("explain", settled["settlement_id"], "--recheck")
+    said = stack.run("explain", settled["settlement_id"], "--recheck", "--lang", "zh")
+    decided_at = datetime.fromisoformat(settled["decided_at"]).astimezone(SHANGHAI)
+    today, yesterday = (f"{(decided_at - timedelta(days=ago)).date()}" for ago in (0, 1))
+
+    cleared = stack.json("clearing", "--date", today)
+    before = stack.json("clearing", "--date", yesterday)
+    lines = stack.run("clearing", "--date", today, "--csv").splitlines()
+    shown = stack.run("clearing", "--date", today, "--lang", "zh")
+    tomorrow = stack.run("clearing", "--date", "2999-01-01", code=2)
+    proven = _until_sealed(stack)
+    head = f"{proven['province']}:{proven['seal_no']}:{proven['hash']}"
+
+    assert again["recheck"] == {"result": "same", "differences": {}, "why_not": None}
+    assert "答复一致" in said
+    # The stack may have been started before midnight.
+    assert sum(each["totals"]["owed_fen"] for each in (cleared, before)) == stack.json("audit")["totals"]["payable_fen"]
+    assert ("1301", "3301") in {(each["debtor"], each["creditor"]) for each in cleared["regions"]}
+    assert lines[0].startswith("date,closed,insured_region,institution_id,care_region")
+    assert any(line.startswith(f"{today},no,130100,H1,330100,") for line in lines)
+    assert "统筹区之间应清算" in shown
+    assert "2999-01-01" in tomorrow
+    assert stack.json("audit", "--head", head)["holds"]
+    assert "BROKEN" in stack.run("audit", "--head", f"13:1:{'0' * 64}", code=1)
+
+
+def _until_sealed(stack: Stack) -> Any:
+    """The head of the chain once nothing waits to be sealed."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        (proven,) = (each for each in stack.json("audit")["proven_up_to"] if each["province"] == 13)
+        if proven["unsealed_transactions"] == 0:
+            return proven
+    raise AssertionError("transactions wait to be sealed, and nobody seals them")
 
 
 def test_it_speaks_both_languages(stack: Stack) -> None:
@@ -318,7 +357,7 @@ def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
     assert "run `gongji up`" in said
 
 
-@pytest.mark.parametrize("name", ["settlement-1", "binding", "postgres", "rabbitmq"])
+@pytest.mark.parametrize("name", ["settlement-1", "inquiry", "binding", "bookkeeping", "postgres", "rabbitmq"])
 def test_what_dies_is_started_again(stack: Stack, name: str) -> None:
     """Killed with -9: another pid, and a bill is settled as before."""
     before = stack.pid(name)
@@ -396,7 +435,10 @@ def test_no_log_names_anybody(stack: Stack) -> None:
     logs = Path(stack.environment["GONGJI_STATE_DIR"], "logs")
     password = stack.json("env")["GONGJI_AMQP_URL"].split(":")[2].split("@")[0]
 
-    for log in (*logs.glob("settlement-*.log"), logs / "binding.log"):
+    for log in (
+        *logs.glob("settlement-*.log"),
+        *(logs / f"{name}.log" for name in ("inquiry", "binding", "bookkeeping")),
+    ):
         text = log.read_text(encoding="utf-8")
         assert text
         assert "某人" not in text
