@@ -24,9 +24,9 @@ class SettlementSettings(ServiceSettings):
     authenticate_senders: bool = False
     # A process for each keeps a backlog of payments from slowing a question down: docs/adr/0011.
     consumes: Consumes = Consumes.BOTH
-    batch_max: int = Field(default=500, ge=1, le=5_000)
+    batch_max: int = Field(default=100, ge=1, le=5_000)
     # Two batches: one in the database, one being answered or arriving.
-    prefetch: int = Field(default=1_000, ge=1, le=20_000)
+    prefetch: int = Field(default=200, ge=1, le=20_000)
     # How soon after its deadline a transfer returns.
     chores_every_s: float = Field(default=5.0, gt=0, le=3_600)
     # How often some decisions of the last day are decided again.
