@@ -14,12 +14,31 @@ from cli.recheck import decided_again
 from cli.speech import BROKEN, REJECTED, Speech, console, errors, print_json, speech
 from shared.domain.ids import parse_public_id, public_id
 from shared.domain.money import yuan
+from shared.domain.mutual_aid import ranked
 from shared.domain.reasons import TEXTS, Reason
 from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("cli", "explain.sql")
 AUDIT_ROLE = "gongji_audit"
+PARTS = {
+    "current_year_fen": ("current_year", "当年"),
+    "prior_years_fen": ("prior_years", "历年"),
+    "wallet_fen": ("wallet", "钱包"),
+}
+CONTRAS = {
+    "payable": ("payable", "应付"),
+    "contribution": ("contribution", "划入"),
+    "in_transit": ("in_transit", "在途"),
+    "self": ("self", "本账户"),
+}
+# What may happen to a movement later.
+KINDS = {
+    "refund": ("refund", "退回"),
+    "refund_reversal": ("refund_reversal", "退费冲正"),
+    "credit_reversal": ("credit_reversal", "划入冲正"),
+    "transfer_reversal": ("transfer_reversal", "转账冲正"),
+}
 WHY_NOT = {
     "nothing_decided": (
         "nothing was decided, the request was cancelled before it came",
@@ -82,7 +101,7 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
     story |= {
         "policy": record.get("policy"),
         "locked": record.get("locked", []),
-        "candidates": _ranked(record.get("considered", [])),
+        "candidates": [dict(seen) for seen in ranked(record.get("considered", []))],
     }
     story["decision_id"] = public_id(province, story["decision_id"])
     for named in (*story["candidates"], *story["entries"], *story["later"]):
@@ -101,14 +120,6 @@ async def _decision(connection: Any, name: str) -> Any:
         province = int(region[:2])
         place = province, await connection.fetchval(SQL["id_of"], province, institution, request_id)
     return await connection.fetchrow(SQL["by_id"], *place)
-
-
-def _ranked(considered: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """In the order of the rule: those in the ranking first, the richest at the top."""
-    return sorted(
-        considered,
-        key=lambda seen: (seen["out"] is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
-    )
 
 
 def _tell(story: dict[str, Any], say: Speech) -> None:
@@ -133,10 +144,11 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
     if story["locked"]:
         console.print(say("Locked, in this order: ", "依次锁定：") + ", ".join(story["locked"]))
     for entry in story["entries"]:
-        console.print(f"  {_moved(entry)} → {entry['contra']} {story['institution_id']} {yuan(entry['contra_fen'])}")
+        contra = say(*CONTRAS[entry["contra"]])
+        console.print(f"  {_moved(entry, say)} → {contra} {story['institution_id']} {yuan(entry['contra_fen'])}")
     for entry in story["later"]:
         console.print(
-            f"  {entry['moved_at']:%Y-%m-%d %H:%M:%S} UTC {entry['kind']} {entry['request_id']}: {_moved(entry)}"
+            f"  {entry['moved_at']:%Y-%m-%d %H:%M:%S} UTC {say(*KINDS[entry['kind']])} {entry['request_id']}: {_moved(entry, say)}"
         )
     if story["cancelled_by"]:
         console.print(say(f"Cancelled by {story['cancelled_by']}", f"已冲正，冲正流水号 {story['cancelled_by']}"))
@@ -167,13 +179,9 @@ def _tell_recheck(found: dict[str, Any], say: Speech) -> None:
                 )
 
 
-def _moved(entry: dict[str, Any]) -> str:
+def _moved(entry: dict[str, Any], say: Speech) -> str:
     """Whose account, and which of its parts by how much."""
-    parts = ", ".join(
-        f"{field.removesuffix('_fen')} {yuan(entry[field])}"
-        for field in ("current_year_fen", "prior_years_fen", "wallet_fen")
-        if entry[field]
-    )
+    parts = ", ".join(f"{say(*words)} {yuan(entry[field])}" for field, words in PARTS.items() if entry[field])
     return f"{entry['person_id']}: {parts}"
 
 

@@ -7,6 +7,7 @@ import orjson
 
 from services.binding.explanations import Decision, Moved, Ranked
 from shared.domain.ids import public_id
+from shared.domain.mutual_aid import ranked
 from shared.domain.reasons import Reason
 from shared.postgres.queries import load_queries
 
@@ -42,11 +43,6 @@ async def find(connection: Any, province: int, decision_id: UUID) -> Decision | 
 
 
 def _ranked(province: int, considered: list[dict[str, Any]]) -> tuple[Ranked, ...]:
-    """Those in the ranking first, the richest at the top; shared.domain.mutual_aid.rank."""
-    order = sorted(
-        considered,
-        key=lambda seen: (seen["out"] is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
-    )
     return tuple(
         Ranked(
             payer_id=seen["payer_id"],
@@ -57,7 +53,7 @@ def _ranked(province: int, considered: list[dict[str, Any]]) -> tuple[Ranked, ..
             limit_left_fen=seen["limit_left_fen"],
             out=Reason(seen["out"]) if seen["out"] else None,
         )
-        for seen in order
+        for seen in ranked(considered)
     )
 
 

@@ -4,10 +4,10 @@ The settlement worker decides by this and the binding service explains by it, so
 Pure: no I/O, no clock. Source: contract.md, "How a settlement is decided", steps 2 to 5; domain.md, rules 1-11.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from shared.domain.accounts import Account
@@ -218,6 +218,14 @@ def choose(candidates: Sequence[Candidate], bill: Bill, *, kinship_linked: bool)
 def rank(seen: Considered) -> tuple[int, datetime, UUID]:
     """Most usable balance first; ties: the binding made earliest, then the smallest binding id."""
     return -seen.usable_fen, seen.bound_at, seen.binding_id
+
+
+def ranked(considered: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Considered candidates, as a record has them, in the order of the rule: those in the ranking first, the richest at the top."""
+    return sorted(
+        considered,
+        key=lambda seen: (seen["out"] is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
+    )
 
 
 def consider(candidate: Candidate, bill: Bill) -> Considered:
