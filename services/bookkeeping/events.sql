@@ -22,11 +22,15 @@ LIMIT 1;
 -- What was moved under these ids, in their order.
 SELECT
     entry.province, entry.movement_id, entry.person_id, entry.kind, entry.institution_id, entry.request_id, entry.binding_id,
-    entry.current_year_fen, entry.prior_years_fen, entry.wallet_fen, entry.original_id, entry.insured_region,
-    entry.care_region, entry.moved_at
+    entry.current_year_fen, entry.prior_years_fen, entry.wallet_fen, entry.original_id,
+    coalesce(transfer.province, entry.province) AS original_province,
+    entry.insured_region, entry.care_region, entry.moved_at
 FROM unnest($2::uuid[]) WITH ORDINALITY AS sealed (id, place)
 INNER JOIN ledger.entries AS entry
     ON entry.province = $1 AND entry.movement_id = sealed.id
+-- A transfer that is undone may have come from another province.
+LEFT JOIN ledger.transfers AS transfer
+    ON entry.kind = 'transfer_reversal' AND transfer.transfer_id = entry.original_id
 ORDER BY sealed.place, entry.person_id;
 
 -- name: told

@@ -3,14 +3,16 @@
 Whatever is interrupted has not happened, or happens again: a seal is one statement, an event may be published twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
 from services.bookkeeping import clearing, events, metrics, months, rules, seals
+from services.bookkeeping.model import Book
 from services.bookkeeping.relay import Relay
 from services.bookkeeping.seals import Work
 from shared.domain.times import Clock, shanghai_date
@@ -18,6 +20,9 @@ from shared.messages.event import AccountEvent, BindingEvent
 from shared.postgres.authority import take_exclusively
 
 log = structlog.get_logger()
+
+Thing = TypeVar("Thing")
+Done = TypeVar("Done")
 
 ANSWER_TIMEOUT_S = 5.0
 
@@ -42,11 +47,16 @@ class Handler:
         async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
             waiting = await seals.unsealed(connection)
             metrics.UNSEALED_PAGES.set(sum(waiting.values()))
-            for province in waiting:
-                async with connection.transaction():
-                    if await seals.take(connection, Work.SEALING, province):
-                        metrics.SEALED.inc(await seals.seal(connection, province, self.clock()))
-        return any(pages > seals.PAGES_MAX for pages in waiting.values())
+            sealed = await each_on_its_own(waiting, partial(self._seal, connection))
+        metrics.SEALED.inc(sum(sealed))
+        # Where nothing could be sealed, another bookkeeper is at it.
+        return any(sealed) and (max(sealed) >= seals.IDS_MAX or max(waiting.values()) > seals.PAGES_MAX)
+
+    async def _seal(self, connection: Any, province: int) -> int:
+        async with connection.transaction():
+            if not await seals.take(connection, Work.SEALING, province):
+                return 0
+            return await seals.seal(connection, province, self.clock())
 
     async def tell(self) -> bool:
         """Publishes the events of one seal of every province. Returns whether there may be more.
@@ -54,16 +64,22 @@ class Handler:
         Only what is confirmed is remembered as told: if anything breaks before, it is published again.
         """
         async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
-            behind = await events.provinces(connection)
-            for province in behind:
-                async with connection.transaction():
-                    if await seals.take(connection, Work.TELLING, province) and (
-                        seal := await events.next_seal(connection, province)
-                    ):
-                        entries = await events.entries(connection, seal)
-                        await self._publish([rules.account_event(entry, seal) for entry in entries])
-                        await events.told(connection, seal)
-        return bool(behind)
+            told = await each_on_its_own(await events.provinces(connection), partial(self._tell, connection))
+        return any(told)
+
+    async def _tell(self, connection: Any, province: int) -> bool:
+        async with connection.transaction():
+            # A broker that has raised an alarm confirms late; a payment would not be left open for so long.
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '10min'")
+            if not await seals.take(connection, Work.TELLING, province):
+                return False
+            seal = await events.next_seal(connection, province)
+            if seal is None:
+                return False
+            entries = await events.entries(connection, seal)
+            await self._publish([rules.account_event(entry, seal) for entry in entries])
+            await events.told(connection, seal)
+            return True
 
     async def tell_of_bindings(self) -> bool:
         """Publishes what became of bindings. Returns whether there may be more."""
@@ -90,25 +106,38 @@ class Handler:
         """Closes one day of every province, if one is over. Returns whether there may be more."""
         now = self.clock()
         today = shanghai_date(now - self.close_after)
-        closed = 0
         async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
             due = [book for book in await clearing.books(connection) if book.next_day < today]
-            for book in due:
-                # Batches that began on that day are over, and committed, once this has been had for a moment.
-                async with connection.transaction():
-                    await take_exclusively(connection, {book.province})
-                async with connection.transaction():
-                    # The sum over a day may take longer than a payment may.
-                    await connection.execute("SET LOCAL statement_timeout = 0")
-                    if await clearing.close(connection, book.province, book.next_day, now) is not None:
-                        closed += 1
-        metrics.CLOSED_DAYS.inc(closed)
-        return bool(due)
+            closed = await each_on_its_own(due, partial(self._close, connection, now))
+        metrics.CLOSED_DAYS.inc(sum(closed))
+        return any(closed)
+
+    async def _close(self, connection: Any, now: datetime, book: Book) -> bool:
+        # Batches that began on that day are over, and committed, once this has been had for a moment.
+        async with connection.transaction():
+            await take_exclusively(connection, {book.province})
+        async with connection.transaction():
+            # The sum over a day may take longer than a payment may.
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            return await clearing.close(connection, book.province, book.next_day, now) is not None
 
     async def _publish(self, told: Sequence[AccountEvent | BindingEvent]) -> None:
         await self.relay.publish(told)
         for event in told:
             metrics.EVENTS.labels(event.event).inc()
+
+
+async def each_on_its_own(those: Iterable[Thing], work: Callable[[Thing], Awaitable[Done]]) -> list[Done]:
+    """Does a duty for each of these, whatever becomes of the others; then raises the first thing that went wrong."""
+    done, failures = [], []
+    for thing in those:
+        try:
+            done.append(await work(thing))
+        except Exception as error:  # noqa: BLE001 one province does not hold up the others
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return done
 
 
 def later(month: date, months_: int) -> date:

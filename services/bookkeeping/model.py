@@ -33,6 +33,7 @@ class Entry:
     prior_years_fen: int
     wallet_fen: int
     original_id: UUID | None
+    original_province: int
     insured_region: str
     care_region: str | None
     moved_at: datetime

@@ -21,7 +21,7 @@ EVENTS: dict[str, EventName] = {
 
 
 def account_event(entry: Entry, seal: Seal) -> AccountEvent:
-    """What is told of one entry; an original lies in the same province, and is named the same way."""
+    """What is told of one entry."""
     movement_id = public_id(entry.province, entry.movement_id)
     return AccountEvent(
         event_id=f"{movement_id}-{entry.person_id}",
@@ -30,7 +30,7 @@ def account_event(entry: Entry, seal: Seal) -> AccountEvent:
         person_id=entry.person_id,
         insured_region=entry.insured_region,
         movement_id=movement_id,
-        original_id=public_id(entry.province, entry.original_id) if entry.original_id else None,
+        original_id=public_id(entry.original_province, entry.original_id) if entry.original_id else None,
         institution_id=entry.institution_id,
         request_id=entry.request_id,
         binding_id=public_id(entry.province, entry.binding_id) if entry.binding_id else None,

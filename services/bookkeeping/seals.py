@@ -7,8 +7,10 @@ from typing import Any
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "seals.sql")
-# Transactions in one seal: some thousand movements at most.
-PAGES_MAX = 20
+# Transactions in one seal, and what they may name together: an event for each is published at once. One page alone names
+# at most a thousand, of a year that turns.
+PAGES_MAX = 200
+IDS_MAX = 2_000
 # What is done for all provinces together is done under this one.
 EVERY_PROVINCE = 0
 
@@ -33,5 +35,5 @@ async def take(connection: Any, work: Work, province: int) -> bool:
 
 async def seal(connection: Any, province: int, now: datetime) -> int:
     """Seals some pages of a province. Returns how many decisions and unasked movements they named."""
-    row = await connection.fetchrow(SQL["seal"], province, PAGES_MAX, now)
+    row = await connection.fetchrow(SQL["seal"], province, PAGES_MAX, now, IDS_MAX)
     return row["sealed"] if row else 0

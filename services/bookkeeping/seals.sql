@@ -12,12 +12,23 @@ ORDER BY province;
 SELECT pg_try_advisory_xact_lock($1, $2);
 
 -- name: seal
--- Seals the first pages of a province, and takes them away. Pages that are visible name only what is committed, and whatever
+-- Seals the first pages of a province, at least one and no more than name so many ids, and takes them away. Pages that are visible name only what is committed, and whatever
 -- they depend on was committed, and paged, before them: so nothing is skipped and nothing comes too early.
 WITH page AS (
     DELETE FROM ledger.pages
     WHERE province = $1 AND page_no IN (
-        SELECT page_no FROM ledger.pages WHERE province = $1 ORDER BY page_no LIMIT $2
+        SELECT counted.page_no
+        FROM (
+            SELECT first.page_no, sum(first.names) OVER (ORDER BY first.page_no) - first.names AS names_before
+            FROM (
+                SELECT page_no, cardinality(ids) AS names
+                FROM ledger.pages
+                WHERE province = $1
+                ORDER BY page_no
+                LIMIT $2
+            ) AS first
+        ) AS counted
+        WHERE counted.names_before < $4
     )
     RETURNING page_no, ids
 ),

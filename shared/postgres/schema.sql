@@ -893,6 +893,10 @@ GRANT SELECT ON TABLE ledger.binding_movements TO gongji_binding;
 GRANT SELECT,INSERT ON TABLE ledger.transfers TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.transfers TO gongji_audit;
 
+GRANT SELECT(province) ON TABLE ledger.transfers TO gongji_bookkeeping;
+
+GRANT SELECT(transfer_id) ON TABLE ledger.transfers TO gongji_bookkeeping;
+
 GRANT UPDATE(state) ON TABLE ledger.transfers TO gongji_settlement;
 
 GRANT UPDATE(closed_at) ON TABLE ledger.transfers TO gongji_settlement;

@@ -244,12 +244,15 @@ LEFT JOIN ledger.decisions AS decision
 INSERT INTO ledger.pages (province, ids)
 SELECT province, array_agg(id ORDER BY id)
 FROM (
-    SELECT province, decision_id AS id FROM ledger.decisions
-    UNION
-    SELECT province, movement_id FROM ledger.entries
-) AS written
--- A minute's worth to a page.
-GROUP BY province, left(id::text, 8);
+    SELECT province, id, row_number() OVER (PARTITION BY province ORDER BY id) / 500 AS page
+    FROM (
+        SELECT province, decision_id AS id FROM ledger.decisions
+        UNION
+        SELECT province, movement_id FROM ledger.entries
+    ) AS written
+) AS numbered
+GROUP BY province, page
+ORDER BY province, page;
 
 -- squawk-ignore ban-drop-table
 DROP TABLE ledger.old_entries;

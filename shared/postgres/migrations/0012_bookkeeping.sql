@@ -94,6 +94,7 @@ FOR EACH ROW WHEN (NEW.ended_at IS DISTINCT FROM OLD.ended_at) EXECUTE FUNCTION 
 -- Whoever keeps the books reads them, and moves nothing.
 GRANT USAGE ON SCHEMA ledger, registry TO gongji_bookkeeping;
 GRANT SELECT ON ledger.entries, ledger.decisions, ledger.months TO gongji_bookkeeping;
+GRANT SELECT (province, transfer_id) ON ledger.transfers TO gongji_bookkeeping;
 GRANT SELECT, DELETE ON ledger.pages TO gongji_bookkeeping;
 GRANT SELECT, INSERT ON ledger.seals TO gongji_bookkeeping;
 GRANT SELECT, INSERT ON ledger.relayed TO gongji_bookkeeping;
