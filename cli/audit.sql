@@ -141,13 +141,168 @@ LEFT JOIN ledger.entries AS ended
         CASE WHEN transfer.state IN ('arrived', 'cancelled') THEN transfer.to_person_id ELSE transfer.from_person_id END,
         CASE WHEN transfer.state IN ('arrived', 'cancelled') THEN 'arrival' ELSE 'return' END
     )
+LEFT JOIN ledger.decisions AS decision
+    ON decision.province = transfer.province AND decision.decision_id = transfer.transfer_id
 WHERE
-    (given.current_year_fen, given.prior_years_fen)
+    (
+        decision.request ->> 'from_person_id',
+        decision.request ->> 'to_person_id',
+        left(decision.request ->> 'to_insured_region', 2)::smallint,
+        (decision.request ->> 'amount_fen')::bigint
+    ) IS DISTINCT FROM (
+        transfer.from_person_id,
+        transfer.to_person_id,
+        transfer.to_province,
+        transfer.current_year_fen + transfer.prior_years_fen
+    )
+    OR (given.current_year_fen, given.prior_years_fen)
     IS DISTINCT FROM (-transfer.current_year_fen, -transfer.prior_years_fen)
     OR coalesce(ended.contra_fen, 0) <> CASE
         WHEN transfer.state IN ('arrived', 'cancelled', 'returned') THEN -(transfer.current_year_fen + transfer.prior_years_fen)
         ELSE 0
     END;
+
+-- name: every_refund_moved_what_it_says
+-- What a refund or a cancel says was given back, or taken again, is what its entries did, and to whom.
+SELECT decision.province, decision.institution_id, decision.request_id, decision.operation, decision.outcome
+FROM ledger.decisions AS decision
+LEFT JOIN LATERAL (
+    SELECT
+        max(entry.kind) AS kind,
+        coalesce(sum(current_year_fen + prior_years_fen) FILTER (WHERE binding_id IS NULL), 0) AS own_account_fen,
+        coalesce(sum(entry.wallet_fen), 0) AS wallet_fen,
+        coalesce(sum(current_year_fen + prior_years_fen) FILTER (WHERE binding_id IS NOT NULL), 0) AS mutual_aid_fen,
+        max(person_id) FILTER (WHERE binding_id IS NOT NULL) AS payer_id
+    FROM ledger.entries AS entry
+    WHERE entry.province = decision.province AND entry.movement_id = decision.decision_id
+) AS moved ON true
+WHERE
+    decision.operation IN ('refund', 'cancel')
+    AND (
+        decision.moved <> (moved.kind IS NOT NULL)
+        OR (decision.operation = 'refund' AND (decision.outcome = 'refunded') <> decision.moved)
+        OR (
+            moved.kind IN ('refund', 'refund_reversal', 'credit_reversal')
+            AND (
+                (decision.answer ->> 'own_account_fen')::bigint <> abs(moved.own_account_fen)
+                OR (decision.answer ->> 'wallet_fen')::bigint <> abs(moved.wallet_fen)
+                OR (decision.answer ->> 'mutual_aid_fen')::bigint <> abs(moved.mutual_aid_fen)
+                OR (decision.answer ->> 'payer_id') IS DISTINCT FROM moved.payer_id
+            )
+        )
+    );
+
+-- name: whatever_undoes_has_its_original
+-- A refund gives back to whom the settlement that its request names took from; what takes again takes what was given.
+SELECT undoing.province, undoing.movement_id, undoing.person_id, undoing.kind, undoing.original_id
+FROM ledger.entries AS undoing
+LEFT JOIN ledger.decisions AS decision
+    ON decision.province = undoing.province AND decision.decision_id = undoing.movement_id
+LEFT JOIN ledger.names AS named
+    ON named.province = undoing.province
+    AND named.institution_id = undoing.institution_id
+    AND named.request_id = decision.request ->> 'original_request_id'
+LEFT JOIN ledger.entries AS undone
+    ON undone.province = undoing.province
+    AND undone.movement_id = named.decision_id
+    AND undone.person_id = undoing.person_id
+LEFT JOIN ledger.entries AS paid
+    ON paid.province = undoing.province
+    AND paid.movement_id = undoing.original_id
+    AND paid.person_id = undoing.person_id
+WHERE
+    undoing.kind IN ('refund', 'refund_reversal', 'credit_reversal')
+    AND CASE undoing.kind
+        WHEN 'credit_reversal' THEN
+            undone.kind = 'credit' AND undone.movement_id = undoing.original_id AND undone.contra_fen = -undoing.contra_fen
+        ELSE
+            paid.kind = 'settlement'
+            AND paid.binding_id IS NOT DISTINCT FROM undoing.binding_id
+            AND (paid.institution_id, paid.insured_region, paid.care_region)
+            = (undoing.institution_id, undoing.insured_region, undoing.care_region)
+            AND CASE undoing.kind
+                WHEN 'refund' THEN named.decision_id = undoing.original_id
+                ELSE
+                    undone.kind = 'refund'
+                    AND undone.original_id = undoing.original_id
+                    AND undone.contra_fen = -undoing.contra_fen
+            END
+    END IS NOT true;
+
+-- name: every_cancel_is_written_down
+-- Whoever was told that a request is cancelled was told the truth, and nothing is cancelled that nobody has cancelled.
+SELECT decision.province, decision.institution_id, decision.request ->> 'original_request_id' AS request_id
+FROM ledger.decisions AS decision
+LEFT JOIN ledger.cancellations AS cancellation
+    ON cancellation.province = decision.province
+    AND cancellation.institution_id = decision.institution_id
+    AND cancellation.request_id = decision.request ->> 'original_request_id'
+WHERE decision.operation = 'cancel' AND decision.outcome = 'cancelled' AND cancellation.request_id IS NULL
+UNION ALL
+SELECT cancellation.province, cancellation.institution_id, cancellation.request_id
+FROM ledger.cancellations AS cancellation
+LEFT JOIN ledger.names AS name
+    ON name.province = cancellation.province
+    AND name.institution_id = cancellation.institution_id
+    AND name.request_id = cancellation.cancelled_by
+LEFT JOIN ledger.decisions AS decision
+    ON decision.province = name.province AND decision.decision_id = name.decision_id
+WHERE
+    (
+        decision.operation = 'cancel'
+        AND decision.outcome = 'cancelled'
+        AND decision.request ->> 'original_request_id' = cancellation.request_id
+    ) IS NOT true;
+
+-- name: what_is_left_is_what_was_not_given_back
+-- Part for part, of every settlement of which something was given back, and of no other.
+SELECT
+    province,
+    movement_id,
+    person_id,
+    remainder.current_year_fen,
+    remainder.prior_years_fen,
+    remainder.wallet_fen
+FROM ledger.remainders AS remainder
+FULL JOIN (
+    SELECT
+        decision.province,
+        original.movement_id,
+        part ->> 'person_id' AS person_id,
+        sum((part ->> 'current_year_fen')::bigint) AS current_year_fen,
+        sum((part ->> 'prior_years_fen')::bigint) AS prior_years_fen,
+        sum((part ->> 'wallet_fen')::bigint) AS wallet_fen
+    FROM ledger.decisions AS decision
+    CROSS JOIN LATERAL jsonb_array_elements(decision.record -> 'returned') AS returned (said)
+    CROSS JOIN LATERAL (SELECT returned.said || jsonb_build_object('person_id', returned.said -> 'person' -> 1)) AS one (part)
+    CROSS JOIN LATERAL (
+        SELECT entry.original_id AS movement_id
+        FROM ledger.entries AS entry
+        WHERE entry.province = decision.province AND entry.movement_id = decision.decision_id
+        LIMIT 1
+    ) AS original
+    WHERE decision.operation IN ('refund', 'cancel')
+    GROUP BY decision.province, original.movement_id, part ->> 'person_id'
+) AS back USING (province, movement_id, person_id)
+LEFT JOIN ledger.entries AS paid USING (province, movement_id, person_id)
+WHERE
+    (remainder.current_year_fen, remainder.prior_years_fen, remainder.wallet_fen)
+    IS DISTINCT FROM (
+        -paid.current_year_fen - back.current_year_fen,
+        -paid.prior_years_fen - back.prior_years_fen,
+        -paid.wallet_fen - back.wallet_fen
+    );
+
+-- name: no_balance_is_of_a_year_gone_by
+-- An account on which money moved in a year has its balances of that year, or of a later one.
+SELECT account.province, account.person_id, account.balances_year, moved.year
+FROM ledger.accounts AS account
+INNER JOIN (
+    SELECT province, person_id, max(date_part('year', moved_at AT TIME ZONE 'Asia/Shanghai')) AS year
+    FROM ledger.entries
+    GROUP BY province, person_id
+) AS moved USING (province, person_id)
+WHERE account.balances_year < moved.year;
 
 -- name: every_arrival_was_given
 -- Nothing arrives or returns that no transfer sent, and a decided transfer is there.
@@ -306,6 +461,8 @@ SELECT
     insured_region,
     institution_id,
     care_region,
+    said.settlements AS said_settlements,
+    found.settlements,
     said.settled_fen AS said_settled_fen,
     said.returned_fen AS said_returned_fen,
     found.settled_fen,
@@ -318,6 +475,7 @@ FULL JOIN (
         entry.insured_region,
         entry.institution_id,
         entry.care_region,
+        count(DISTINCT entry.movement_id) FILTER (WHERE entry.kind = 'settlement') AS settlements,
         sum(CASE entry.kind WHEN 'settlement' THEN entry.contra_fen ELSE 0 END) AS settled_fen,
         -sum(CASE entry.kind WHEN 'settlement' THEN 0 ELSE entry.contra_fen END) AS returned_fen
     FROM ledger.entries AS entry
@@ -327,7 +485,18 @@ FULL JOIN (
     WHERE entry.contra = 'payable'
     GROUP BY entry.province, closed.day, entry.insured_region, entry.institution_id, entry.care_region
 ) AS found USING (province, day, insured_region, institution_id, care_region)
-WHERE (said.settled_fen, said.returned_fen) IS DISTINCT FROM (found.settled_fen, found.returned_fen);
+WHERE
+    (said.settlements, said.settled_fen, said.returned_fen)
+    IS DISTINCT FROM (found.settlements, found.settled_fen, found.returned_fen);
+
+-- name: days_are_closed_without_a_gap
+-- Each closed day of a province follows the one before.
+SELECT province, day, previous_day
+FROM (
+    SELECT province, day, lag(day) OVER (PARTITION BY province ORDER BY day) AS previous_day
+    FROM ledger.clearings
+) AS closed
+WHERE day <> previous_day + 1;
 
 -- name: answers_add_up
 -- own account + wallet + mutual aid + cash = amount.

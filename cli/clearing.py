@@ -23,6 +23,8 @@ from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("cli", "clearing.sql")
+# Sums of a large region need so many columns; a narrow terminal breaks the lines itself.
+WIDTH_MIN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ def _show(report: Report, say: Speech) -> None:
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        # Half a sum is worse than a wide table.
+        table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    console.print(table, width=max(console.width, WIDTH_MIN), crop=False)

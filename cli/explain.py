@@ -44,6 +44,10 @@ WHY_NOT = {
         "nothing was decided, the request was cancelled before it came",
         "请求到达之前已被冲正，没有裁定过",
     ),
+    "request_unreadable": (
+        "the request, as it is stored, is none that could have been accepted",
+        "所存的请求内容不合格式，不可能是当时受理的请求",
+    ),
     "record_too_old": (
         "its record is older than what the rule would have to see",
         "裁定记录形成较早，缺少规则所需的内容",
@@ -68,7 +72,10 @@ def explain(
     url = environment()["GONGJI_DATABASE_URL"]
     story = asyncio.run(_story(url, settlement_id))
     if story is None:
-        errors.print(f"[red]there is no decision {settlement_id}: give a settlement_id from an answer[/]")
+        errors.print(
+            f"[red]there is no decision {settlement_id}: give a settlement_id, a transfer_id or a movement_id, such as "
+            "13-019a..., or REGION/INSTITUTION/REQUEST_ID[/]"
+        )
         raise typer.Exit(REJECTED)
     if again:
         place = parse_public_id(story["decision_id"])

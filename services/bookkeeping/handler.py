@@ -97,7 +97,10 @@ class Handler:
             last = await months.last(connection)
             if last and last >= later(month, self.months_ahead):
                 return False
-            made = await months.prepare(connection, month)
+            async with connection.transaction():
+                # Payments stand in line behind it, so it does not wait long for whoever reads everything, such as a backup.
+                await connection.execute("SET LOCAL lock_timeout = '200ms'")
+                made = await months.prepare(connection, month)
         metrics.MONTHS.inc()
         log.info("month_prepared", month=made.isoformat())
         return True

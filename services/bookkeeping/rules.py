@@ -46,7 +46,8 @@ def account_event(entry: Entry, seal: Seal) -> AccountEvent:
 def binding_event(notice: Notice) -> BindingEvent:
     binding_id = public_id(notice.province, notice.binding_id)
     return BindingEvent(
-        event_id=f"{binding_id}-{notice.event}",
+        # An end may be brought forward: each of its dates is told.
+        event_id=f"{binding_id}-{notice.notice_no}",
         event=EventName(notice.event),
         at=notice.at,
         binding_id=binding_id,

@@ -95,6 +95,7 @@ async def record(
         *columns,
         now,
         shanghai_year(now),
+        *_written(movements, columns),
     )
     assert written["accounts"] == len(changes), "an entry was decided for an account that is not there"
     assert written["entries"] == len(entries)
@@ -222,6 +223,14 @@ def _changes(movements: Sequence[Movement]) -> dict[PersonKey, Account]:
         for entry in movement.entries:
             changes[entry.person] = changes[entry.person].plus(entry)
     return changes
+
+
+def _written(movements: Sequence[Movement], columns: Sequence[Sequence[Any]]) -> tuple[list[int], list[UUID]]:
+    """What a page names, by province and id: movements in the order in which they were made, then what moved nothing."""
+    moved = [(entry.person.province, movement.movement_id) for movement in movements for entry in movement.entries]
+    provinces, ids, *_ = columns
+    written = dict.fromkeys([*moved, *zip(provinces, ids, strict=True)])
+    return [province for province, _ in written], [row_id for _, row_id in written]
 
 
 def _entry_row(movement: Movement, entry: Entry) -> tuple[Any, ...]:

@@ -99,7 +99,7 @@ entered AS (
         $6::smallint[], $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[],
         $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::uuid[], $19::text[], $20::text[]
     ) AS entry
-    RETURNING province, movement_id
+    RETURNING 1
 ),
 
 decision AS (
@@ -128,18 +128,14 @@ decided AS (
         province, decision_id, institution_id, request_id, operation, outcome, reason, moved,
         request::jsonb, record::jsonb, answer::jsonb, $32::timestamptz
     FROM decision
-    RETURNING province, decision_id
+    RETURNING 1
 ),
 
 paged AS (
     INSERT INTO ledger.pages (province, ids)
-    SELECT province, array_agg(id ORDER BY id)
-    FROM (
-        SELECT province, movement_id AS id FROM entered
-        UNION
-        SELECT province, decision_id FROM decided
-    ) AS written
-    GROUP BY province
+    SELECT written.province, array_agg(written.id ORDER BY written.place)
+    FROM unnest($34::smallint[], $35::uuid[]) WITH ORDINALITY AS written (province, id, place)
+    GROUP BY written.province
     RETURNING 1
 )
 

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from services.settlement import answers, decisions, metrics, originals, registry, rules
@@ -59,7 +60,10 @@ async def recheck(connection: Any, province: int, decision_id: UUID, book: Polic
         return None
     if row["operation"] not in CATALOGUE:
         return Recheck(Result.IMPOSSIBLE, {}, WhyNot.NOTHING_DECIDED)
-    incoming = Incoming(CATALOGUE[Operation(row["operation"])].request.model_validate_json(row["request"]))
+    try:
+        incoming = Incoming(CATALOGUE[Operation(row["operation"])].request.model_validate_json(row["request"]))
+    except ValidationError:
+        return Recheck(Result.IMPOSSIBLE, {}, WhyNot.REQUEST_UNREADABLE)
     known = await _originals(connection, incoming)
     try:
         position = position_of(from_json(row["record"]), incoming, row["decided_at"], book, known)

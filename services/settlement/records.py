@@ -27,6 +27,7 @@ class WhyNot(StrEnum):
     """Why a decision cannot be decided again."""
 
     NOTHING_DECIDED = "nothing_decided"
+    REQUEST_UNREADABLE = "request_unreadable"
     RECORD_TOO_OLD = "record_too_old"
     POLICY_UNKNOWN = "policy_unknown"
     TRANSFER_STATE_NOT_KEPT = "transfer_state_not_kept"

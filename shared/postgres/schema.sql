@@ -19,19 +19,19 @@ CREATE FUNCTION ledger.digest(of_province smallint, ids uuid[]) RETURNS bytea
 SELECT sha256(convert_to(coalesce(string_agg(line, E'\n' ORDER BY line COLLATE "C"), ''), 'UTF8'))
 FROM (
     SELECT jsonb_build_array(
+        'decision', decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer,
+        (extract(epoch FROM decided_at) * 1000000)::bigint
+    )::text AS line
+    FROM ledger.decisions
+    WHERE province = of_province AND decision_id = ANY(ids)
+    UNION ALL
+    SELECT jsonb_build_array(
         'entry', movement_id, person_id, kind, institution_id, request_id, binding_id, current_year_fen, prior_years_fen,
         wallet_fen, contra, contra_fen, original_id, insured_region, care_region,
         (extract(epoch FROM moved_at) * 1000000)::bigint
-    )::text AS line
+    )::text
     FROM ledger.entries
     WHERE province = of_province AND movement_id = ANY(ids)
-    UNION ALL
-    SELECT jsonb_build_array(
-        'decision', decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer,
-        (extract(epoch FROM decided_at) * 1000000)::bigint
-    )::text
-    FROM ledger.decisions
-    WHERE province = of_province AND decision_id = ANY(ids)
 ) AS written
 $$;
 
@@ -56,6 +56,8 @@ DECLARE
     lower_end text;
     upper_end text;
 BEGIN
+    -- Both at once, in the order in which everybody else takes them, before anything is done.
+    LOCK TABLE ledger.decisions, ledger.entries IN ACCESS EXCLUSIVE MODE;
     INSERT INTO ledger.months (month) VALUES (next_month);
     FOR book, key IN VALUES ('decisions', 'decision_id'), ('entries', 'movement_id')
     LOOP

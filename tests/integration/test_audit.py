@@ -180,6 +180,77 @@ CORRUPTIONS = {
         """,
         {"answers_add_up", "every_seal_covers_what_it_covered"},
     ),
+    "a refund to somebody else": (
+        """
+        INSERT INTO ledger.accounts (province, person_id, prior_years_fen, balances_year) VALUES (13, 'MALLORY', 1000, 2026);
+        INSERT INTO ledger.names VALUES (13, 'H1', 'FORGED', '019aaaaa-0000-7000-8000-000000000001');
+        INSERT INTO ledger.decisions SELECT province, '019aaaaa-0000-7000-8000-000000000001', institution_id, 'FORGED',
+            operation, outcome, reason, true, request || '{"request_id": "FORGED"}', record - 'returned',
+            answer || '{"request_id": "FORGED", "own_account_fen": 1000, "mutual_aid_fen": 0, "payer_id": null}', decided_at
+        FROM ledger.decisions WHERE request_id = 'GIVEN-BACK';
+        INSERT INTO ledger.entries SELECT province, '019aaaaa-0000-7000-8000-000000000001', 'MALLORY', kind, institution_id,
+            'FORGED', NULL, 0, 1000, 0, contra, -1000, original_id, insured_region, care_region, moved_at
+        FROM ledger.entries WHERE kind = 'refund';
+        INSERT INTO ledger.pages (province, ids) VALUES (13, ARRAY['019aaaaa-0000-7000-8000-000000000001'::uuid])
+        """,
+        {"whatever_undoes_has_its_original"},
+    ),
+    "a refund that says another sum": (
+        """
+        UPDATE ledger.decisions SET answer = jsonb_set(answer, '{mutual_aid_fen}', '1') WHERE request_id = 'GIVEN-BACK'
+        """,
+        {"every_refund_moved_what_it_says", "every_seal_covers_what_it_covered"},
+    ),
+    "a cancel that was forgotten": (
+        "DELETE FROM ledger.cancellations",
+        {"every_cancel_is_written_down"},
+    ),
+    "a cancel of a credit that never was": (
+        """
+        INSERT INTO ledger.cancellations SELECT province, institution_id, request_id, 'X', now() FROM ledger.decisions
+        WHERE operation = 'credit' LIMIT 1
+        """,
+        {"every_cancel_is_written_down"},
+    ),
+    "a settlement that can never be refunded": (
+        """
+        INSERT INTO ledger.remainders SELECT province, movement_id, person_id, 0, 0, 0 FROM ledger.entries
+        WHERE request_id = 'UNSEALED'
+        """,
+        {"what_is_left_is_what_was_not_given_back"},
+    ),
+    "more left to refund than was paid": (
+        """
+        INSERT INTO ledger.remainders SELECT province, movement_id, person_id, 9000000, 0, 0 FROM ledger.entries
+        WHERE request_id = 'UNSEALED'
+        """,
+        {"what_is_left_is_what_was_not_given_back"},
+    ),
+    "what is left in another part": (
+        "UPDATE ledger.remainders SET prior_years_fen = current_year_fen, current_year_fen = 0",
+        {"what_is_left_is_what_was_not_given_back"},
+    ),
+    "a balance of last year": (
+        "UPDATE ledger.accounts SET balances_year = 2025 WHERE person_id = 'MOTHER'",
+        {"no_balance_is_of_a_year_gone_by"},
+    ),
+    "a transfer that goes to somebody else": (
+        "UPDATE ledger.transfers SET to_person_id = 'FATHER'",
+        {"every_transfer_moved_what_it_says"},
+    ),
+    "a closed day taken out": (
+        """
+        INSERT INTO ledger.clearings SELECT 13, '2026-11-20'::date + n, '2026-11-26' FROM unnest(ARRAY[0, 1, 3]) AS n
+        """,
+        {"days_are_closed_without_a_gap"},
+    ),
+    "a closed day with a line too many": (
+        """
+        INSERT INTO ledger.clearings VALUES (13, '2026-11-20', '2026-11-26');
+        INSERT INTO ledger.clearing_lines VALUES (13, '2026-11-20', '130100', 'H1', '130100', 1, 5, 0)
+        """,
+        {"every_closed_day_is_as_it_was"},
+    ),
 }
 
 

@@ -162,6 +162,8 @@ DECLARE
     lower_end text;
     upper_end text;
 BEGIN
+    -- Both at once, in the order in which everybody else takes them, before anything is done.
+    LOCK TABLE ledger.decisions, ledger.entries IN ACCESS EXCLUSIVE MODE;
     INSERT INTO ledger.months (month) VALUES (next_month);
     FOR book, key IN VALUES ('decisions', 'decision_id'), ('entries', 'movement_id')
     LOOP
@@ -201,7 +203,27 @@ CREATE TABLE ledger.pages (
     CONSTRAINT a_page_is_not_empty CHECK (cardinality(ids) > 0)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
--- What was decided before.
+-- What was decided before, each in its month.
+
+DO $$
+DECLARE
+    first_month date := (
+        SELECT (min(at) AT TIME ZONE 'Asia/Shanghai')::date
+        FROM (
+            SELECT min(decided_at) AS at FROM ledger.old_decisions
+            UNION ALL
+            SELECT min(moved_at) FROM ledger.old_entries
+        ) AS earliest
+    );
+BEGIN
+    WHILE first_month IS NOT NULL AND NOT EXISTS (
+        SELECT FROM ledger.months WHERE month >= date_trunc('month', now() AT TIME ZONE 'Asia/Shanghai')
+    )
+    LOOP
+        PERFORM ledger.prepare_month(first_month);
+    END LOOP;
+END
+$$;
 
 INSERT INTO ledger.decisions (
     province, decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer, decided_at

@@ -8,19 +8,19 @@ AS $$
 SELECT sha256(convert_to(coalesce(string_agg(line, E'\n' ORDER BY line COLLATE "C"), ''), 'UTF8'))
 FROM (
     SELECT jsonb_build_array(
+        'decision', decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer,
+        (extract(epoch FROM decided_at) * 1000000)::bigint
+    )::text AS line
+    FROM ledger.decisions
+    WHERE province = of_province AND decision_id = ANY(ids)
+    UNION ALL
+    SELECT jsonb_build_array(
         'entry', movement_id, person_id, kind, institution_id, request_id, binding_id, current_year_fen, prior_years_fen,
         wallet_fen, contra, contra_fen, original_id, insured_region, care_region,
         (extract(epoch FROM moved_at) * 1000000)::bigint
-    )::text AS line
+    )::text
     FROM ledger.entries
     WHERE province = of_province AND movement_id = ANY(ids)
-    UNION ALL
-    SELECT jsonb_build_array(
-        'decision', decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer,
-        (extract(epoch FROM decided_at) * 1000000)::bigint
-    )::text
-    FROM ledger.decisions
-    WHERE province = of_province AND decision_id = ANY(ids)
 ) AS written
 $$;
 
