@@ -3,25 +3,32 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+import asyncpg
+import orjson
 import pytest
 
 from services.bookkeeping import seals
 from services.bookkeeping.handler import Handler
 from services.bookkeeping.relay import NotTaken
 from services.bookkeeping.rules import EVENTS as TOLD
+from services.settlement.handler import Handler as SettlementHandler
+from services.settlement.model import Incoming
 from shared.domain.roles import Role
 from shared.domain.times import system_clock
+from shared.messages.catalogue import CATALOGUE
+from shared.messages.envelope import Operation
 from shared.messages.event import EventName
 from shared.postgres.pool import connect as connect_to_database
+from shared.postgres.pool import create_pool
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.topology import EVENTS
 from tests.support.bookkeepers import bookkeeping
 from tests.support.listener import Listener
-from tests.support.world import AGENCY, World, envelope, until
+from tests.support.world import AGENCY, World, bill, envelope, until
 
 
 @pytest.fixture
@@ -186,6 +193,45 @@ async def test_every_movement_is_told(world: World, bookkeeper: Handler) -> None
     assert refunded["seal_no"] >= debited["seal_no"] >= 1
 
 
+async def test_what_undoes_is_told_after_what_it_undoes_within_a_batch_too(world: World, bookkeeper: Handler) -> None:
+    """Thirty bills, each with a refund behind it, decided in one transaction."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.stop_workers()
+    pool = await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=1)
+    asked = []
+    for number in range(30):
+        asked += [
+            request_of("settle", bill(amount_fen=100, request_id=f"S-{number}")),
+            request_of("refund", envelope(request_id=f"R-{number}", original_request_id=f"S-{number}")),
+        ]
+    await SettlementHandler(pool, system_clock).handle(asked)
+    await pool.close()
+
+    async with Listener.on(world.amqp_url, "account.#") as listener:
+        await tell_all(bookkeeper)
+        await until(lambda: len(listener.events) == 61)
+
+    told = [event["request_id"] for event in listener.events if event["event"] != "account.credited"]
+    assert told == [request.name.request_id for request in asked]
+
+
+async def test_each_date_of_an_end_is_told(world: World, bookkeeper: Handler) -> None:
+    """An end that is brought forward is another event; whoever drops copies must not drop it."""
+    await world.person("MOTHER")
+    await world.person("CHILD")
+    binding_id = await world.bind("MOTHER", "CHILD")
+    dates = [f"{system_clock().date() + timedelta(days=days)}" for days in (30, 20)]
+    async with Listener.on(world.amqp_url, "binding.ended.*") as listener:
+        for date_ in dates:
+            await world.call(Role.CLERK, "POST", f"/v1/bindings/{binding_id}/end", {"end_date": date_})
+        await tell_all(bookkeeper)
+        await until(lambda: len(listener.events) == 2)
+
+    assert [event["valid_until"] for event in listener.events] == dates
+    assert len(listener.first_heard()) == 2
+
+
 async def test_a_binding_that_ends_by_itself_is_told_with_its_cause(world: World, bookkeeper: Handler) -> None:
     """Whatever ends it: a clerk, or what the feed says of the payer."""
     world.start_worker()
@@ -236,6 +282,10 @@ async def test_every_kind_of_movement_has_an_event(world: World) -> None:
     assert set(TOLD.values()) | {EventName.BINDING_MADE, EventName.BINDING_ENDED} == set(EventName)
 
 
+def request_of(operation: str, body: dict[str, Any]) -> Incoming:
+    return Incoming(CATALOGUE[Operation(operation)].request.model_validate_json(orjson.dumps(body)))
+
+
 # ---- months ----
 
 
@@ -255,6 +305,20 @@ async def test_months_are_prepared_ahead(world: World, bookkeeper: Handler) -> N
     assert (made, again, to_come) == (3, False, 0)
     assert months[0] in {this, date(this.year + this.month // 12, this.month % 12 + 1, 1)}
     assert len(months) == 3
+
+
+async def test_a_month_does_not_keep_payments_waiting_for_a_long_reader(world: World, bookkeeper: Handler) -> None:
+    """Somebody reads everything: the month is given up at once, payments go on, and it is prepared afterwards."""
+    world.start_worker()
+    await world.family("MOTHER")
+    async with world.db.transaction():
+        await world.db.execute("SELECT count(*) FROM ledger.entries")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await bookkeeper.prepare_months()
+        paid = await world.settle(amount_fen=5)
+    made = await bookkeeper.prepare_months()
+
+    assert (paid["outcome"], made) == ("settled", True)
 
 
 async def test_a_bookkeeper_seals_as_much_as_comes(world: World, bookkeeper: Handler) -> None:

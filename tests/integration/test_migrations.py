@@ -13,6 +13,25 @@ from shared.postgres.pool import connect
 from tests.conftest import Database
 from tests.support.postgres import program, without_noise
 
+# A thousand bills in September that moved something, a thousand in October that did not.
+OLD_BOOKS = """
+INSERT INTO ledger.decisions (
+    province, institution_id, request_id, operation, outcome, reason, movement_id, request, record, answer, decided_at
+)
+SELECT
+    13, 'H1', 'R' || n, 'settle', CASE WHEN n <= 1000 THEN 'settled' ELSE 'declined' END,
+    CASE WHEN n > 1000 THEN 'no_binding' END,
+    CASE WHEN n <= 1000 THEN (lpad(to_hex(1789000000000 + n), 12, '0') || lpad(n::text, 20, '7'))::uuid END,
+    '{"insured_region": "130100", "care_region": "330100"}', '{}', '{}',
+    CASE WHEN n <= 1000 THEN to_timestamp(1789000000 + n / 1000.0) ELSE timestamptz '2026-10-15 12:00+08' END
+FROM generate_series(1, 2000) AS n;
+INSERT INTO ledger.entries (
+    province, movement_id, person_id, kind, institution_id, request_id, current_year_fen, prior_years_fen, wallet_fen,
+    contra, contra_fen, moved_at
+)
+SELECT province, movement_id, 'P', 'settlement', institution_id, request_id, -1, 0, 0, 'payable', 1, decided_at
+FROM ledger.decisions WHERE movement_id IS NOT NULL;
+"""
 SCHEMA = Path("shared/postgres/schema.sql")
 
 
@@ -64,6 +83,41 @@ async def test_several_starting_together_apply_each_migration_once(servers: Stac
     await connection.close()
 
     assert sorted(counts) == [0, 0, 0, len(shipped_migrations())]
+
+
+async def test_old_books_go_into_their_months(servers: StackState) -> None:
+    """What an earlier release has decided lies in the partition of its month, on pages of bearable size, and is all there."""
+    server = await connect(servers.urls.database, role=None, name="tests")
+    await server.execute("CREATE DATABASE of_an_earlier_release")
+    old = await connect(servers.urls.database.rpartition("/")[0] + "/of_an_earlier_release", role=None, name="tests")
+    shipped = shipped_migrations()
+    await migrate(old, [each for each in shipped if each.number <= 10])
+    await old.execute(OLD_BOOKS)
+
+    await migrate(old, shipped)
+    months = await old.fetch(
+        "SELECT tableoid::regclass::text AS book, count(*) FROM ledger.decisions GROUP BY 1 ORDER BY 1"
+    )
+    kept = await old.fetchrow(
+        """
+        SELECT
+            (SELECT count(*) FROM ledger.names) AS names,
+            (SELECT count(*) FROM ledger.entries WHERE insured_region = '130100' AND care_region = '330100') AS entries,
+            (SELECT max(cardinality(ids)) FROM ledger.pages) AS largest_page,
+            (SELECT sum(cardinality(ids)) FROM ledger.pages) AS on_pages,
+            (SELECT max(month) >= date_trunc('month', now() AT TIME ZONE 'Asia/Shanghai') FROM ledger.months) AS up_to_now
+        """
+    )
+    await old.close()
+    await server.execute("DROP DATABASE of_an_earlier_release WITH (FORCE)")
+    await server.close()
+
+    assert kept is not None
+    assert {row["book"]: row["count"] for row in months} == {
+        "ledger.decisions_2026_09": 1_000,
+        "ledger.decisions_2026_10": 1_000,
+    }
+    assert tuple(kept) == (2_000, 1_000, 500, 2_000, True)
 
 
 async def test_a_failing_migration_leaves_no_trace(database: Database) -> None:

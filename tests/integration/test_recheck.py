@@ -105,6 +105,15 @@ async def test_an_older_record_cannot_be_decided_again(world: World) -> None:
     assert (found["PAID"].result, found["PAID"].why_not) == (Result.IMPOSSIBLE, WhyNot.RECORD_TOO_OLD)
 
 
+async def test_a_request_that_could_not_have_been_accepted_cannot_be_decided_again(world: World) -> None:
+    """It is said so, and the others are decided again all the same."""
+    await world.db.execute("UPDATE ledger.decisions SET request = '{}' WHERE request_id = 'PAID'")
+
+    found = await recheck_everything(world)
+
+    assert (found["PAID"].result, found["PAID"].why_not) == (Result.IMPOSSIBLE, WhyNot.REQUEST_UNREADABLE)
+
+
 async def test_the_worker_rechecks_a_sample_by_itself(world: World) -> None:
     """Of each province; a difference is counted."""
     await world.db.execute(
