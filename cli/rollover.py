@@ -50,7 +50,8 @@ async def _run(url: str, year: int) -> Progress:
     done = Progress()
     try:
         async for done in roll_over(connection, year, system_clock()):
-            errors.print(f"[dim]{done.accounts}[/]")
+            if errors.is_terminal:
+                errors.print(f"[dim]{done.accounts}[/]")
     finally:
         await connection.close()
     return done

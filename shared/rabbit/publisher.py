@@ -63,6 +63,8 @@ class Publisher:
         if not messages:
             return []
         confirms = asyncio.gather(*(self._publish(message) for message in messages))
+        # Where it is given up, nobody waits for what became of it.
+        confirms.add_done_callback(lambda given_up: given_up.cancelled() or given_up.exception())
         try:
             while True:
                 done, _ = await asyncio.wait([confirms], timeout=CONFIRM_TIMEOUT_S)

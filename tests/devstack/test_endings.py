@@ -64,9 +64,9 @@ def test_stack_ends_with_its_owner(directory: Path) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("after_s", [0.0, 0.002, 0.3, 2.0, 5.0])
-def test_interrupted_up_leaves_nothing(directory: Path, after_s: float) -> None:
-    interrupt = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize("moment", [0.0, 0.002, 0.3, "postgres", "rabbitmq"])
+def test_interrupted_up_leaves_nothing(directory: Path, moment: float | str) -> None:
+    """After so many seconds, or as soon as that server has been started and is not ready yet, however fast the machine."""
     seen: list[psutil.Process] = []
     stop_looking = threading.Event()
 
@@ -74,14 +74,19 @@ def test_interrupted_up_leaves_nothing(directory: Path, after_s: float) -> None:
         while not stop_looking.wait(0.02):
             seen.extend(process for process in started_for(directory) if process not in seen)
 
-    with ThreadPoolExecutor(1) as looking:
+    def interrupt() -> None:
+        if isinstance(moment, str):
+            until(lambda: moment in names(directory) or stop_looking.is_set(), 60)
+        if not stop_looking.wait(0 if isinstance(moment, str) else moment):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor(2) as looking:
         looking.submit(look)
         try:
-            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the timer belongs to the call
-                interrupt.start()
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the interrupt belongs to the call
+                looking.submit(interrupt)
                 up(directory, servers_only=True, progress=print)
         finally:
-            interrupt.cancel()
             stop_looking.set()
     assert none_runs(seen)
     assert state.read(directory) is None
