@@ -42,5 +42,7 @@ def read_document(file: Path) -> Any:
     except yaml.constructor.ConstructorError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise Unreadable(f"{file.name}{line}: {error.problem}") from None
+    except RecursionError:
+        raise Unreadable(f"{file.name} is nested too deeply to be read") from None
     except (yaml.YAMLError, ValueError) as error:
         raise Unreadable(f"{file.name} is not YAML: {error}") from None

@@ -1,6 +1,7 @@
 """application/problem+json (RFC 9457), with the contract's reason codes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from services.binding.metrics import REFUSALS
+from shared.domain.fields import NAMED
 from shared.domain.reasons import TEXTS, Reason, Text
 from shared.messages.catalogue import place
 
@@ -25,6 +27,7 @@ STATUS: dict[Reason, int] = {
     Reason.UNAVAILABLE: 503,
 }
 CONFLICT = 409
+VALUE_LENGTH_MAX = 100
 OF_HTTP = {
     401: Reason.UNAUTHENTICATED,
     403: Reason.FORBIDDEN,
@@ -41,7 +44,7 @@ HEADERS: dict[Reason, dict[str, str]] = {
 
 
 class FieldProblem(BaseModel):
-    """One field and what it should be; never what it was."""
+    """One field and what it should be; what it was only where it cannot be anybody's own."""
 
     field: str
     problem: str
@@ -100,11 +103,23 @@ async def on_problem(_: Request, problem: Exception) -> JSONResponse:
     return problem_response(problem)
 
 
-async def on_invalid(_: Request, error: Exception) -> JSONResponse:
-    """FastAPI's own findings, without the values they were found in."""
+async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+    """FastAPI's own findings, without the values they were found in; but a policy's values are nobody's own."""
     assert isinstance(error, RequestValidationError)
-    fields = [FieldProblem(field=place(each["type"], each["loc"][1:]), problem=each["msg"]) for each in error.errors()]
-    return problem_response(Problem(Reason.INVALID, fields=fields))
+    with_value = request.url.path.endswith("/policy")
+    return problem_response(
+        Problem(Reason.INVALID, fields=[_field_problem(each, with_value=with_value) for each in error.errors()])
+    )
+
+
+def _field_problem(found: Mapping[str, Any], *, with_value: bool) -> FieldProblem:
+    if found["type"] == "json_invalid":
+        return FieldProblem(field="body", problem=f"is not JSON at character {found['loc'][-1]}")
+    problem = found["msg"].removeprefix("Value error, ")
+    value = found.get("input")
+    if with_value and isinstance(value, str | int | float) and found["type"] != NAMED:
+        problem = f"{problem}, not {str(value)[:VALUE_LENGTH_MAX]}"
+    return FieldProblem(field=place(found["type"], found["loc"][1:]), problem=problem)
 
 
 async def on_http(_: Request, error: Exception) -> JSONResponse:

@@ -148,9 +148,12 @@ def settle(request: SettleRequest, position: Position) -> Decision:
     """Own account, then wallet, then one relative for the whole of what is left."""
     account, patient = position.account, position.patient
     bill = Bill(request.expense_type, request.credential.person_id == request.person_id)
+    policy = position.policy.name if position.policy else None
     if reason := first_broken(PATIENT_GUARDS, patient, bill):
         known = reason is Reason.EXPENSE_NOT_COVERED
-        return Decision(Outcome.DECLINED, reason, own_balance_fen=account.personal_fen if known else None)
+        return Decision(
+            Outcome.DECLINED, reason, own_balance_fen=account.personal_fen if known else None, policy=policy
+        )
 
     own_fen, wallet_fen = own_money(patient, account, request.amount_fen, use_own_account=request.use_own_account)
     shortfall_fen = request.amount_fen - own_fen - wallet_fen
@@ -159,7 +162,6 @@ def settle(request: SettleRequest, position: Position) -> Decision:
         choice = ask_mutual_aid(request, position, replace(bill, shortfall_fen=shortfall_fen))
     payer, reason = choice.payer, choice.reason
 
-    policy = position.policy.name if position.policy else None
     cash_fen = 0 if payer or shortfall_fen == 0 else shortfall_fen
     if cash_fen > 0 and (request.require_full or cash_fen == request.amount_fen):
         if request.require_full and not request.use_mutual_aid:

@@ -167,6 +167,9 @@ class NewPolicy(RegionPolicy):
                 )
             if members_max is not None and limit > members_max:
                 raise ValueError(f"{name}: {limit} is above members_max: {members_max}")
+            of_group = limits.get(KINSHIP[Relation(name)].group, limit) if name in set(Relation) else limit
+            if limit > of_group:
+                raise ValueError(f"{name}: {limit} is above {KINSHIP[Relation(name)].group}: {of_group}")
         return limits
 
 

@@ -130,7 +130,10 @@ TEXTS: dict[Reason, Text] = {
     Reason.PAYER_NOT_ELIGIBLE: Text(
         "共济人目前不是正常参保的职工，不能为亲属付款。", "The payer is not an actively insured employee."
     ),
-    Reason.PAYER_ACCOUNT_FROZEN: Text("共济人的个人账户已冻结。", "The payer's personal account is frozen."),
+    Reason.PAYER_ACCOUNT_FROZEN: Text(
+        "共济人（或转账接收人）的个人账户已冻结。",
+        "The personal account of the payer, or of a transfer's receiver, is frozen.",
+    ),
     Reason.EXPENSE_NOT_SHARED: Text(
         "共济人参保地未开通此类费用的家庭共济。", "The payer's region does not share for this expense."
     ),

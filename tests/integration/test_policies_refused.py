@@ -38,6 +38,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "members_max_by_relation",
     ),
     "a limit above the default's whole": ({"members_max_by_relation": {"children": 9}}, "members_max_by_relation"),
+    "a limit above its group's": ({"members_max_by_relation": {"children": 1, "son": 3}}, "members_max_by_relation"),
     "negative members": ({"members_max": -1}, "members_max"),
     "negative payers": ({"payers_max_per_beneficiary": -1}, "payers_max_per_beneficiary"),
     "a negative keep": ({"keep_fen": -1}, "keep_fen"),
@@ -142,3 +143,19 @@ def _without_place(field: str) -> str:
     """relations.1 -> relations: which of them it is does not matter here."""
     head, _, last = field.rpartition(".")
     return head if last.isdigit() else field
+
+
+async def test_a_wrong_value_is_said_over_http(world: World) -> None:
+    """A policy has nothing that is anybody's own; a body that is no JSON is told from a field."""
+    wrong = await world.call(Role.OPERATOR, "PUT", "/v1/regions/33/policy", {"scope": "county", "keep_fen": -1})
+    broken = await world.http.put(
+        "/v1/regions/33/policy",
+        content=b'{"scope": ',
+        headers={"Authorization": f"Bearer {world.token(Role.OPERATOR)}", "Content-Type": "application/json"},
+    )
+
+    assert [(each["field"], each["problem"].partition(", not ")[2]) for each in wrong.json()["fields"]] == [
+        ("scope", "county"),
+        ("keep_fen", "-1"),
+    ]
+    assert broken.json()["fields"] == [{"field": "body", "problem": "is not JSON at character 10"}]

@@ -57,6 +57,7 @@ BAD = {
         '"33": {effective_from: 2024-01-01, members_max: -1}',
         ": 33.members_max: Input should be greater than or equal to 0, not -1",
     ),
+    "too deep": ('"13": ' + "[" * 5_000 + "]" * 5_000, " is nested too deeply to be read"),
     "no date": ('"33": {members_max: 8}', ": 33.effective_from: Field required"),
     "no such day": ('"33": {effective_from: 2026-02-30}', ": 33.effective_from: Input should be a valid date"),
     "no such day, said as one": ('"33": {effective_from: !!timestamp 2026-02-30}', " is not YAML: day is out of range"),
