@@ -1,6 +1,7 @@
 """What the tests look at: processes, and the servers as a client sees them."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,16 @@ async def _write(stack: StackState, value: str) -> None:
         await channel.declare_queue(QUEUE, durable=True)
         message = aio_pika.Message(value.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, QUEUE)
+    remember_queues(stack)
+
+
+def remember_queues(stack: StackState) -> None:
+    """Has the broker write down which queues there are; by itself it does so a moment after it has said that they are declared."""
+    (pid,) = (process.pid for process in stack.processes if process.name == "rabbitmq")
+    environment = psutil.Process(pid).environ()
+    node = environment["RABBITMQ_NODENAME"]
+    control = ("/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", node, "eval", "mnesia:sync_log().")
+    subprocess.run(control, env=environment, check=True, capture_output=True)
 
 
 async def _row(stack: StackState) -> str:
