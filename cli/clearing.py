@@ -5,7 +5,7 @@ import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,9 +16,9 @@ from cli.explain import AUDIT_ROLE
 from cli.options import AsJson, Lang
 from cli.speech import USAGE, Speech, console, errors, print_json, speech
 from shared.domain import clearing as rule
-from shared.domain.ids import earliest_id
+from shared.domain.ids import ids_of_day
 from shared.domain.money import yuan
-from shared.domain.times import shanghai_date, shanghai_moment, system_clock
+from shared.domain.times import shanghai_date, system_clock
 from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
@@ -108,8 +108,7 @@ async def read(url: str, day: date) -> Report:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             closed = {row["province"]: row["closed_at"] for row in await connection.fetch(SQL["closed"], day)}
             rows = await connection.fetch(SQL["closed_lines"], day)
-            hours = earliest_id(shanghai_moment(day)), earliest_id(shanghai_moment(day + timedelta(days=1)))
-            rows += await connection.fetch(SQL["open_lines"], *hours, list(closed))
+            rows += await connection.fetch(SQL["open_lines"], *ids_of_day(day), list(closed))
     finally:
         await connection.close()
     lines = sorted(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -11,9 +11,9 @@ from services.settlement import decisions
 from services.settlement.journal import Journal
 from services.settlement.model import Contra, Day, Entry, Movement, MovementKind, RequestName, Resolution, Undo
 from shared.domain.accounts import Account
-from shared.domain.ids import PersonKey, earliest_id, public_id
+from shared.domain.ids import PersonKey, earliest_id, ids_of_day, public_id
 from shared.domain.mutual_aid import Binding
-from shared.domain.times import shanghai_moment, shanghai_year, year_start
+from shared.domain.times import shanghai_year, year_start
 from shared.messages.reconcile import OurLine, Totals
 from shared.postgres.queries import load_queries
 
@@ -177,7 +177,7 @@ async def give_back(connection: Any, undone: Sequence[Undo]) -> None:
 async def day(connection: Any, province: int, institution_id: str, date_: date, *, lines: bool) -> Day:
     """An institution's Shanghai day within a province."""
     # An id begins with its time, so a day is a stretch of the key.
-    hours = (earliest_id(shanghai_moment(date_)), earliest_id(shanghai_moment(date_ + timedelta(days=1))))
+    hours = ids_of_day(date_)
     totals = await connection.fetchrow(SQL["day_totals"], province, institution_id, *hours)
     if not lines:
         return Day(Totals(**totals))

@@ -1,10 +1,12 @@
 """Identifiers: opaque strings that carry no personal data."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
+
+from shared.domain.times import shanghai_moment
 
 PERSON_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
 INSTITUTION_ID_PATTERN = r"^[A-Za-z0-9_-]{1,30}$"
@@ -45,6 +47,11 @@ def earliest_id(moment: datetime) -> UUID:
 def latest_id(moment: datetime) -> UUID:
     """No time-ordered UUID of this moment or an earlier one is greater."""
     return UUID(int=earliest_id(moment).int | 2**80 - 1)
+
+
+def ids_of_day(day: date) -> tuple[UUID, UUID]:
+    """A Shanghai day as a stretch of time-ordered ids: from the first one on, up to and not including the second."""
+    return earliest_id(shanghai_moment(day)), earliest_id(shanghai_moment(day + timedelta(days=1)))
 
 
 def moment_of(row_id: UUID) -> datetime:
