@@ -14,8 +14,7 @@ from services.binding.days import (
     Reconciliation,
     ReconciliationState,
 )
-from shared.domain.ids import earliest_id, latest_id, public_id
-from shared.domain.times import shanghai_day
+from shared.domain.ids import ids_of_day, public_id
 from shared.messages.reconcile import Difference, DifferenceKind, Line, OurLine, Totals
 from shared.postgres.queries import load_queries
 
@@ -64,9 +63,8 @@ async def repeated(connection: Any, made: Reconciliation, limit: int) -> list[tu
 
 async def compare(connection: Any, made: Reconciliation, now: datetime) -> Reconciliation:
     """The lines beside our day; they are not needed any more then."""
-    first, last = shanghai_day(made.day.date)
     # An id begins with its time, so a day is a stretch of the key.
-    stretch = (earliest_id(first), latest_id(last))
+    stretch = ids_of_day(made.day.date)
     row = await connection.fetchrow(SQL["compare"], made.province, made.row_id, made.day.institution_id, *stretch, now)
     await connection.execute(SQL["forget_lines"], made.province, made.row_id)
     return _reconciliation(row, now)

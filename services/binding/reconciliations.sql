@@ -36,12 +36,12 @@ ORDER BY again
 LIMIT $3;
 
 -- name: compare
--- The file beside the ledger's day, between the first and the last id of it: writes down each difference, and what both sides add up to. One statement, so that
+-- The file beside the ledger's day, between the ids of its first instant and of the next day's: writes down each difference, and what both sides add up to. One statement, so that
 -- whatever is settled meanwhile is in all of it or in none.
 WITH day AS MATERIALIZED (
     SELECT request_id, movement_id, kind, account_fen, mutual_aid_fen
     FROM ledger.binding_day_lines
-    WHERE province = $1 AND institution_id = $3 AND movement_id BETWEEN $4::uuid AND $5::uuid
+    WHERE province = $1 AND institution_id = $3 AND movement_id >= $4::uuid AND movement_id < $5::uuid
 ),
 
 ours AS (
