@@ -203,7 +203,7 @@ def _candidates(story: dict[str, Any], answer: dict[str, Any], say: Speech) -> T
     ):
         table.add_column(say(english, chinese))
     for place, seen in enumerate(story["candidates"]):
-        if seen["out"]:
+        if seen.get("out"):
             text = TEXTS[Reason(seen["out"])]
             verdict = f"{say('out', '不参与')}: {say(text.english, text.chinese)}"
         elif seen["payer_id"] == answer["payer_id"]:

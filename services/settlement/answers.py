@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
-from services.settlement.model import Decision, Incoming, Original, Rejection, Replay, StoredDecision, Verdict
+from services.settlement.incoming import Incoming
+from services.settlement.model import Decision, Original, Rejection, Replay, StoredDecision, Verdict
 from services.settlement.reconciling import theirs
 from shared.domain.ids import public_id
 from shared.domain.reasons import TEXTS, Reason

@@ -1,23 +1,24 @@
 """A batch in memory: each request decided in the order of arrival, each seeing what the ones before it took. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from services.settlement import answers, rules
-from services.settlement.concerns import INQUIRIES, original_of, patient_of, receiver_of, subject_of, touched
+from services.settlement.concerns import BILLS, patient_of, touched
+from services.settlement.incoming import Incoming, RequestName
 from services.settlement.journal import Journal
 from services.settlement.model import (
     NOBODY,
     Decision,
     Facts,
-    Incoming,
+    Kept,
     Movement,
     MovementKind,
     Original,
     Position,
-    RequestName,
     Resolution,
     StoredDecision,
     Transfer,
@@ -33,8 +34,6 @@ from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
 from shared.domain.times import shanghai_date, shanghai_year
 from shared.messages.envelope import Operation, Outcome
-from shared.messages.settle import SettleRequest
-from shared.messages.transfer import TransferRequest
 
 MOVEMENT_KINDS = {
     Operation.SETTLE: MovementKind.SETTLEMENT,
@@ -59,7 +58,11 @@ class Batch:
     made: dict[RequestName, Transfer] = field(default_factory=dict)
     closed: list[tuple[Transfer, Movement]] = field(default_factory=list)
     undone: list[Undo] = field(default_factory=list)
+    today: date = field(init=False)
     _decided: dict[RequestName, Resolution] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.today = shanghai_date(self.now)
 
     @property
     def now(self) -> datetime:
@@ -87,23 +90,25 @@ class Batch:
         self._arrive(locked)
         position = self.position(incoming)
         verdict = rules.decide(incoming.request, position)
-        movement = record = None
-        if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
-            record = record_of(verdict, position, locked)
-            movement = self._move(incoming, verdict) if verdict.moves_money else None
-        answer = answers.answer(incoming, verdict, movement.movement_id if movement else None, self.now)
-        resolution = Resolution(incoming, verdict, answer, movement, locked, record)
-        if isinstance(verdict, Decision) and incoming.operation not in INQUIRIES:
-            self.facts.stored[incoming.name] = StoredDecision(
-                incoming.operation,
-                incoming.request.content(),
-                answer.model_dump_json(),
-                movement.movement_id if movement else None,
-                self.now,
-            )
-            self._decided[incoming.name] = resolution
-            if verdict.undo:
-                self._undo(verdict.undo)
+        if isinstance(verdict, Decision) and not incoming.is_inquiry:
+            return self._keep(incoming, verdict, record_of(verdict, position, locked))
+        answer = answers.answer(incoming, verdict, None, self.now)
+        return Resolution(incoming, verdict, answer, answer.model_dump_json())
+
+    def _keep(self, incoming: Incoming, decision: Decision, record: Mapping[str, Any]) -> Resolution:
+        """The decision takes effect, and holds for good."""
+        row_id = decision_id(incoming.name, self.now)
+        movement = self._move(incoming, decision, row_id) if decision.moves_money else None
+        answer = answers.answer(incoming, decision, row_id if movement else None, self.now)
+        text = answer.model_dump_json()
+        stored = StoredDecision(
+            incoming.operation, incoming.request.content(), text, row_id if movement else None, self.now
+        )
+        resolution = Resolution(incoming, decision, answer, text, Kept(row_id, stored, record, movement))
+        self.facts.stored[incoming.name] = stored
+        self._decided[incoming.name] = resolution
+        if decision.undo:
+            self._undo(decision.undo)
         return resolution
 
     def _arrive(self, people: Sequence[PersonKey]) -> None:
@@ -115,15 +120,14 @@ class Batch:
             if made.accepted and made.receiver in people and made.transfer_id not in ended:
                 self.close(made)
 
-    def _move(self, incoming: Incoming, decision: Decision) -> Movement:
-        movement_id = decision_id(incoming.name, self.now)
+    def _move(self, incoming: Incoming, decision: Decision, movement_id: UUID) -> Movement:
         undo = decision.undo
         kind = undo.kind if undo and undo.kind else MOVEMENT_KINDS[incoming.operation]
         movement = Movement(kind, movement_id, decision.entries, incoming.name, undo.of if undo else None)
         self.journal.move(movement)
         self._use(decision)
-        if isinstance(incoming.request, TransferRequest):
-            made = self._transfer(incoming.request, decision, movement_id)
+        if incoming.receiver:
+            made = self._transfer(incoming.receiver, decision, movement_id)
             self.made[incoming.name] = made
             self.facts.transfers_today[made.giver] = self.facts.transfers_today.get(made.giver, 0) + 1
         return movement
@@ -172,7 +176,7 @@ class Batch:
         """The settlement that a request is about: the one that a refund speaks of, or the request itself."""
         return (original.refunds and self.original(original.refunds)) or original
 
-    def _transfer(self, request: TransferRequest, decision: Decision, transfer_id: UUID) -> Transfer:
+    def _transfer(self, receiver: PersonKey, decision: Decision, transfer_id: UUID) -> Transfer:
         (entry,) = decision.entries
         assert decision.wallet_binding
         assert decision.accept_by
@@ -180,7 +184,7 @@ class Batch:
             province=entry.person.province,
             transfer_id=transfer_id,
             giver=entry.person,
-            receiver=receiver_of(request),
+            receiver=receiver,
             binding_id=decision.wallet_binding.binding_id,
             current_year_fen=-entry.current_year_fen,
             prior_years_fen=-entry.prior_years_fen,
@@ -191,12 +195,10 @@ class Batch:
 
     def position(self, incoming: Incoming) -> Position:
         """Everything that this one request is decided by."""
-        request, name, facts = incoming.request, incoming.name, self.facts
-        patient_key = subject_of(request)
+        name, facts = incoming.name, self.facts
+        patient_key = incoming.subject
         patient = facts.enrolments.get(patient_key) if patient_key else None
-        receiver = receiver_of(request) if isinstance(request, TransferRequest) else None
-        original_name = original_of(incoming)
-        original = self.original(original_name) if original_name else None
+        original = self.original(incoming.original) if incoming.original else None
         if patient_key is None and original and original.movement:
             patient_key = patient_of(self._settlement(original))
         return Position(
@@ -204,21 +206,21 @@ class Batch:
             sender=incoming.sender,
             authenticate_senders=self.authenticate_senders,
             institution=facts.institutions.get(name.institution_id),
-            stored=None if incoming.operation in INQUIRIES else facts.stored.get(name),
+            stored=None if incoming.is_inquiry else facts.stored.get(name),
             cancelled=name in facts.cancelled,
             patient=patient,
             patient_key=patient_key or NOBODY,
             account=self.accounts.get(patient_key, EMPTY) if patient_key else EMPTY,
-            policy=self.book.on(patient.region_code, shanghai_date(self.now)) if patient else None,
-            candidates=self._candidates(patient_key) if isinstance(request, SettleRequest) and patient_key else (),
+            policy=self.book.on(patient.region_code, self.today) if patient else None,
+            candidates=self._candidates(patient_key) if incoming.operation in BILLS and patient_key else (),
             kinship_linked=patient_key in facts.kinship_linked,
-            original_name=original_name,
+            original_name=incoming.original,
             original=original,
             refunded=self.original(original.refunds) if original and original.refunds else None,
             balances=self.accounts,
             day=facts.days.get(name),
-            receiver=facts.enrolments.get(receiver) if receiver else None,
-            wallet_binding=self._wallet_binding(patient_key, receiver) if patient_key and receiver else None,
+            receiver=facts.enrolments.get(incoming.receiver) if incoming.receiver else None,
+            wallet_binding=self._wallet_binding(incoming),
             transfers_today=facts.transfers_today.get(patient_key, 0) if patient_key else 0,
         )
 
@@ -232,17 +234,19 @@ class Batch:
             patient_key,
             self.facts.enrolments.get(patient_key),
             self.book,
-            shanghai_date(self.now),
+            self.today,
             account=self.accounts.get(binding.payer, EMPTY),
             used_fen=self.facts.used_fen.get(binding.binding_id, 0),
         )
 
-    def _wallet_binding(self, giver: PersonKey, receiver: PersonKey) -> Binding | None:
-        """The binding that lets one give to the other's wallet, made earliest."""
+    def _wallet_binding(self, incoming: Incoming) -> Binding | None:
+        """The binding that lets the giver give to the receiver's wallet, made earliest."""
+        if incoming.receiver is None:
+            return None
         opened = [
             each
-            for each in self.facts.bindings.get(receiver, ())
-            if each.payer == giver and each.wallet and not each.closed
+            for each in self.facts.bindings.get(incoming.receiver, ())
+            if each.payer == incoming.subject and each.wallet and not each.closed
         ]
         return min(opened, key=lambda each: (each.bound_at, each.binding_id), default=None)
 
@@ -257,5 +261,5 @@ def original_of_batch(name: RequestName, stored: StoredDecision, resolution: Res
         movement=movement,
         left=paid(movement) if movement and movement.kind is MovementKind.SETTLEMENT else (),
         returned=decision.undo.returned if decision.undo else (),
-        refunds=original_of(resolution.incoming),
+        refunds=resolution.incoming.original,
     )

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import orjson
 
+from services.settlement.incoming import RequestName
 from services.settlement.model import (
     BLOCKED,
     Decision,
     Facts,
     Institution,
-    RequestName,
     Resolution,
     Returned,
     StoredDecision,
@@ -80,28 +80,30 @@ async def cancel(connection: Any, undone: Sequence[Undo], resolutions: Sequence[
         await connection.execute(SQL["cancel"], *[list(column) for column in zip(*rows, strict=True)], now)
 
 
-def columns(resolutions: Sequence[Resolution], undone: Sequence[Undo], now: datetime) -> list[list[Any]]:
-    """The decisions of a batch, column by column, in the order of the table; names that were blocked among them."""
-    rows = [_row(resolution, now) for resolution in resolutions]
-    rows += [_tombstone(undo.name, now) for undo in undone if undo.blocks]
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(11)]
+def rows(resolutions: Sequence[Resolution], undone: Sequence[Undo], now: datetime) -> list[tuple[Any, ...]]:
+    """The decisions of a batch as ledger.decisions has them, names that were blocked among them."""
+    return [
+        *(_row(resolution, now) for resolution in resolutions),
+        *(_tombstone(undo.name, now) for undo in undone if undo.blocks),
+    ]
 
 
 def _row(resolution: Resolution, now: datetime) -> tuple[Any, ...]:
-    incoming, decision = resolution.incoming, resolution.verdict
-    assert isinstance(decision, Decision)
+    kept, name = resolution.kept, resolution.incoming.name
+    assert kept
     return (
-        incoming.name.province,
-        decision_id(incoming.name, now),
-        incoming.name.institution_id,
-        incoming.name.request_id,
-        incoming.operation,
-        decision.outcome,
-        decision.reason,
-        resolution.movement is not None,
-        incoming.request.content(),
-        _json(resolution.record),
-        resolution.answer.model_dump_json(),
+        name.province,
+        kept.decision_id,
+        name.institution_id,
+        name.request_id,
+        kept.stored.operation,
+        resolution.answer.outcome,
+        resolution.answer.reason,
+        kept.movement is not None,
+        kept.stored.content,
+        _json(kept.record),
+        kept.stored.answer,
+        now,
     )
 
 
@@ -118,9 +120,10 @@ def _tombstone(name: RequestName, now: datetime) -> tuple[Any, ...]:
         "{}",
         "{}",
         "{}",
+        now,
     )
 
 
-def _json(record: Mapping[str, Any] | None) -> str:
+def _json(record: Mapping[str, Any]) -> str:
     # asyncpg's UUIDs are a type of their own that orjson does not know.
     return orjson.dumps(record, default=str).decode()

@@ -10,16 +10,15 @@ import structlog
 
 from services.settlement import decisions, ledger, originals, registry, transfers
 from services.settlement.batch import Batch
-from services.settlement.concerns import INQUIRIES, original_of, people_of, subject_of, touched
+from services.settlement.concerns import UNDOING, touched
+from services.settlement.incoming import Incoming, RequestName
 from services.settlement.ledger import Hold
-from services.settlement.model import Day, Decision, Facts, Incoming, Replay, RequestName, Resolution, Transfer
+from services.settlement.model import Day, Decision, Facts, Replay, Resolution, Transfer
 from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock, shanghai_date
-from shared.messages.credit import CreditRequest
+from shared.messages.envelope import Operation
 from shared.messages.reconcile import ReconcileRequest
-from shared.messages.transfer import TransferRequest
-from shared.messages.undo import CancelRequest, RefundRequest
 from shared.postgres.authority import deciding
 from shared.postgres.trouble import Trouble, trouble_of
 
@@ -124,7 +123,7 @@ class Handler:
             await self.pool.release(connection)
 
     async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
-        provinces = {person.province for incoming in batch for person in people_of(incoming.request)}
+        provinces = {person.province for incoming in batch for person in incoming.people}
         provinces.update(incoming.name.province for incoming in batch)
         async with self._connection() as connection, deciding(connection, provinces):
             now = self.clock()
@@ -136,11 +135,7 @@ class Handler:
         return results
 
     async def _record(self, connection: Any, work: Batch, resolutions: Sequence[Resolution]) -> None:
-        decided = [
-            resolution
-            for resolution in resolutions
-            if isinstance(resolution.verdict, Decision) and resolution.incoming.operation not in INQUIRIES
-        ]
+        decided = [resolution for resolution in resolutions if resolution.kept]
         if decided or work.closed:
             await ledger.record(connection, work.journal.movements, decided, work.now, work.undone)
             await transfers.add(connection, list(work.made.values()))
@@ -155,17 +150,17 @@ class Handler:
         """Everything the batch is decided by; whatever it may debit is locked."""
         facts = Facts()
         names = {incoming.name for incoming in batch}
-        names.update(original for incoming in batch if (original := original_of(incoming)))
+        names.update(incoming.original for incoming in batch if incoming.original)
         epoch = await decisions.requests(connection, sorted(names), facts)
         if epoch != self._book_epoch:
             self._book, self._book_epoch = await registry.policies(connection), epoch
 
-        fresh = [incoming for incoming in batch if incoming.operation in INQUIRIES or incoming.name not in facts.stored]
+        fresh = [incoming for incoming in batch if incoming.is_inquiry or incoming.name not in facts.stored]
         facts.mates.update((incoming.name, incoming) for incoming in reversed(fresh))
-        if all(incoming.operation in INQUIRIES for incoming in fresh):
+        if all(incoming.is_inquiry for incoming in fresh):
             hold = Hold.READ
         await originals.read(connection, fresh, facts, lock=hold is not Hold.READ)
-        people = {person for incoming in fresh for person in people_of(incoming.request)}
+        people = {person for incoming in fresh for person in incoming.people}
         await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
         receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
@@ -216,8 +211,8 @@ class Handler:
 
 def _receiving(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
     """Known people who are to be credited: their accounts open on first use."""
-    credited = {subject_of(incoming.request) for incoming in batch if isinstance(incoming.request, CreditRequest)}
-    return {person for person in credited if person in facts.enrolments}
+    credited = {each.subject for each in batch if each.subject and each.operation is Operation.CREDIT}
+    return credited & facts.enrolments.keys()
 
 
 def _wallets(facts: Facts) -> set[PersonKey]:
@@ -227,13 +222,12 @@ def _wallets(facts: Facts) -> set[PersonKey]:
 
 def _giving_back(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:
     """Known only by an original: whether something is on its way to them has not been read."""
-    undoing = [incoming for incoming in batch if isinstance(incoming.request, RefundRequest | CancelRequest)]
+    undoing = [incoming for incoming in batch if incoming.operation in UNDOING]
     return {person for incoming in undoing for person in touched(incoming, facts)}
 
 
 def _givers(batch: Sequence[Incoming]) -> set[PersonKey]:
-    givers = {subject_of(incoming.request) for incoming in batch if isinstance(incoming.request, TransferRequest)}
-    return {giver for giver in givers if giver}
+    return {each.subject for each in batch if each.subject and each.operation is Operation.TRANSFER}
 
 
 async def _days(connection: Any, batch: Sequence[Incoming]) -> dict[RequestName, Day]:
@@ -247,7 +241,7 @@ async def _days(connection: Any, batch: Sequence[Incoming]) -> dict[RequestName,
             lines=incoming.request.lines is not None,
         )
         for incoming in batch
-        if isinstance(incoming.request, ReconcileRequest)
+        if incoming.operation is Operation.RECONCILE and isinstance(incoming.request, ReconcileRequest)
     }
 
 

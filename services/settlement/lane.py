@@ -18,7 +18,8 @@ from aiormq.channel import Channel
 
 from services.settlement import answers, metrics
 from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
-from services.settlement.model import Incoming, Replay, Resolution, Sender
+from services.settlement.incoming import Incoming, Sender
+from services.settlement.model import Replay, Resolution
 from services.settlement.rules import owns_reply_queue
 from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed, parse

@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from services.settlement import decisions
+from services.settlement.incoming import RequestName
 from services.settlement.journal import Journal
-from services.settlement.model import Contra, Day, Entry, Movement, MovementKind, RequestName, Resolution, Undo
-from shared.domain.accounts import Account
+from services.settlement.model import Contra, Day, Entry, Movement, MovementKind, Resolution, Undo
+from shared.domain.accounts import EMPTY, Account
 from shared.domain.ids import PersonKey, earliest_id, ids_of_day, public_id
 from shared.domain.mutual_aid import Binding
 from shared.domain.times import shanghai_year, year_start
@@ -81,25 +82,22 @@ async def record(
 
     Raises asyncpg.UniqueViolationError on one_decision_per_request where another worker was faster.
     """
-    changes = _changes(movements)
-    columns = decisions.columns(resolutions, undone, now)
-    entries = [_entry_row(movement, entry) for movement in movements for entry in movement.entries]
+    changes = _changes(movements, shanghai_year(now))
+    entries = [_entry_row(movement, entry, now) for movement in movements for entry in movement.entries]
+    decided = decisions.rows(resolutions, undone, now)
+    # A page names movements in the order in which they were made, then what moved nothing.
+    page = list(dict.fromkeys(row[:2] for row in (*entries, *decided)))
     written = await connection.fetchrow(
         SQL["record"],
-        [key.province for key in changes],
-        [key.person_id for key in changes],
-        [change.current_year_fen for change in changes.values()],
-        [change.prior_years_fen for change in changes.values()],
-        [change.wallet_fen for change in changes.values()],
-        *([list(column) for column in zip(*entries, strict=True)] if entries else [[] for _ in range(15)]),
-        *columns,
-        now,
-        shanghai_year(now),
-        *_written(movements, columns),
+        changes,
+        entries,
+        decided,
+        [province for province, _ in page],
+        [row_id for _, row_id in page],
     )
     assert written["accounts"] == len(changes), "an entry was decided for an account that is not there"
     assert written["entries"] == len(entries)
-    assert written["decisions"] == len(columns[0])
+    assert written["decisions"] == len(decided)
 
 
 async def movements(connection: Any, moved: Mapping[RequestName, UUID]) -> dict[RequestName, Movement]:
@@ -216,24 +214,20 @@ async def remember_replay(connection: Any) -> None:
     await connection.execute(SQL["remember_replay"])
 
 
-def _changes(movements: Sequence[Movement]) -> dict[PersonKey, Account]:
-    """What a batch does to each account in sum: one update a row, however many requests touched it."""
-    changes: dict[PersonKey, Account] = defaultdict(Account)
+def _changes(movements: Sequence[Movement], year: int) -> list[tuple[Any, ...]]:
+    """What a batch does to each account in sum: one update a row, however many requests touched it. As ledger.accounts has it."""
+    changes: dict[PersonKey, Account] = {}
     for movement in movements:
         for entry in movement.entries:
-            changes[entry.person] = changes[entry.person].plus(entry)
-    return changes
+            changes[entry.person] = changes.get(entry.person, EMPTY).plus(entry)
+    return [
+        (*person, change.current_year_fen, change.prior_years_fen, change.wallet_fen, year)
+        for person, change in changes.items()
+    ]
 
 
-def _written(movements: Sequence[Movement], columns: Sequence[Sequence[Any]]) -> tuple[list[int], list[UUID]]:
-    """What a page names, by province and id: movements in the order in which they were made, then what moved nothing."""
-    moved = [(entry.person.province, movement.movement_id) for movement in movements for entry in movement.entries]
-    provinces, ids, *_ = columns
-    written = dict.fromkeys([*moved, *zip(provinces, ids, strict=True)])
-    return [province for province, _ in written], [row_id for _, row_id in written]
-
-
-def _entry_row(movement: Movement, entry: Entry) -> tuple[Any, ...]:
+def _entry_row(movement: Movement, entry: Entry, now: datetime) -> tuple[Any, ...]:
+    """As ledger.entries has it."""
     name = movement.asked_by
     return (
         entry.person.province,
@@ -251,4 +245,5 @@ def _entry_row(movement: Movement, entry: Entry) -> tuple[Any, ...]:
         movement.original_id,
         entry.insured_region,
         entry.care_region,
+        now,
     )

@@ -4,42 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+from services.settlement.incoming import Incoming, RequestName, Sender
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.enrolment import Enrolment, InstitutionKind
 from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.mutual_aid import Binding, Candidate, Considered
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
-from shared.domain.regions import province_of
-from shared.messages.envelope import Answer, Operation, Outcome, Request
+from shared.messages.envelope import Answer, Outcome
 from shared.messages.reconcile import Difference, OurLine, Totals
 from shared.messages.undo import Effect
 
 NOBODY = PersonKey(0, "")
 
 
-class RequestName(NamedTuple):
-    """What names a request for good."""
-
-    province: int
-    institution_id: str
-    request_id: str
-
-
 def decision_id(name: RequestName, now: datetime) -> UUID:
     """The id of the decision on a request, and of what it moves; it begins with the time."""
     return time_ordered_uuid(now, *map(str, name))
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who sent a message, as far as the broker vouches for it."""
-
-    user_id: str | None = None
-    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,35 +279,28 @@ Verdict = Decision | Replay | Rejection
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request that arrived, with what the broker says of its sender."""
+class Kept:
+    """What the ledger keeps of a decision; `record` tells how it came about, as it was before anything moved."""
 
-    request: Request
-    sender: Sender = Sender()
-
-    @property
-    def operation(self) -> Operation:
-        return self.request.operation
-
-    @property
-    def name(self) -> RequestName:
-        return RequestName(
-            province_of(self.request.insured_region), self.request.institution_id, self.request.request_id
-        )
+    decision_id: UUID
+    stored: StoredDecision
+    record: Mapping[str, Any]
+    movement: Movement | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A verdict with the answer to send; `movement` where money moved, `record` what is kept of how it came
-    about, taken before anything moved.
-    """
+    """A verdict with the answer to send, and that answer as JSON text; `kept` where something was decided for good."""
 
     incoming: Incoming
     verdict: Verdict
     answer: Answer
-    movement: Movement | None = None
-    locked: tuple[PersonKey, ...] = ()
-    record: Mapping[str, Any] | None = None
+    text: str
+    kept: Kept | None = None
+
+    @property
+    def movement(self) -> Movement | None:
+        return self.kept.movement if self.kept else None
 
 
 @dataclass(frozen=True, slots=True)

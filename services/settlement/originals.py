@@ -7,16 +7,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from services.settlement import decisions, ledger, transfers
-from services.settlement.concerns import original_of
-from services.settlement.model import (
-    Facts,
-    Incoming,
-    Movement,
-    MovementKind,
-    Original,
-    RequestName,
-    Returned,
-)
+from services.settlement.incoming import Incoming, RequestName
+from services.settlement.model import Facts, Movement, MovementKind, Original, Returned
 from services.settlement.undoing import paid
 from shared.messages.envelope import Operation
 
@@ -26,7 +18,7 @@ async def read(connection: Any, batch: Sequence[Incoming], facts: Facts, *, lock
 
     With `lock` a transfer's row is taken too, so that nobody else closes it.
     """
-    names = {name for incoming in batch if (name := original_of(incoming)) and name in facts.stored}
+    names = {name for incoming in batch if (name := incoming.original) and name in facts.stored}
     if not names:
         return
     refunds = {name: await _refunded(connection, name, facts) for name in names if _is(name, facts, Operation.REFUND)}

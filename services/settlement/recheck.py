@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from services.settlement import answers, decisions, metrics, originals, registry, rules
-from services.settlement.concerns import original_of
-from services.settlement.model import Facts, Incoming, Original, RequestName
+from services.settlement.incoming import Incoming, RequestName
+from services.settlement.model import Facts, Original
 from services.settlement.records import NotRecorded, WhyNot, position_of
 from shared.domain.ids import earliest_id, public_id
 from shared.domain.policy import PolicyBook
@@ -89,7 +89,7 @@ async def policies(connection: Any) -> PolicyBook:
 async def _originals(connection: Any, incoming: Incoming) -> Mapping[RequestName, Original]:
     """The requests that a request speaks of, as the ledger has them."""
     facts = Facts()
-    name = original_of(incoming)
+    name = incoming.original
     if name is None:
         return {}
     await decisions.requests(connection, [name], facts)

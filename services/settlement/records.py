@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.settlement.concerns import original_of, subject_of
-from services.settlement.model import Decision, Incoming, Original, Position, RequestName, Returned
+from services.settlement.incoming import Incoming, RequestName
+from services.settlement.model import Decision, Original, Position, Returned
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, Insurance
 from shared.domain.ids import PersonKey
@@ -78,22 +78,29 @@ def _seen(position: Position) -> Json:
 
 
 def _considered(seen: Considered, candidate: Candidate) -> Json:
-    """The candidate as the rule saw it and what it made of it."""
-    return {
+    """The candidate as the rule saw it and what it made of it; what is as with most is left out."""
+    said: Json = {
         "binding_id": seen.binding_id,
         "payer_id": seen.payer_id,
         "usable_fen": seen.usable_fen,
         "policy": seen.policy,
         "bound_at": seen.bound_at,
-        "out": seen.out,
-        "limit_left_fen": seen.limit_left_fen,
         "payer": candidate.payer,
         "account": candidate.account,
-        "connected": candidate.connected,
-        "used_fen": candidate.used_fen,
-        "annual_limit_fen": candidate.binding.annual_limit_fen,
-        "closed": candidate.binding.closed,
     }
+    if seen.out:
+        said["out"] = seen.out
+    if seen.limit_left_fen is not None:
+        said |= {
+            "limit_left_fen": seen.limit_left_fen,
+            "annual_limit_fen": candidate.binding.annual_limit_fen,
+            "used_fen": candidate.used_fen,
+        }
+    if not candidate.connected:
+        said["connected"] = False
+    if candidate.binding.closed:
+        said["closed"] = candidate.binding.closed
+    return said
 
 
 def _binding(binding: Binding) -> Json:
@@ -128,9 +135,9 @@ def position_of(
     if seen is None:
         raise NotRecorded(WhyNot.RECORD_TOO_OLD)
     province = incoming.name.province
-    subject = subject_of(incoming.request)
+    subject = incoming.subject
     patient_id = seen.get("patient_id") or (subject.person_id if subject else "")
-    name = original_of(incoming)
+    name = incoming.original
     original = originals.get(name) if name else None
     refunded = originals.get(original.refunds) if original and original.refunds else None
     if original and original.stored.operation == Operation.TRANSFER:
@@ -167,14 +174,14 @@ def _candidate(said: Json, province: int, book: PolicyBook) -> Candidate:
             UUID(said["binding_id"]),
             PersonKey(province, said["payer_id"]),
             datetime.fromisoformat(said["bound_at"]),
-            said["annual_limit_fen"],
-            closed=EndCause(said["closed"]) if said["closed"] else None,
+            said.get("annual_limit_fen"),
+            closed=EndCause(said["closed"]) if said.get("closed") else None,
         ),
         payer=_enrolment(said["payer"]),
         account=_account(said["account"]),
         policy=policy,
-        connected=said["connected"],
-        used_fen=said["used_fen"],
+        connected=said.get("connected", True),
+        used_fen=said.get("used_fen", 0),
     )
 
 

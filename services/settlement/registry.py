@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from services.settlement.model import Facts
-from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, Insurance
+from shared.domain.enrolment import EndCause, enrolment_of
 from shared.domain.ids import PersonKey
 from shared.domain.mutual_aid import Binding
 from shared.domain.policy import PolicyBook
@@ -29,7 +29,9 @@ async def people(connection: Any, patients: Iterable[PersonKey], today: date, fa
         if row["awaiting"]:
             facts.awaiting.add(patient)
         if row["region_code"] is not None:
-            facts.enrolments[patient] = _enrolment(row, "")
+            facts.enrolments[patient] = enrolment_of(
+                row["region_code"], row["insurance"], row["status"], row["account_frozen"]
+            )
         if row["binding_id"] is None:
             continue
         payer = PersonKey(row["payer_province"], row["payer_id"])
@@ -45,7 +47,9 @@ async def people(connection: Any, patients: Iterable[PersonKey], today: date, fa
             )
         )
         if row["payer_region_code"] is not None:
-            facts.enrolments[payer] = _enrolment(row, "payer_")
+            facts.enrolments[payer] = enrolment_of(
+                row["payer_region_code"], row["payer_insurance"], row["payer_status"], row["payer_account_frozen"]
+            )
     facts.bindings.update((patient, tuple(found)) for patient, found in bindings.items())
 
 
@@ -53,12 +57,3 @@ async def policies(connection: Any) -> PolicyBook:
     """The shipped policies under those that operators have put."""
     rows = await connection.fetch(SQL["policies"])
     return PolicyBook.of_rows(rows)
-
-
-def _enrolment(row: Any, prefix: str) -> Enrolment:
-    return Enrolment(
-        region_code=row[f"{prefix}region_code"],
-        insurance=Insurance(row[f"{prefix}insurance"]),
-        status=EnrolmentStatus(row[f"{prefix}status"]),
-        account_frozen=row[f"{prefix}account_frozen"],
-    )

@@ -10,17 +10,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from services.settlement.model import (
-    Contra,
-    Decision,
-    Entry,
-    Position,
-    Rejection,
-    Replay,
-    Sender,
-    StoredDecision,
-    Verdict,
-)
+from services.settlement.incoming import Sender
+from services.settlement.model import Contra, Decision, Entry, Position, Rejection, Replay, StoredDecision, Verdict
 from services.settlement.reconciling import reconcile
 from services.settlement.transferring import transfer
 from services.settlement.undoing import cancel, refund

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Insurance(StrEnum):
@@ -37,6 +38,13 @@ class Enrolment:
     @property
     def is_active_employee(self) -> bool:
         return self.insurance is Insurance.EMPLOYEE and self.status is EnrolmentStatus.ACTIVE
+
+
+# People are many, ways of being insured few.
+@lru_cache(maxsize=20_000)
+def enrolment_of(region_code: str, insurance: str, status: str, account_frozen: bool) -> Enrolment:
+    """The enrolment that a stored row tells of."""
+    return Enrolment(region_code, Insurance(insurance), EnrolmentStatus(status), account_frozen)
 
 
 class InstitutionKind(StrEnum):

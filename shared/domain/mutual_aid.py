@@ -224,7 +224,7 @@ def ranked(considered: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Considered candidates, as a record has them, in the order of the rule: those in the ranking first, the richest at the top."""
     return sorted(
         considered,
-        key=lambda seen: (seen["out"] is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
+        key=lambda seen: (seen.get("out") is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
     )
 
 

@@ -174,19 +174,24 @@ class NewPolicy(RegionPolicy):
 
 
 SHIPPED = 0
+# Regions times the days that anybody asks about at one time: enough for a nation.
+FOUND_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """A policy and where it stands: the code it was put under ("" for the default) and its version there."""
+    """A policy and where it stands: the code it was put under ("" for the default) and its version there.
+
+    Its name is what a record writes: "13@2".
+    """
 
     code: str
     version: int
     policy: RegionPolicy
+    name: str = field(init=False, compare=False)
 
-    @property
-    def name(self) -> str:
-        return f"{self.code or 'default'}@{self.version}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.code or 'default'}@{self.version}")
 
     def precedence(self) -> tuple[bool, date, int]:
         """What an operator has put comes before what was shipped, then the later date, then the later version."""
@@ -198,6 +203,8 @@ class PolicyBook:
     """Every policy version, ready to be asked for a region and a day."""
 
     versions: dict[str, tuple[PolicyVersion, ...]] = field(default_factory=dict)
+    # What was found for a region on a day: a batch asks for the same few again and again.
+    _found: dict[tuple[str, date], PolicyVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, put: Iterable[PolicyVersion] = ()) -> "PolicyBook":
@@ -220,6 +227,14 @@ class PolicyBook:
 
     def on(self, region: str, day: date) -> PolicyVersion:
         """The policy of a region on a Shanghai date."""
+        found = self._found.get((region, day))
+        if found is None:
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            found = self._found[region, day] = self._find(region, day)
+        return found
+
+    def _find(self, region: str, day: date) -> PolicyVersion:
         for code in (region, region[:4], region[:2], ""):
             for version in self.versions.get(code, ()):
                 if version.policy.effective_from <= day:

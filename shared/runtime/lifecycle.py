@@ -1,6 +1,7 @@
 """A service's life: settings, signals, the loop."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -53,4 +54,12 @@ def run(service: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             loop.add_signal_handler(each, stop.set)
         await service(stop)
 
+    rarely_collect_garbage()
     uvloop.run(supervised())
+
+
+def rarely_collect_garbage() -> None:
+    """Batches make many objects that live for a moment and form no cycles: looking for cycles in them cost a tenth of a worker's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
-from services.settlement.model import Incoming, Resolution
+from services.settlement.incoming import Incoming
+from services.settlement.model import Resolution
 from shared.domain.times import system_clock
 from shared.messages.catalogue import parse
 from shared.messages.envelope import Request

@@ -16,7 +16,7 @@ from services.bookkeeping.handler import Handler
 from services.bookkeeping.relay import NotTaken
 from services.bookkeeping.rules import EVENTS as TOLD
 from services.settlement.handler import Handler as SettlementHandler
-from services.settlement.model import Incoming
+from services.settlement.incoming import Incoming
 from shared.domain.roles import Role
 from shared.domain.times import system_clock
 from shared.messages.catalogue import CATALOGUE

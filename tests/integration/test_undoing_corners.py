@@ -12,7 +12,8 @@ import pytest
 
 from cli.audit import prove
 from services.settlement.handler import Handler
-from services.settlement.model import Incoming, Resolution
+from services.settlement.incoming import Incoming
+from services.settlement.model import Resolution
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
 from shared.messages.catalogue import CATALOGUE

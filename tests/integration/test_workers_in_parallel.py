@@ -16,7 +16,8 @@ import pytest
 
 from cli.audit import prove
 from services.settlement.handler import Handler
-from services.settlement.model import Decision, Incoming, Rejection, Replay, Resolution
+from services.settlement.incoming import Incoming
+from services.settlement.model import Decision, Rejection, Replay, Resolution
 from shared.domain.times import SHANGHAI
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation

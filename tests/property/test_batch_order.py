@@ -6,7 +6,8 @@ from uuid import UUID
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from services.settlement.model import Incoming, Resolution
+from services.settlement.incoming import Incoming
+from services.settlement.model import Resolution
 from shared.domain.accounts import Account
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from services.binding.diagnosis import diagnose
 from services.binding.model import Diagnosis, Family, Question, Viewer
 from services.binding.phrases import Check
-from services.settlement.model import Decision, Incoming, Position
+from services.settlement.incoming import Incoming
+from services.settlement.model import Decision, Position
 from services.settlement.rules import decide
 from shared.domain.mutual_aid import own_money
 from shared.domain.policy import ExpenseType

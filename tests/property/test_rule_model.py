@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from services.settlement.model import Decision, Incoming
+from services.settlement.incoming import Incoming
+from services.settlement.model import Decision
 from services.settlement.rules import decide
 from tests.support import naive_rule
 from tests.support.builders import quote, settle

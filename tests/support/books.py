@@ -5,19 +5,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.settlement.batch import Batch
-from services.settlement.concerns import INQUIRIES, original_of
+from services.settlement.incoming import RequestName
 from services.settlement.journal import Journal
-from services.settlement.model import (
-    Decision,
-    Facts,
-    Movement,
-    Original,
-    RequestName,
-    Resolution,
-    Returned,
-    StoredDecision,
-    Undo,
-)
+from services.settlement.model import Decision, Facts, Movement, Original, Resolution, Returned, StoredDecision, Undo
 from shared.domain.accounts import Account
 from shared.domain.ids import PersonKey
 from tests.support.builders import NOW, PATIENT, PROVINCE, batch, binding, enrolment, policy
@@ -74,7 +64,7 @@ class Books:
 
     def write(self, resolution: Resolution) -> None:
         verdict, incoming = resolution.verdict, resolution.incoming
-        if not isinstance(verdict, Decision) or incoming.operation in INQUIRIES:
+        if not isinstance(verdict, Decision) or incoming.is_inquiry:
             return
         for entry in verdict.entries:
             self.accounts[entry.person] = self.accounts[entry.person].plus(entry)
@@ -98,7 +88,7 @@ class Books:
                     )
                     for entry in movement.entries
                 )
-        if original := original_of(incoming):
+        if original := incoming.original:
             self.refunds[incoming.name] = original
         if verdict.undo:
             self.undo(incoming.name, verdict.undo)

@@ -7,18 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from services.settlement.batch import Batch
+from services.settlement.incoming import Incoming, Sender
 from services.settlement.journal import Journal
-from services.settlement.model import (
-    Decision,
-    Facts,
-    Incoming,
-    Institution,
-    Original,
-    Position,
-    Sender,
-    StoredDecision,
-    Verdict,
-)
+from services.settlement.model import Decision, Facts, Institution, Original, Position, StoredDecision, Verdict
 from services.settlement.rules import decide
 from shared.domain.accounts import Account
 from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, Insurance

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.settlement.model import Original, RequestName
+from services.settlement.incoming import RequestName
+from services.settlement.model import Original
 from tests.support.builders import credit, decided, lookup, position, settle, stored
 
 
