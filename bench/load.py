@@ -16,8 +16,9 @@ from bench.population import AREA, Population
 from shared.messages.envelope import Operation, Outcome
 from shared.rabbit import topology
 from shared.rabbit.client import client
+from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, hosts, open_channel
-from shared.rabbit.publisher import Outgoing, Publisher, Receipt
+from shared.rabbit.publisher import Outgoing, Publisher
 
 ANSWERS = "bench.answers"
 PUBLISHED_TOGETHER = 1_000

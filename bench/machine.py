@@ -55,8 +55,7 @@ async def _rabbitmq(url: str) -> dict[str, str]:
     """Its version; that queues are quorum queues is declared by the worker, which would not start on others."""
     connection = await connect_broker(hosts(url), name="bench")
     try:
-        assert connection.transport
-        told = connection.transport.connection.server_properties
+        told = connection.server_properties
         version, platform_ = told["version"], told["platform"]
     finally:
         await close(connection)

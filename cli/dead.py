@@ -14,8 +14,9 @@ from aiormq.channel import Channel
 from cli.environment import environment
 from cli.options import AsJson
 from cli.speech import REJECTED, console, errors, print_json
+from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import connect, hosts, open_channel
-from shared.rabbit.publisher import Outgoing, Publisher, Receipt
+from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import DEAD, REQUESTS
 
 LISTED_MAX = 1_000

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from services.bookkeeping.rules import routing_key
 from shared.messages.event import AccountEvent, BindingEvent
+from shared.rabbit.confirms import Receipt
 from shared.rabbit.lasting import LastingPublisher
-from shared.rabbit.publisher import Outgoing, Receipt
+from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import EVENTS
 
 

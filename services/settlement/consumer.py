@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 import stamina
 import structlog
-from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 
 from services.settlement import metrics
 from services.settlement.handler import Handler
 from services.settlement.lane import ConsumerLost, Lane
 from shared.domain.times import Clock
-from shared.rabbit.connection import BrokerError, close, connect, open_channel
+from shared.rabbit.connection import BrokerError, Connection, close, connect, open_channel
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
 from shared.rabbit.topology import declare
@@ -54,7 +53,7 @@ class Consumer:
 
     async def _session(self, stop: asyncio.Event) -> None:
         """One session, from connecting to stopping. Raises SessionLost."""
-        opened: list[AbstractConnection | Replies] = []
+        opened: list[Connection | Replies] = []
         try:
             # Apart, because an alarm blocks a connection that publishes, and acknowledgements must still flow.
             consuming = await connect(self.brokers, name="gongji-settlement consuming")

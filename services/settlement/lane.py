@@ -13,7 +13,6 @@ from datetime import datetime
 
 import stamina
 import structlog
-from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 
 from services.settlement import answers, metrics
@@ -23,10 +22,14 @@ from services.settlement.model import Replay, Resolution
 from services.settlement.rules import owns_reply_queue
 from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed, parse
-from shared.messages.envelope import Answer, Request
-from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed, Receipt
+from shared.messages.envelope import Answer
+from shared.rabbit.confirms import Receipt
+from shared.rabbit.connection import tap_of
+from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
 from shared.rabbit.replies import Replies
+from shared.rabbit.tap import taken_by_the_tap
 from shared.rabbit.topology import DEAD, RESULTS
+from shared.rabbit.wire import Message
 
 log = structlog.get_logger()
 
@@ -41,9 +44,12 @@ class ConsumerLost(Exception):
 class Delivery:
     """A message as it came, with its body read as far as it can be."""
 
-    tag: int
-    message: DeliveredMessage
+    message: Message
     content: Incoming | Malformed
+
+    @property
+    def tag(self) -> int:
+        return self.message.delivery_tag
 
     @property
     def sender(self) -> Sender:
@@ -52,10 +58,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A delivery with what is to be published for it before it is acknowledged."""
+    """A delivery with what is to be published for it before it is acknowledged; `text` is the answer as JSON."""
 
     delivery: Delivery
     answer: Answer | None
+    text: str = ""
     dead_letter: Malformed | None = None
 
 
@@ -67,20 +74,16 @@ class Posting:
     otherwise: Outgoing | None = None
 
 
-def sender_of(message: DeliveredMessage) -> Sender:
-    properties = message.header.properties
-    return Sender(properties.user_id or None, properties.reply_to or None)
+def sender_of(message: Message) -> Sender:
+    return Sender(message.user_id or None, message.reply_to or None)
 
 
-def read(message: DeliveredMessage) -> Delivery:
+def read(message: Message) -> Delivery:
     """A delivered message as a request, or as what is wrong with it."""
-    properties = message.header.properties
-    tag = message.delivery_tag
-    assert tag is not None
-    parsed = parse(properties.message_type, message.routing_key or "", properties.content_type, message.body)
-    if isinstance(parsed, Request):
-        return Delivery(tag, message, Incoming(parsed, sender_of(message)))
-    return Delivery(tag, message, parsed)
+    parsed = parse(message.type, message.routing_key, message.content_type, message.body)
+    if isinstance(parsed, Malformed):
+        return Delivery(message, parsed)
+    return Delivery(message, Incoming(parsed, sender_of(message)))
 
 
 class Lane:
@@ -109,7 +112,7 @@ class Lane:
         self._batch_max = batch_max
         self._prefetch = prefetch
         self._tag: str | None = None
-        self._arrived: deque[DeliveredMessage] = deque()
+        self._arrived: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._lost = False
         self._put_aside: set[int] = set()
@@ -172,7 +175,7 @@ class Lane:
             match next(results):
                 case Resolution() as resolution:
                     _count(resolution)
-                    settled.append(Settled(delivery, resolution.answer))
+                    settled.append(Settled(delivery, resolution.answer, resolution.text))
                 case Poisoned(_, error):
                     found = Malformed(
                         f"it cannot be decided ({error})",
@@ -180,17 +183,18 @@ class Lane:
                         delivery.content.request.request_id,
                         delivery.content.request.institution_id,
                     )
-                    settled.append(Settled(delivery, answers.malformed(found, now), dead_letter=found))
+                    settled.append(_refused(delivery, found, now, dead_letter=found))
                 case Busy():
                     self._again_later(delivery)
         return settled
 
     def _malformed(self, delivery: Delivery, found: Malformed, now: datetime) -> Settled:
         metrics.REQUESTS.labels(found.operation or "unknown", "rejected", "malformed").inc()
-        answer = answers.malformed(found, now)
         if found.readable:
-            return Settled(delivery, answer)
-        return Settled(delivery, answer if delivery.sender.reply_to else None, dead_letter=found)
+            return _refused(delivery, found, now)
+        if not delivery.sender.reply_to:
+            return Settled(delivery, None, dead_letter=found)
+        return _refused(delivery, found, now, dead_letter=found)
 
     def _again_later(self, delivery: Delivery) -> None:
         """It stays unacknowledged, and until it is answered nothing behind it may be acknowledged in its stead."""
@@ -266,22 +270,22 @@ class Lane:
     def _postings(self, settled: Settled) -> list[Posting]:
         postings = []
         if settled.answer is not None:
-            postings.append(self._addressed(settled.delivery, settled.answer))
+            postings.append(self._addressed(settled.delivery, settled.answer, settled.text))
         if settled.dead_letter is not None:
             metrics.DEAD_LETTERS.labels("poisoned" if settled.dead_letter.readable else "unreadable").inc()
             log.warning("dead_lettered", queue=self._queue, problems=settled.dead_letter.problems)
             postings.append(Posting(_dead_letter(settled.delivery, settled.dead_letter, self._queue, self._clock())))
         return postings
 
-    def _addressed(self, delivery: Delivery, answer: Answer) -> Posting:
+    def _addressed(self, delivery: Delivery, answer: Answer, text: str) -> Posting:
         """To the sender's reply queue if it is the sender's, else to the institution's results."""
         sender, operation = delivery.sender, answer.operation or "unknown"
         to_results = Outgoing(
             RESULTS,
             f"{operation}.{answer.outcome}.{answer.institution_id or 'unknown'}",
-            answer.model_dump_json().encode(),
+            text.encode(),
             type=f"{operation}.result",
-            correlation_id=delivery.message.header.properties.correlation_id,
+            correlation_id=delivery.message.correlation_id,
         )
         if sender.reply_to and (not self._handler.authenticate_senders or owns_reply_queue(sender)):
             return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
@@ -290,7 +294,8 @@ class Lane:
     # ---- the subscription ----
 
     async def _subscribe(self) -> None:
-        consumed = await self._channel.basic_consume(self._queue, self._on_delivery)
+        tap_of(self._channel).on_delivery = self._on_delivery
+        consumed = await self._channel.basic_consume(self._queue, taken_by_the_tap)
         self._tag = consumed.consumer_tag
         metrics.CONSUMING.labels(self._queue).set(1)
 
@@ -300,7 +305,7 @@ class Lane:
             tag, self._tag = self._tag, None
             await self._channel.basic_cancel(tag)
 
-    async def _on_delivery(self, message: DeliveredMessage) -> None:
+    def _on_delivery(self, message: Message) -> None:
         self._arrived.append(message)
         self._wake.set()
 
@@ -321,15 +326,20 @@ def _count(resolution: Resolution) -> None:
     metrics.REQUESTS.labels(operation, answer.outcome, answer.reason or "").inc()
 
 
+def _refused(delivery: Delivery, found: Malformed, now: datetime, dead_letter: Malformed | None = None) -> Settled:
+    answer = answers.malformed(found, now)
+    return Settled(delivery, answer, answer.model_dump_json(), dead_letter)
+
+
 def _dead_letter(delivery: Delivery, found: Malformed, queue: str, now: datetime) -> Outgoing:
     """The body as it came, with what was wrong. The sender's own headers stay behind: they may route, or be personal."""
-    properties = delivery.message.header.properties
+    message = delivery.message
     return Outgoing(
         DEAD,
-        delivery.message.routing_key or "",
-        delivery.message.body,
-        type=properties.message_type,
-        content_type=properties.content_type,
+        message.routing_key,
+        message.body,
+        type=message.type,
+        content_type=message.content_type,
         headers={
             "x-gongji-queue": queue,
             "x-gongji-reason": found.reason,

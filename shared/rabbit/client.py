@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from pydantic_core import from_json
 
 from shared.rabbit import topology
-from shared.rabbit.connection import connect, hosts, open_channel
-from shared.rabbit.publisher import DIRECT_REPLY, Outgoing, Publisher, Receipt
+from shared.rabbit.confirms import Receipt
+from shared.rabbit.connection import connect, hosts, open_channel, tap_of
+from shared.rabbit.publisher import DIRECT_REPLY, Outgoing, Publisher
+from shared.rabbit.tap import taken_by_the_tap
+from shared.rabbit.wire import Message
 
 
 class NoAnswer(Exception):
@@ -32,7 +34,8 @@ class Client:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     async def start(self) -> None:
-        await self._channel.basic_consume(DIRECT_REPLY, self._on_answer, no_ack=True)
+        tap_of(self._channel).on_delivery = self._on_answer
+        await self._channel.basic_consume(DIRECT_REPLY, taken_by_the_tap, no_ack=True)
 
     async def ask(
         self,
@@ -67,8 +70,8 @@ class Client:
         finally:
             del self._waiting[correlation_id]
 
-    async def _on_answer(self, message: DeliveredMessage) -> None:
-        waiting = self._waiting.get(message.header.properties.correlation_id or "")
+    def _on_answer(self, message: Message) -> None:
+        waiting = self._waiting.get(message.correlation_id or "")
         if waiting and not waiting.done():
             waiting.set_result(from_json(message.body))
 

@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-import aio_pika
+import aiormq
 import structlog
-from aio_pika.abc import AbstractConnection
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
+from yarl import URL
 
+from shared.rabbit.tap import ChannelTap, Tap
 from shared.rabbit.tolerance import read_tolerantly
 
 log = structlog.get_logger()
@@ -27,8 +28,16 @@ CONNECT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 
-# What a broker that is away, going away or refusing raises, through aio-pika and the socket below it.
+# What a broker that is away, going away or refusing raises, through the library and the socket below it.
 BrokerError = (AMQPError, OSError, TimeoutError, RuntimeError)
+
+
+class Connection(aiormq.Connection):
+    """A connection of the library's with a tap on it."""
+
+    def __init__(self, url: str) -> None:
+        self.tap = Tap()
+        super().__init__(URL(url).update_query(heartbeat=HEARTBEAT_S), transport_factory=self.tap)
 
 
 def hosts(urls: str) -> list[str]:
@@ -36,7 +45,7 @@ def hosts(urls: str) -> list[str]:
     return [url.strip() for url in urls.split(",") if url.strip()]
 
 
-async def connect(urls: Sequence[str], *, name: str) -> AbstractConnection:
+async def connect(urls: Sequence[str], *, name: str) -> Connection:
     """A plain connection to the first broker that takes one, tried in turn.
 
     Raises the last broker's error where none does.
@@ -44,20 +53,19 @@ async def connect(urls: Sequence[str], *, name: str) -> AbstractConnection:
     assert urls, "no broker is named"
     refused: BaseException = OSError("no broker was tried")
     for url in urls:
+        connection = Connection(url)
         try:
-            return await aio_pika.connect(
-                url,
-                timeout=CONNECT_TIMEOUT_S,
-                heartbeat=HEARTBEAT_S,
-                client_properties={"connection_name": name},
-            )
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await connection.connect(client_properties={"connection_name": name})
         except BrokerError as error:
             log.info("broker_refused", error=type(error).__name__)
             refused = error
+        else:
+            return connection
     raise refused
 
 
-async def close(connection: AbstractConnection) -> None:
+async def close(connection: Connection) -> None:
     """Closes a connection, whatever state it is in."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -66,13 +74,15 @@ async def close(connection: AbstractConnection) -> None:
         log.info("broker_close_failed", error=type(error).__name__)
 
 
-async def open_channel(connection: AbstractConnection, *, confirms: bool) -> Channel:
-    """The protocol channel below aio-pika's: it can write a batch of messages together.
-
-    `Exchange.publish` waits for the socket under a lock, one system call a message.
-    An unroutable mandatory message raises at whoever awaits its confirm.
-    """
+async def open_channel(connection: Connection, *, confirms: bool) -> Channel:
+    """A channel, in confirm mode or not."""
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-    underlay = await channel.get_underlay_channel()
-    assert isinstance(underlay, Channel)
-    return underlay
+    assert isinstance(channel, Channel)
+    return channel
+
+
+def tap_of(channel: Channel) -> ChannelTap:
+    """Where to ask for what comes on a channel."""
+    connection = channel.connection
+    assert isinstance(connection, Connection)
+    return connection.tap.channels.setdefault(channel.number, ChannelTap())

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from aio_pika.abc import AbstractConnection
-
-from shared.rabbit.connection import BrokerError, close, connect, open_channel
-from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed, Receipt
+from shared.rabbit.confirms import Receipt
+from shared.rabbit.connection import BrokerError, Connection, close, connect, open_channel
+from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
 
 
 class LastingPublisher:
@@ -14,7 +13,7 @@ class LastingPublisher:
     def __init__(self, brokers: Sequence[str], *, name: str) -> None:
         self._brokers = brokers
         self._name = name
-        self._connection: AbstractConnection | None = None
+        self._connection: Connection | None = None
         self._publisher: Publisher | None = None
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:

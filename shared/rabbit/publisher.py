@@ -4,24 +4,18 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import count
 from typing import Any
 
+from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
-from aiormq.exceptions import DeliveryError, PublishError
-from pamqp.commands import Basic
 
-from shared.rabbit.connection import BrokerError
+from shared.rabbit import wire
+from shared.rabbit.confirms import Confirms, Receipt, Receipts
+from shared.rabbit.connection import BrokerError, tap_of
 
 DIRECT_REPLY = "amq.rabbitmq.reply-to"
 CONFIRM_TIMEOUT_S = 15.0
-
-
-class Receipt(Enum):
-    CONFIRMED = "confirmed"
-    UNROUTABLE = "unroutable"
-    REFUSED = "refused"
 
 
 class PublishFailed(Exception):
@@ -45,11 +39,12 @@ class Outgoing:
 
 
 class Publisher:
-    """Publishes on one channel in confirm mode."""
+    """Publishes on one channel in confirm mode; nobody else publishes on it."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        # aiormq matches a returned message by its message id, so each must be unique on its channel.
+        self._confirms = Confirms(tap_of(channel))
+        # A returned message is told by its message id, so each must be unique on its channel.
         self._prefix = secrets.token_hex(8)
         self._count = count(1)
 
@@ -59,24 +54,56 @@ class Publisher:
         A queue that is full or broken refuses a message; that is a receipt too, so that it harms no other message.
         Raises PublishFailed where a receipt does not come within CONFIRM_TIMEOUT_S, not counting the time in which the
         broker blocks publishers for lack of memory or disk: giving up then would only make everything come again.
+        Raises ValueError for a routing key or property that AMQP cannot write; then nothing was published.
         """
         if not messages:
             return []
-        confirms = asyncio.gather(*(self._publish(message) for message in messages))
-        # Where it is given up, nobody waits for what became of it.
-        confirms.add_done_callback(lambda given_up: given_up.cancelled() or given_up.exception())
+        message_ids = [message.message_id or f"{self._prefix}-{next(self._count)}" for message in messages]
+        frame_max = self._channel.connection.connection_tune.frame_max
+        # Written together: one system call for a batch instead of one a message.
+        payload = b"".join(
+            _frames(self._channel.number, frame_max, message, message_id)
+            for message, message_id in zip(messages, message_ids, strict=True)
+        )
+        closing = self._channel.closing
         try:
-            while True:
-                done, _ = await asyncio.wait([confirms], timeout=CONFIRM_TIMEOUT_S)
-                if done:
-                    return await confirms
-                if not await self._blocked():
-                    raise PublishFailed(f"not confirmed within {CONFIRM_TIMEOUT_S:g} s")
-                await self._channel.connection.ready()
+            if closing.done():
+                raise PublishFailed("the channel is closed")
+            return await self._complete(await self._send(payload, message_ids, closing), closing)
         except BrokerError as error:
             raise PublishFailed(f"{type(error).__name__}: {error}") from error
         finally:
-            confirms.cancel()
+            closing.cancel()
+
+    async def _send(self, payload: bytes, message_ids: list[str], closing: asyncio.Future[Any]) -> Receipts:
+        """Hands the frames to the connection, which writes them in this order, and numbers them in the same step."""
+
+        async def send() -> Receipts:
+            await self._channel.write_queue.put(ChannelFrame(payload, should_close=False))
+            return self._confirms.expect(message_ids)
+
+        # A connection that has died under us takes nothing any more, and would keep us waiting.
+        sending = asyncio.create_task(send())
+        try:
+            await asyncio.wait([sending, closing], return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise PublishFailed("the channel was closed")
+            return sending.result()
+        finally:
+            sending.cancel()
+
+    async def _complete(self, expected: Receipts, closing: asyncio.Future[Any]) -> list[Receipt]:
+        while True:
+            done, _ = await asyncio.wait(
+                [expected.complete, closing], timeout=CONFIRM_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if expected.complete in done:
+                return expected.complete.result()
+            if done:
+                raise PublishFailed("the channel was closed before every message was confirmed")
+            if not await self._blocked():
+                raise PublishFailed(f"not confirmed within {CONFIRM_TIMEOUT_S:g} s")
+            await self._channel.connection.ready()
 
     async def _blocked(self) -> bool:
         """Whether the broker has raised an alarm that stops this connection from publishing."""
@@ -87,29 +114,23 @@ class Publisher:
             return True
         return False
 
-    async def _publish(self, message: Outgoing) -> Receipt:
-        properties = Basic.Properties(
-            content_type=message.content_type,
-            delivery_mode=2,
-            message_type=message.type,
-            message_id=message.message_id or f"{self._prefix}-{next(self._count)}",
-            correlation_id=message.correlation_id,
-            reply_to=message.reply_to,
-            user_id=message.user_id,
-            headers=dict(message.headers) or None,
-        )
-        try:
-            await self._channel.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=properties,
-                # RabbitMQ hands a direct reply to its client and yet calls it unroutable.
-                mandatory=not message.routing_key.startswith(DIRECT_REPLY),
-                wait=False,
-            )
-        except PublishError:
-            return Receipt.UNROUTABLE
-        except DeliveryError:
-            return Receipt.REFUSED
-        return Receipt.CONFIRMED
+
+def _frames(channel: int, frame_max: int, message: Outgoing, message_id: str) -> bytes:
+    return wire.publish(
+        channel,
+        frame_max,
+        message.body,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        # RabbitMQ hands a direct reply to its client and yet calls it unroutable.
+        mandatory=not message.routing_key.startswith(DIRECT_REPLY),
+        properties={
+            wire.CONTENT_TYPE: message.content_type,
+            wire.CORRELATION_ID: message.correlation_id,
+            wire.REPLY_TO: message.reply_to,
+            wire.MESSAGE_ID: message_id,
+            wire.TYPE: message.type,
+            wire.USER_ID: message.user_id,
+        },
+        headers=message.headers,
+    )

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import structlog
 
+from shared.rabbit.confirms import Receipt
 from shared.rabbit.lasting import LastingPublisher
-from shared.rabbit.publisher import Outgoing, PublishFailed, Receipt
+from shared.rabbit.publisher import Outgoing, PublishFailed
 
 log = structlog.get_logger()
 

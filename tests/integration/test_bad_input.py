@@ -7,8 +7,9 @@ import orjson
 import pytest
 from prometheus_client import REGISTRY
 
+from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import connect, open_channel
-from shared.rabbit.publisher import Outgoing, Publisher, Receipt
+from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import DEAD, DELIVERY_LIMIT, REQUESTS, RESULTS, SETTLEMENT
 from tests.support.world import World, bill, until
 

@@ -1,0 +1,131 @@
+"""What comes with every message is taken; everything else reaches the library byte for byte."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp import frame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
+
+from shared.rabbit.tap import SIGN_OF_LIFE, SIGN_OF_LIFE_EVERY_S, ChannelTap, Tap, taken_by_the_tap
+from shared.rabbit.wire import Confirm, Message
+
+TAPPED, OTHER = 1, 2
+HEARTBEAT = frame.marshal(Heartbeat(), 0)
+CONSUMING = frame.marshal(Basic.ConsumeOk("tag"), TAPPED)
+
+
+def delivery(body: bytes, tag: int = 1, channel: int = TAPPED) -> bytes:
+    """A message as the broker sends it, its body in pieces of ten bytes."""
+    pieces = [body[start : start + 10] for start in range(0, len(body), 10)]
+    method = Basic.Deliver("tag", tag, exchange="gongji.requests", routing_key="settle.130100")
+    header = ContentHeader(0, len(body), Basic.Properties(message_type="settle"))
+    bodies = [frame.marshal(ContentBody(piece), channel) for piece in pieces]
+    return b"".join((frame.marshal(method, channel), frame.marshal(header, channel), *bodies))
+
+
+class Arriving(asyncio.StreamReader):
+    """A connection on which these chunks arrive one after the other, and then nothing more."""
+
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        super().__init__()
+        self._chunks = iter(chunks)
+
+    async def read(self, _n: int = -1) -> bytes:
+        return next(self._chunks, b"")
+
+
+async def rest_of(tap: Tap, chunks: Sequence[bytes], size: int) -> bytes:
+    """What the library reads, and nothing more comes for it."""
+    left = tap.on(Arriving(chunks))
+    rest = await left.readexactly(size)
+    with pytest.raises(asyncio.IncompleteReadError):
+        await left.readexactly(1)
+    return rest
+
+
+@given(bodies=st.lists(st.binary(max_size=35), max_size=5), cuts=st.lists(st.integers(0, 2_000), max_size=8))
+def test_messages_arrive_whole_and_in_order_however_the_bytes_are_cut(bodies: list[bytes], cuts: list[int]) -> None:
+    """What is not a delivery goes on, also between the frames of one that comes in another channel."""
+    stream = b"".join(
+        (delivery(body, tag) + HEARTBEAT + delivery(b"theirs", tag, OTHER)) for tag, body in enumerate(bodies, start=1)
+    )
+    expected = b"".join(HEARTBEAT + delivery(b"theirs", tag, OTHER) for tag in range(1, len(bodies) + 1))
+    tap, came = Tap(), list[Message]()
+    tap.channels[TAPPED] = ChannelTap(on_delivery=came.append)
+    places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
+    chunks = [stream[start:end] for start, end in pairwise(places)]
+
+    rest = asyncio.run(rest_of(tap, chunks, len(expected)))
+
+    assert rest == expected
+    assert [(message.delivery_tag, message.body) for message in came] == list(enumerate(bodies, start=1))
+
+
+async def test_a_channel_that_nobody_taps_is_left_to_the_library() -> None:
+    """Deliveries, confirms and all."""
+    stream = delivery(b"body") + frame.marshal(Basic.Ack(3, multiple=True), TAPPED)
+    tap = Tap()
+    tap.channels[OTHER] = ChannelTap(on_delivery=lambda _: None)
+
+    rest = await rest_of(tap, [stream], len(stream))
+
+    assert rest == stream
+
+
+async def test_confirms_and_returned_messages_are_taken_where_they_are_asked_for() -> None:
+    """In the order in which they come."""
+    returned = [
+        frame.marshal(each, TAPPED)
+        for each in (
+            Basic.Return(312, "NO_ROUTE", "gongji.results", "key"),
+            ContentHeader(0, 4, Basic.Properties(message_id="m-1")),
+            ContentBody(b"body"),
+        )
+    ]
+    confirms = [frame.marshal(each, TAPPED) for each in (Basic.Ack(1, multiple=False), Basic.Nack(2, multiple=True))]
+    tap, seen = Tap(), list[tuple[str, object]]()
+    tap.channels[TAPPED] = ChannelTap(
+        on_ack=lambda confirm: seen.append(("ack", confirm)),
+        on_nack=lambda confirm: seen.append(("nack", confirm)),
+        on_return=lambda message: seen.append(("return", message.message_id)),
+    )
+
+    rest = await rest_of(tap, [*returned, *confirms, CONSUMING], len(CONSUMING))
+
+    assert rest == CONSUMING
+    assert seen == [("return", "m-1"), ("ack", Confirm(1, multiple=False)), ("nack", Confirm(2, multiple=True))]
+
+
+async def test_the_library_sees_a_sign_of_life_while_only_messages_come() -> None:
+    """The broker sends no heartbeat while it sends messages, and the library would think it dead."""
+    now = iter((0.0, SIGN_OF_LIFE_EVERY_S / 2, SIGN_OF_LIFE_EVERY_S * 2))
+    tap = Tap(seconds=lambda: next(now))
+    tap.channels[TAPPED] = ChannelTap(on_delivery=lambda _: None)
+
+    rest = await rest_of(tap, [delivery(b"one"), delivery(b"two", 2)], len(SIGN_OF_LIFE))
+
+    assert rest == SIGN_OF_LIFE == HEARTBEAT
+
+
+async def test_a_connection_that_ends_ends_for_the_library_too() -> None:
+    """With what had come of it."""
+    tap = Tap()
+    tap.channels[TAPPED] = ChannelTap()
+
+    with pytest.raises(asyncio.IncompleteReadError) as ended:
+        await tap.on(Arriving([HEARTBEAT, HEARTBEAT[:3]])).readexactly(10)
+
+    assert ended.value.partial == HEARTBEAT
+
+
+async def test_nothing_is_left_for_the_consumer_callback_that_the_library_wants() -> None:
+    """A delivery that got past the tap is an error, not a request forgotten."""
+    with pytest.raises(AssertionError, match="went past the tap"):
+        await taken_by_the_tap(None)
