@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import machine, population, report
-from bench.figures import inquiries, throughput
+from bench.figures import engine, inquiries, latency, throughput
 from bench.load import LoadFailed
 from bench.report import Result
 from bench.scale import FULL, QUICK, Scale
@@ -22,7 +22,7 @@ from shared.rabbit.client import NoAnswer, NotRouted
 
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
 
-FIGURES: dict[str, Measurement] = {each.NAME: each.measure for each in (throughput, inquiries)}
+FIGURES: dict[str, Measurement] = {each.NAME: each.measure for each in (throughput, engine, latency, inquiries)}
 
 
 class Broken(Exception):

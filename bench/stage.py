@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from bench import population
 from bench.peers.environment import READY
 from deploy.devstack import launch, ports, processes
 from deploy.devstack.failure import StackFailed, last_lines
@@ -21,6 +22,7 @@ from deploy.devstack.readiness import answers
 from deploy.devstack.stack import AMQP, DATABASE, HTTP_PORT, Step, gongji, python
 from deploy.devstack.state import StackState
 from deploy.devstack.supervisor import command_of
+from shared.postgres.pool import connect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,6 +86,15 @@ class Stage:
         """Migrates the database and declares the queues, as `gongji up` does."""
         for step in gongji(WORKERS_MAX).steps:
             await processes.complete(command_of(step, self.state, self.directory))
+
+    async def checkpoint(self) -> None:
+        """Nobody pays for what somebody else has written."""
+        connection = await connect(self.database_url, role=None, name="bench")
+        try:
+            await connection.execute("SET statement_timeout = 0")
+            await connection.execute(population.SQL["checkpoint"])
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def worker(self, name: str) -> AsyncIterator[Running]:

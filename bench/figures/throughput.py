@@ -6,13 +6,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from functools import partial
 
-from bench import answers, load, machine, population
+from bench import answers, load, machine
 from bench.peers import pgbench
 from bench.population import Population
 from bench.report import Compared, Measures, Result, at_least, at_most, ratio, result
 from bench.scale import WARM_UP_PART, Scale
 from bench.stage import Running, Stage, held_still
-from shared.postgres.pool import connect
 
 NAME = "throughput"
 # What the insured of the whole country settled in eight months.
@@ -76,7 +75,7 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
                 per_s = await turn(stage, scale, subject, f"{NAME}-{number}-{subject.name.replace(' ×', '-')}")
                 measured[subject.name] = measures_of(subject, per_s)
                 tell(f"round {number}: {subject.name} {per_s:,.0f} a second")
-            await checkpoint(stage)
+            await stage.checkpoint()
             await pgbench.transactions_per_s(pgbench_url, scale.pgbench_s // WARM_UP_PART)
             measured[pgbench.NAME] = {SPEED: await pgbench.transactions_per_s(pgbench_url, scale.pgbench_s)}
             tell(f"round {number}: pgbench {measured[pgbench.NAME][SPEED]:,.0f} a second")
@@ -110,7 +109,7 @@ async def turn(stage: Stage, scale: Scale, subject: Subject, series: str) -> flo
         await stage.load(subject.publish, *whole, f"{series}-warm-up", warm_up)
         await drained(stage, running, warm_up)
         await stage.load(answers.check, *whole, f"{series}-warm-up", warm_up)
-        await checkpoint(stage)
+        await stage.checkpoint()
         with held_still(*running):
             await stage.load(subject.publish, *whole, series, scale.backlog)
         took_s = await drained(stage, running, scale.backlog)
@@ -128,13 +127,3 @@ async def drained(stage: Stage, running: Sequence[Running], settlements: int) ->
             each.check()
         raise
     return time.perf_counter() - began
-
-
-async def checkpoint(stage: Stage) -> None:
-    """Nobody pays for what somebody else has written."""
-    connection = await connect(stage.database_url, role=None, name="bench")
-    try:
-        await connection.execute("SET statement_timeout = 0")
-        await connection.execute(population.SQL["checkpoint"])
-    finally:
-        await connection.close()
