@@ -12,6 +12,7 @@ import uvloop
 from aiormq.channel import Channel
 
 from bench.bills import bills
+from bench.peers.tasks import task_of
 from bench.population import AREA, Population
 from shared.messages.envelope import Operation, Outcome
 from shared.rabbit import topology
@@ -49,6 +50,11 @@ def publish(amqp_url: str, population: Population, series: str, settlements: int
         for bill in islice(bills(population, series), settlements)
     ]
     uvloop.run(_publish(amqp_url, requests))
+
+
+def publish_tasks(amqp_url: str, population: Population, series: str, settlements: int) -> None:
+    """The same settlements as Celery's tasks, into a queue that a Celery worker has declared."""
+    uvloop.run(_publish(amqp_url, [task_of(bill) for bill in islice(bills(population, series), settlements)]))
 
 
 def await_answers(amqp_url: str, settlements: int) -> None:

@@ -53,6 +53,7 @@ SUBJECTS = (
     Subject("echo ×2", partial(peers, name="echo", processes=2), settles=False),
     Subject("one-by-one", partial(peers, name="one_by_one")),
     Subject("framework", partial(peers, name="framework")),
+    Subject("celery", partial(peers, name="celery"), publish=load.publish_tasks),
     Subject("Gongji ×1", partial(workers, processes=1)),
     Subject("Gongji ×2", partial(workers, processes=2)),
 )
@@ -60,6 +61,7 @@ SPEED = "settlements_per_s"
 COMPARED = (
     Compared(SPEED, "Gongji ×2", "one-by-one", at_least(8)),
     Compared(SPEED, "Gongji ×2", "framework", at_least(10)),
+    Compared(SPEED, "Gongji ×2", "celery"),
     Compared(SPEED, "Gongji ×1", "echo ×1", at_least(0.8)),
     Compared(SPEED, "Gongji ×2", "echo ×2", at_least(0.8)),
     Compared(SPEED, "Gongji ×2", pgbench.NAME, at_least(1.2)),

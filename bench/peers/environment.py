@@ -20,7 +20,7 @@ class PeerSettings(BaseSettings):
 
 def session_of(peer: str) -> dict[str, str]:
     """A database session with a worker's rights and limits."""
-    return session(ROLE, f"bench {peer}")
+    return session(ROLE, f"bench-{peer}")
 
 
 def say_ready() -> None:
