@@ -1,15 +1,18 @@
 """How the peers write their statements and are understood."""
 
+import orjson
 import pytest
 
-from bench.figures.throughput import HOURS, SPEED, SUBJECTS, measures_of
+from bench.figures import latency
+from bench.figures.throughput import COMPARED, HOURS, SPEED, SUBJECTS, measures_of
 from bench.load import LoadFailed
 from bench.peers.pgbench import environment_of, tps_of
 from bench.peers.plain import SQL, addressed, formatted, numbered
+from bench.peers.tasks import QUEUE, TASK, task_of
 from bench.scale import FULL
 from shared.messages.envelope import Outcome
-from shared.messages.settle import SettleAnswer
-from tests.support.builders import NOW
+from shared.messages.settle import SettleAnswer, SettleRequest
+from tests.support.builders import NOW, settle
 
 ANSWER = SettleAnswer(
     operation="settle", request_id="R-1", institution_id="hospital-1", outcome=Outcome.SETTLED, decided_at=NOW
@@ -71,6 +74,27 @@ def test_who_settles_is_asked_how_long_a_nation_would_take() -> None:
 
     assert measures_of(gongji, 5_046.3) == {SPEED: 5_046.3, HOURS: 12.0}
     assert measures_of(echo, 5_046.3) == {SPEED: 5_046.3}
+
+
+def test_a_task_carries_the_bill_in_the_message_format_of_celery() -> None:
+    bill = settle()
+
+    message = task_of(bill)
+
+    (arguments, keywords, _) = orjson.loads(message.body)
+    assert [SettleRequest.model_validate_json(argument) for argument in arguments] == [bill]
+    assert keywords == {}
+    assert message.headers["task"] == TASK
+    assert message.headers["id"] == message.correlation_id
+    assert (message.exchange, message.routing_key) == ("", QUEUE)
+
+
+def test_every_ratio_is_of_what_is_measured() -> None:
+    """A name that nobody has would be told only after all rounds."""
+    measured = {subject.name for subject in SUBJECTS} | {"pgbench"}
+
+    assert {each.subject for each in COMPARED} | {each.base for each in COMPARED if each.base} <= measured
+    assert {latency.GONGJI, latency.ONE_BY_ONE} == latency.SUBJECTS.keys()
 
 
 def test_pgbench_has_the_size_that_was_asked_for() -> None:
