@@ -9,7 +9,8 @@ from bench.population import Population
 class Scale:
     """`backlog` is the number of settlements that wait when a round begins; `idle_s` the length of a quiet phase.
 
-    `steady_s` is how long settlements come at a steady rate; pgbench runs for `pgbench_s` on a database of `pgbench_scale`.
+    `steady_s` is how long settlements come at a steady rate; pgbench does as many transactions as settlements wait, on a
+    database of `pgbench_scale`.
     """
 
     rounds: int
@@ -18,7 +19,6 @@ class Scale:
     idle_s: float
     steady_s: float
     pgbench_scale: int
-    pgbench_s: int
 
 
 SEED = 2026
@@ -31,14 +31,12 @@ FULL = Scale(
     idle_s=10.0,
     steady_s=20.0,
     pgbench_scale=50,
-    pgbench_s=15,
 )
 QUICK = Scale(
     rounds=1,
     population=Population(families=4_000, seed=SEED),
-    backlog=2_000,
+    backlog=1_000,
     idle_s=3.0,
     steady_s=3.0,
     pgbench_scale=5,
-    pgbench_s=3,
 )

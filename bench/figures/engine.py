@@ -33,12 +33,12 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
     rounds = []
     async with pgbench.database(stage.database_url, scale.pgbench_scale) as pgbench_url:
         await stage.load(settle, *whole, f"{NAME}-warm-up", scale.backlog // WARM_UP_PART)
-        await pgbench.transactions_per_s(pgbench_url, scale.pgbench_s // WARM_UP_PART)
+        await pgbench.transactions_per_s(pgbench_url, scale.backlog // WARM_UP_PART)
         for number in range(1, scale.rounds + 1):
             await stage.checkpoint()
             took_s = await stage.load(settle, *whole, f"{NAME}-{number}", scale.backlog)
             await stage.checkpoint()
-            pgbench_per_s = await pgbench.transactions_per_s(pgbench_url, scale.pgbench_s)
+            pgbench_per_s = await pgbench.transactions_per_s(pgbench_url, scale.backlog)
             measured: dict[str, Measures] = {
                 ENGINE: {SPEED: round(scale.backlog / took_s, 1)},
                 pgbench.NAME: {SPEED: round(pgbench_per_s, 1)},
@@ -54,7 +54,6 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
         "seed": scale.population.seed,
         "pgbench_scale": scale.pgbench_scale,
         "pgbench_clients": pgbench.CLIENTS,
-        "pgbench_s": scale.pgbench_s,
     }
     return result(NAME, conditions, rounds, COMPARED)
 

@@ -80,8 +80,8 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
                 measured[subject.name] = measures_of(subject, per_s)
                 tell(f"round {number}: {subject.name} {per_s:,.0f} a second")
             await stage.checkpoint()
-            await pgbench.transactions_per_s(pgbench_url, scale.pgbench_s // WARM_UP_PART)
-            measured[pgbench.NAME] = {SPEED: await pgbench.transactions_per_s(pgbench_url, scale.pgbench_s)}
+            await pgbench.transactions_per_s(pgbench_url, scale.backlog // WARM_UP_PART)
+            measured[pgbench.NAME] = {SPEED: await pgbench.transactions_per_s(pgbench_url, scale.backlog)}
             tell(f"round {number}: pgbench {measured[pgbench.NAME][SPEED]:,.0f} a second")
             rounds.append(measured)
     conditions = {
@@ -93,7 +93,6 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
         "warm_up": scale.backlog // WARM_UP_PART,
         "pgbench_scale": scale.pgbench_scale,
         "pgbench_clients": pgbench.CLIENTS,
-        "pgbench_s": scale.pgbench_s,
         "libraries": machine.versions(LIBRARIES),
     }
     return result(NAME, conditions, rounds, COMPARED)

@@ -4,6 +4,7 @@ It runs on a database of its own on the same server, in the session settings of 
 """
 
 import asyncio
+import math
 import os
 import re
 from asyncio.subprocess import PIPE
@@ -34,11 +35,10 @@ async def database(url: str, scale: int) -> AsyncIterator[str]:
         await _administer(url, f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
-async def transactions_per_s(url: str, duration_s: int) -> float:
-    """What pgbench reaches in so many seconds."""
-    said = await _run(
-        url, "--protocol=prepared", f"--client={CLIENTS}", f"--jobs={THREADS}", f"--time={max(duration_s, 1)}"
-    )
+async def transactions_per_s(url: str, transactions: int) -> float:
+    """How fast pgbench is through with so many, the same number for each client."""
+    each = math.ceil(transactions / CLIENTS)
+    said = await _run(url, "--protocol=prepared", f"--client={CLIENTS}", f"--jobs={THREADS}", f"--transactions={each}")
     return tps_of(said)
 
 
