@@ -15,13 +15,18 @@ help: ## list the targets
 	@python3 deploy/bootstrap.py
 	@touch $@
 
+# With the libraries of the peers, which nothing else needs.
+.venv/.synced-bench: .venv/.synced
+	@python3 deploy/bootstrap.py --group bench
+	@touch $@
+
 demo: .venv/.synced ## play the example families of five regions through the whole system
 	@exec $(RUN)gongji demo $(LANG_OPTION)
 
 test: .venv/.synced ## every test, on private servers of its own
 	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
 
-bench: .venv/.synced ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=inquiries
+bench: .venv/.synced-bench ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=throughput
 	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 check: .venv/.synced ## format, lint, types, import rules, SQL, generated files

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import machine, population, report
-from bench.figures import inquiries
+from bench.figures import engine, inquiries, latency, throughput
 from bench.load import LoadFailed
 from bench.report import Result
 from bench.scale import FULL, QUICK, Scale
@@ -22,7 +22,7 @@ from shared.rabbit.client import NoAnswer, NotRouted
 
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
 
-FIGURES: dict[str, Measurement] = {inquiries.NAME: inquiries.measure}
+FIGURES: dict[str, Measurement] = {each.NAME: each.measure for each in (throughput, engine, latency, inquiries)}
 
 
 class Broken(Exception):
@@ -75,7 +75,7 @@ async def _measure(ready: Stage, scale: Scale, asked: list[str], *, quick: bool)
         found.append(replace(await FIGURES[name](ready, scale, _tell), machine=facts))
     await _prove(ready)
     for each in found:
-        console.print(report.table(each))
+        console.print(report.shown(each))
         _tell(f"written to {report.write(each, quick=quick).relative_to(machine.PROJECT)}")
 
 

@@ -34,7 +34,7 @@ def differences(asked: Collection[str], answers: Iterable[dict[str, Any]]) -> li
     for answer in answers:
         request_id = answer["request_id"]
         said[request_id].add(to_json({**answer, "replayed": None}))
-        if answer["outcome"] == Outcome.REJECTED:
+        if answer.get("outcome") == Outcome.REJECTED:
             rejected.add(request_id)
     found = {
         "not answered": set(asked) - said.keys(),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -12,18 +12,19 @@ import uvloop
 from aiormq.channel import Channel
 
 from bench.bills import bills
+from bench.peers.tasks import task_of
 from bench.population import AREA, Population
 from shared.messages.envelope import Operation, Outcome
 from shared.rabbit import topology
-from shared.rabbit.client import client
+from shared.rabbit.client import Client, client
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, hosts, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 
 ANSWERS = "bench.answers"
 PUBLISHED_TOGETHER = 1_000
-LOOK_EVERY_S = 0.05
-DRAINED_WITHIN_S = 600.0
+LOOK_EVERY_S = 0.02
+NO_ANSWER_S = 60.0
 
 
 class LoadFailed(Exception):
@@ -40,7 +41,43 @@ class Inquiries:
 
 def publish(amqp_url: str, population: Population, series: str, settlements: int) -> None:
     """Puts settlements into the queue, each confirmed, their answers to be kept in a durable queue of the bench."""
-    uvloop.run(_publish(amqp_url, population, series, settlements))
+    requests = [
+        Outgoing(
+            topology.REQUESTS,
+            f"{Operation.SETTLE}.{bill.insured_region}",
+            bill.model_dump_json().encode(),
+            type=Operation.SETTLE,
+        )
+        for bill in islice(bills(population, series), settlements)
+    ]
+    uvloop.run(_publish(amqp_url, requests))
+
+
+def publish_tasks(amqp_url: str, population: Population, series: str, settlements: int) -> None:
+    """The same settlements as Celery's tasks, into a queue that a Celery worker has declared."""
+    uvloop.run(_publish(amqp_url, [task_of(bill) for bill in islice(bills(population, series), settlements)]))
+
+
+def await_answers(amqp_url: str, settlements: int) -> None:
+    """Returns when the queue of answers holds so many."""
+
+    async def run() -> None:
+        async with channel_to(amqp_url, confirms=False) as channel:
+            await _drained(channel, settlements)
+
+    uvloop.run(run())
+
+
+def settle_for(amqp_url: str, population: Population, series: str, rate_per_s: float, duration_s: float) -> list[float]:
+    """Settlements at a steady rate for a while: the latency of each, in seconds."""
+
+    async def run() -> list[float]:
+        async with client(amqp_url, name="bench settlements") as till:
+            settlements = round(rate_per_s * duration_s)
+            asking = _asking(till, Operation.SETTLE, population, series)
+            return await open_loop(asking, rate_per_s, lambda number: number >= settlements)
+
+    return uvloop.run(run())
 
 
 def quote_for(amqp_url: str, population: Population, series: str, rate_per_s: float, duration_s: float) -> Inquiries:
@@ -49,7 +86,9 @@ def quote_for(amqp_url: str, population: Population, series: str, rate_per_s: fl
     async def run() -> Inquiries:
         async with client(amqp_url, name="bench quotes") as till:
             quotes = round(rate_per_s * duration_s)
-            return Inquiries(await open_loop(_quoting(till, population, series), rate_per_s, lambda n: n >= quotes))
+            return Inquiries(
+                await open_loop(_asking(till, Operation.QUOTE, population, series), rate_per_s, lambda n: n >= quotes)
+            )
 
     return uvloop.run(run())
 
@@ -63,7 +102,9 @@ def quote_until_drained(
         async with client(amqp_url, name="bench quotes") as till, channel_to(amqp_url, confirms=False) as channel:
             began = time.perf_counter()
             draining = asyncio.create_task(_drained(channel, settlements))
-            latencies_s = await open_loop(_quoting(till, population, series), rate_per_s, lambda _: draining.done())
+            latencies_s = await open_loop(
+                _asking(till, Operation.QUOTE, population, series), rate_per_s, lambda _: draining.done()
+            )
             return Inquiries(latencies_s, await draining - began)
 
     return uvloop.run(run())
@@ -108,42 +149,40 @@ async def open_loop(
     return latencies_s
 
 
-def _quoting(till: Any, population: Population, series: str) -> Callable[[int], Awaitable[None]]:
+def _asking(
+    till: Client, operation: Operation, population: Population, series: str
+) -> Callable[[int], Awaitable[None]]:
     drawn = bills(population, series)
 
-    async def quote(_: int) -> None:
-        answer = await till.ask(Operation.QUOTE, AREA, next(drawn).model_dump_json().encode())
+    async def ask(_: int) -> None:
+        answer = await till.ask(operation, AREA, next(drawn).model_dump_json().encode())
         if answer["outcome"] == Outcome.REJECTED:
-            raise LoadFailed(f"a quote was rejected: {answer['reason']}")
+            raise LoadFailed(f"a {operation} was rejected: {answer['reason']}")
 
-    return quote
+    return ask
 
 
-async def _publish(amqp_url: str, population: Population, series: str, settlements: int) -> None:
-    messages = [
-        Outgoing(
-            topology.REQUESTS,
-            f"{Operation.SETTLE}.{bill.insured_region}",
-            bill.model_dump_json().encode(),
-            type=Operation.SETTLE,
-        )
-        for bill in islice(bills(population, series), settlements)
-    ]
+async def _publish(amqp_url: str, requests: Sequence[Outgoing]) -> None:
     async with channel_to(amqp_url, confirms=True) as channel:
         await channel.queue_declare(queue=ANSWERS, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.queue_bind(queue=ANSWERS, exchange=topology.RESULTS, routing_key=f"{Operation.SETTLE}.#")
         publisher = Publisher(channel)
-        for start in range(0, len(messages), PUBLISHED_TOGETHER):
-            receipts = await publisher.publish(messages[start : start + PUBLISHED_TOGETHER])
+        for start in range(0, len(requests), PUBLISHED_TOGETHER):
+            receipts = await publisher.publish(requests[start : start + PUBLISHED_TOGETHER])
             if any(receipt is not Receipt.CONFIRMED for receipt in receipts):
                 raise LoadFailed("the broker did not take every request")
 
 
 async def _drained(channel: Channel, settlements: int) -> float:
-    """When the queue of answers held so many."""
-    async with asyncio.timeout(DRAINED_WITHIN_S):
-        while True:
-            declared = await channel.queue_declare(queue=ANSWERS, passive=True)
-            if (declared.message_count or 0) >= settlements:
-                return time.perf_counter()
-            await asyncio.sleep(LOOK_EVERY_S)
+    """When the queue of answers held so many. Raises LoadFailed where no further answer comes."""
+    answered, changed = 0, time.perf_counter()
+    while True:
+        declared = await channel.queue_declare(queue=ANSWERS, passive=True)
+        now, found = time.perf_counter(), declared.message_count or 0
+        if found >= settlements:
+            return now
+        if found != answered:
+            answered, changed = found, now
+        if now - changed > NO_ANSWER_S:
+            raise LoadFailed(f"{answered} of {settlements} settlements were answered, and no further")
+        await asyncio.sleep(LOOK_EVERY_S)

@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,11 @@ async def facts(database_url: str, amqp_url: str) -> dict[str, Any]:
     }
 
 
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Of what is installed of these."""
+    return {name: version(name) for name in libraries}
+
+
 async def _postgresql(url: str) -> dict[str, str]:
     connection = await connect_database(url, role=WORKER_ROLE, name="bench")
     try:
@@ -56,11 +63,11 @@ async def _rabbitmq(url: str) -> dict[str, str]:
     connection = await connect_broker(hosts(url), name="bench")
     try:
         told = connection.server_properties
-        version, platform_ = told["version"], told["platform"]
+        version_, platform_ = told["version"], told["platform"]
     finally:
         await close(connection)
     return {
-        "version": _text(version),
+        "version": _text(version_),
         "platform": _text(platform_),
         "queues": "quorum",
         "messages": "persistent",

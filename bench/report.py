@@ -3,10 +3,12 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import orjson
+from rich.console import Group
 from rich.table import Table
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -15,32 +17,78 @@ RESULTS = Path(__file__).resolve().parent / "results"
 Measures = dict[str, float]
 
 
+class Bound(StrEnum):
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a ratio must come to."""
+
+    bound: Bound
+    value: float
+
+    def reached(self, ratio: float) -> bool:
+        return ratio >= self.value if self.bound is Bound.AT_LEAST else ratio <= self.value
+
+    def __str__(self) -> str:
+        return f"{self.bound} {_number(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A measure of one subject beside that of another, or by itself where there is no base."""
+
+    measure: str
+    subject: str
+    base: str | None
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A comparison of medians; `reached` says whether the goal was, where there is one."""
+
+    measure: str
+    subject: str
+    base: str | None
+    ratio: float
+    goal: Goal | None
+    reached: bool | None
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A figure: every round, the medians over the rounds, and the ratios of the medians of two subjects."""
+    """A figure: every round, each subject's medians over the rounds, and ratios of medians."""
 
     figure: str
     conditions: dict[str, Any]
-    compared: tuple[str, str]
     rounds: list[dict[str, Measures]]
     medians: dict[str, Measures]
-    ratios: Measures
+    ratios: list[Ratio]
     machine: dict[str, Any] = field(default_factory=dict)
 
 
+def at_least(value: float) -> Goal:
+    return Goal(Bound.AT_LEAST, value)
+
+
+def at_most(value: float) -> Goal:
+    return Goal(Bound.AT_MOST, value)
+
+
 def result(
-    figure: str, conditions: dict[str, Any], rounds: Sequence[dict[str, Measures]], compared: tuple[str, str]
+    figure: str, conditions: dict[str, Any], rounds: Sequence[dict[str, Measures]], compared: Sequence[Compared]
 ) -> Result:
-    """The result of rounds that all have measured the same subjects; `compared` names the subject and its base."""
+    """The result of rounds that all have measured the same subjects."""
     medians = {
         subject: {
             measure: round(statistics.median(each[subject][measure] for each in rounds), 2) for measure in measures
         }
         for subject, measures in rounds[0].items()
     }
-    subject, base = (medians[name] for name in compared)
-    ratios = {name: ratio(subject[name], base[name]) for name in subject if name in base}
-    return Result(figure, conditions, compared, list(rounds), medians, ratios)
+    return Result(figure, conditions, list(rounds), medians, [_compare(each, medians) for each in compared])
 
 
 def latency_ms(latencies_s: Sequence[float]) -> Measures:
@@ -65,36 +113,68 @@ def write(found: Result, *, quick: bool) -> Path:
 def read(file: Path) -> Result:
     """A result as it was written."""
     told = orjson.loads(file.read_bytes())
-    return Result(**{**told, "compared": tuple(told["compared"])})
+    ratios = [Ratio(**{**each, "goal": _goal(each["goal"])}) for each in told["ratios"]]
+    return Result(**{**told, "ratios": ratios})
 
 
-def table(found: Result) -> Table:
-    """The medians and their ratios, for a terminal."""
-    heading, *rows = cells(found)
-    shown = Table(title=f"{found.figure}: medians of {len(found.rounds)} rounds")
-    for place, title in enumerate(heading):
-        shown.add_column(title, justify="left" if place == 0 else "right")
-    for row in rows:
-        shown.add_row(*row)
-    return shown
+def shown(found: Result) -> Group:
+    """The medians and the ratios, for a terminal."""
+    title = f"{found.figure}: medians of {len(found.rounds)} rounds"
+    return Group(_table(medians_of(found), title), _table(ratios_of(found), None))
 
 
 def markdown(found: Result) -> str:
-    """The same table as docs/performance.md has it."""
-    heading, *rows = cells(found)
+    """The same tables as docs/performance.md has them."""
+    return f"{_markdown(medians_of(found))}\n{_markdown(ratios_of(found))}"
+
+
+def medians_of(found: Result) -> list[list[str]]:
+    """A row for each subject, the heading first."""
+    measures = list(dict.fromkeys(name for medians in found.medians.values() for name in medians))
+    rows = [[subject, *(_number(medians.get(name)) for name in measures)] for subject, medians in found.medians.items()]
+    return [["", *measures], *rows]
+
+
+def ratios_of(found: Result) -> list[list[str]]:
+    """A row for each ratio with its goal, the heading first."""
+    rows = [
+        [
+            f"{each.subject} / {each.base}" if each.base else each.subject,
+            each.measure,
+            _number(each.ratio),
+            str(each.goal or ""),
+            {None: "", True: "yes", False: "**no**"}[each.reached],
+        ]
+        for each in found.ratios
+    ]
+    return [["", "of", "ratio", "goal", "reached"], *rows]
+
+
+def _compare(compared: Compared, medians: dict[str, Measures]) -> Ratio:
+    value = medians[compared.subject][compared.measure]
+    found = ratio(value, medians[compared.base][compared.measure]) if compared.base else value
+    reached = compared.goal.reached(found) if compared.goal else None
+    return Ratio(compared.measure, compared.subject, compared.base, found, compared.goal, reached)
+
+
+def _goal(told: dict[str, Any] | None) -> Goal | None:
+    return Goal(Bound(told["bound"]), told["value"]) if told else None
+
+
+def _table(cells: list[list[str]], title: str | None) -> Table:
+    heading, *rows = cells
+    table = Table(title=title)
+    for place, name in enumerate(heading):
+        table.add_column(name, justify="left" if place == 0 else "right")
+    for row in rows:
+        table.add_row(*(cell.strip("*") for cell in row), style="red" if "**no**" in row else None)
+    return table
+
+
+def _markdown(cells: list[list[str]]) -> str:
+    heading, *rows = cells
     rule = ["---", *["---:" for _ in heading[1:]]]
     return "\n".join(f"| {' | '.join(row)} |" for row in (heading, rule, *rows)) + "\n"
-
-
-def cells(found: Result) -> list[list[str]]:
-    """The table's cells, the heading first: the base, what is compared with it, and their ratio."""
-    subject, base = found.compared
-    measures = list(dict.fromkeys([*found.medians[base], *found.medians[subject]]))
-    rows = [
-        [name, *(_number(part.get(name)) for part in (found.medians[base], found.medians[subject], found.ratios))]
-        for name in measures
-    ]
-    return [["", base, subject, f"{subject} / {base}"], *rows]
 
 
 def _number(value: float | None) -> str:

@@ -1,10 +1,11 @@
 """Private servers, workers as processes, and the load generator's process. Everything ends with the bench."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,44 +13,57 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from bench import population
+from bench.peers.environment import READY
 from deploy.devstack import launch, ports, processes
 from deploy.devstack.failure import StackFailed, last_lines
+from deploy.devstack.processes import Command
 from deploy.devstack.readiness import answers
-from deploy.devstack.stack import HTTP_PORT, gongji
+from deploy.devstack.stack import AMQP, DATABASE, HTTP_PORT, Step, gongji, python
 from deploy.devstack.state import StackState
 from deploy.devstack.supervisor import command_of
+from shared.postgres.pool import connect
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
+WORKERS_MAX = 2
 STOP_SIGNALS = ((signal.SIGTERM, 30.0),)
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """A settlement worker that can be made to hold still."""
+class Running:
+    """A worker or a peer, as a process of its own."""
 
     process: Process
     log: Path
 
-    @contextmanager
-    def held_still(self) -> Iterator[None]:
-        """Stops the process where it is and lets it go on: warm, connected, and with nothing begun meanwhile.
-
-        Not for longer than the broker waits for a heartbeat.
-        """
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+    def send(self, number: signal.Signals) -> None:
+        """A signal to it and to the processes that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def check(self) -> None:
         """Raises StackFailed where it has ended by itself."""
         if self.process.returncode is not None:
-            raise StackFailed(f"the worker ended with {self.process.returncode}:\n{last_lines(self.log)}")
+            raise StackFailed(f"{self.log.stem} ended with {self.process.returncode}:\n{last_lines(self.log)}")
+
+
+@contextmanager
+def held_still(*running: Running) -> Iterator[None]:
+    """Stops processes where they are and lets them go on: warm, connected, and with nothing begun meanwhile.
+
+    Not for longer than the broker waits for a heartbeat.
+    """
+    for each in running:
+        each.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in running:
+            each.send(signal.SIGCONT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +84,63 @@ class Stage:
 
     async def prepare(self) -> None:
         """Migrates the database and declares the queues, as `gongji up` does."""
-        for step in gongji(workers=1).steps:
+        for step in gongji(WORKERS_MAX).steps:
             await processes.complete(command_of(step, self.state, self.directory))
 
+    async def checkpoint(self) -> None:
+        """Nobody pays for what somebody else has written."""
+        connection = await connect(self.database_url, role=None, name="bench")
+        try:
+            await connection.execute("SET statement_timeout = 0")
+            await connection.execute(population.SQL["checkpoint"])
+        finally:
+            await connection.close()
+
     @asynccontextmanager
-    async def worker(self, name: str) -> AsyncIterator[Worker]:
+    async def worker(self, name: str) -> AsyncIterator[Running]:
         """A worker as `gongji up` runs it, by its name there, ready to work. Nobody starts it again."""
-        (service,) = (each for each in gongji(workers=1).services if each.name == name)
+        (service,) = (each for each in gongji(WORKERS_MAX).services if each.name == name)
         port = ports.assign([service.name], {})[service.name]
         command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port)})
-        worker = Worker(await processes.launch(command), command.log)
-        try:
-            async with asyncio.timeout(READY_WITHIN_S):
-                while not await answers(f"http://{ports.LOOPBACK}:{port}{service.ready_path}"):
-                    worker.check()
-                    await asyncio.sleep(LOOK_EVERY_S)
+        async with _running(command, lambda: answers(f"http://{ports.LOOPBACK}:{port}{service.ready_path}")) as worker:
             yield worker
-        finally:
-            # A worker that died says more than the answers that did not come of it.
-            try:
-                worker.check()
-            finally:
-                await processes.end(worker.process, STOP_SIGNALS)
+
+    @asynccontextmanager
+    async def peer(self, name: str, number: int = 1) -> AsyncIterator[Running]:
+        """A peer of bench/peers, ready to work; `number` tells two of a kind apart."""
+        program = Step(f"{name}-{number}", python(f"bench.peers.{name}"), (DATABASE, AMQP))
+        command = command_of(program, self.state, self.directory)
+        # What an earlier one has said is not to be taken for this one's.
+        command.log.unlink(missing_ok=True)
+
+        async def is_ready() -> bool:
+            return READY in command.log.read_text(encoding="utf-8").splitlines()
+
+        async with _running(command, is_ready) as peer:
+            yield peer
 
     async def load(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Has something done by the load generator."""
         submitted = self.generator.submit(work, *args, **kwargs)
         return await asyncio.wrap_future(submitted)
+
+
+@asynccontextmanager
+async def _running(command: Command, is_ready: Callable[[], Awaitable[bool]]) -> AsyncIterator[Running]:
+    """A process that is ready, until the block ends. Raises StackFailed where it ends before."""
+    running = Running(await processes.launch(command), command.log)
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            while not await is_ready():
+                running.check()
+                await asyncio.sleep(LOOK_EVERY_S)
+        yield running
+    finally:
+        # A process that died says more than the answers that did not come of it.
+        try:
+            running.check()
+        finally:
+            await processes.end(running.process, STOP_SIGNALS)
 
 
 @contextmanager

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench import answers, load
-from bench.report import Measures, Result, latency_ms, ratio, result
-from bench.scale import Scale
-from bench.stage import Stage, Worker
+from bench.report import Compared, Measures, Result, latency_ms, ratio, result
+from bench.scale import WARM_UP_PART, Scale
+from bench.stage import Running, Stage, held_still
 
 NAME = "inquiries"
 QUOTES_PER_S = 50.0
-WARM_UP_PART = 10
+COMPARED = tuple(Compared(f"latency_ms_{part}", "draining", "idle") for part in ("p50", "p99", "max"))
 
 
 async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
@@ -33,14 +33,14 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
         "quotes_per_s": QUOTES_PER_S,
         "idle_s": scale.idle_s,
     }
-    return result(NAME, conditions, rounds, compared=("draining", "idle"))
+    return result(NAME, conditions, rounds, COMPARED)
 
 
-async def _round(stage: Stage, worker: Worker, scale: Scale, name: str) -> dict[str, Measures]:
+async def _round(stage: Stage, worker: Running, scale: Scale, name: str) -> dict[str, Measures]:
     """Quotes in quiet, quotes while the backlog drains, then every answer is looked at."""
     whole = (stage.amqp_url, scale.population)
     idle = await stage.load(load.quote_for, *whole, f"{name}-idle", QUOTES_PER_S, scale.idle_s)
-    with worker.held_still():
+    with held_still(worker):
         await stage.load(load.publish, *whole, f"{name}-backlog", scale.backlog)
     draining = await stage.load(load.quote_until_drained, *whole, f"{name}-draining", QUOTES_PER_S, scale.backlog)
     await stage.load(answers.check, *whole, f"{name}-backlog", scale.backlog)

@@ -1,21 +1,40 @@
-"""Medians, ratios, and the same table everywhere."""
+"""Medians, ratios, and the same tables everywhere."""
 
 from pathlib import Path
 
 import pytest
 
-from bench.report import RESULTS, Result, cells, latency_ms, markdown, read, result
+from bench.report import (
+    RESULTS,
+    Compared,
+    Goal,
+    Result,
+    at_least,
+    at_most,
+    latency_ms,
+    markdown,
+    medians_of,
+    ratios_of,
+    read,
+    result,
+    write,
+)
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "performance.md"
 ROUNDS = [
     {"quiet": {"latency_ms_p50": 2.0}, "busy": {"latency_ms_p50": busy_ms, "settlements_per_s": 4_000.5}}
     for busy_ms in (3.0, 90.0, 5.0)
 ]
+COMPARED = (
+    Compared("latency_ms_p50", "busy", "quiet"),
+    Compared("latency_ms_p50", "busy", "quiet", at_most(2.0)),
+    Compared("settlements_per_s", "busy", None, at_least(4_000)),
+)
 
 
 @pytest.fixture
 def found() -> Result:
-    return result("example", {}, ROUNDS, compared=("busy", "quiet"))
+    return result("example", {}, ROUNDS, COMPARED)
 
 
 def test_latencies_are_told_in_milliseconds() -> None:
@@ -27,21 +46,54 @@ def test_latencies_are_told_in_milliseconds() -> None:
 def test_a_ratio_is_one_of_medians(found: Result) -> None:
     """One round that went wrong does not count."""
     assert found.medians["busy"]["latency_ms_p50"] == 5.0
-    assert found.ratios == {"latency_ms_p50": 2.5}
+    assert found.ratios[0].ratio == 2.5
 
 
-def test_what_only_one_side_has_is_shown_without_a_ratio(found: Result) -> None:
-    assert cells(found) == [
-        ["", "quiet", "busy", "busy / quiet"],
-        ["latency_ms_p50", "2", "5", "2.5"],
-        ["settlements_per_s", "", "4,000.5", ""],
+def test_a_measure_may_be_compared_with_nothing_but_its_goal(found: Result) -> None:
+    assert found.ratios[2].ratio == 4_000.5
+
+
+@pytest.mark.parametrize(
+    ("goal", "ratio", "reached"),
+    [
+        (at_least(8), 8.0, True),
+        (at_least(8), 7.99, False),
+        (at_most(1), 1.0, True),
+        (at_most(1), 1.01, False),
+    ],
+    ids=str,
+)
+def test_a_goal_is_reached_at_its_value(goal: Goal, ratio: float, *, reached: bool) -> None:
+    assert goal.reached(ratio) is reached
+
+
+def test_each_subject_has_a_row_with_what_was_measured_of_it(found: Result) -> None:
+    assert medians_of(found) == [
+        ["", "latency_ms_p50", "settlements_per_s"],
+        ["quiet", "2", ""],
+        ["busy", "5", "4,000.5"],
     ]
+
+
+def test_a_missed_goal_is_shown_plainly(found: Result) -> None:
+    assert ratios_of(found) == [
+        ["", "of", "ratio", "goal", "reached"],
+        ["busy / quiet", "latency_ms_p50", "2.5", "", ""],
+        ["busy / quiet", "latency_ms_p50", "2.5", "at most 2", "**no**"],
+        ["busy", "settlements_per_s", "4,000.5", "at least 4,000", "yes"],
+    ]
+
+
+def test_a_result_is_read_as_it_was_written(found: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.RESULTS", tmp_path)
+
+    assert read(write(found, quick=False)) == found
 
 
 @pytest.mark.parametrize(
     "file", sorted(set(RESULTS.glob("*.json")) - set(RESULTS.glob("*.quick.json"))), ids=lambda f: f.stem
 )
-def test_the_document_has_the_table_of_the_committed_result(file: Path) -> None:
+def test_the_document_has_the_tables_of_the_committed_result(file: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
 
     written = read(file)

@@ -1,0 +1,132 @@
+"""How many settlements a second, from a full queue to the last answer? The worker beside other ways of doing the same."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from bench import answers, load, machine
+from bench.peers import pgbench
+from bench.population import Population
+from bench.report import Compared, Measures, Result, at_least, at_most, ratio, result
+from bench.scale import WARM_UP_PART, Scale
+from bench.stage import Running, Stage, held_still
+
+NAME = "throughput"
+# What the insured of the whole country settled in eight months.
+NATION, HOURS = 218_000_000, "hours_for_218_million"
+LIBRARIES = ("aio-pika", "asyncpg", "celery", "faststream", "psycopg", "sqlalchemy", "uvloop")
+
+Publish = Callable[[str, Population, str, int], None]
+Start = Callable[[Stage], AbstractAsyncContextManager[Sequence[Running]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Somebody who empties the queue; `settles`: by settling, not only by echoing."""
+
+    name: str
+    start: Start
+    publish: Publish = load.publish
+    settles: bool = True
+
+
+@asynccontextmanager
+async def peers(stage: Stage, name: str, processes: int = 1) -> AsyncIterator[Sequence[Running]]:
+    """So many processes of a peer."""
+    async with AsyncExitStack() as running:
+        yield [await running.enter_async_context(stage.peer(name, place)) for place in range(1, processes + 1)]
+
+
+@asynccontextmanager
+async def workers(stage: Stage, processes: int) -> AsyncIterator[Sequence[Running]]:
+    """So many settlement workers."""
+    async with AsyncExitStack() as running:
+        yield [
+            await running.enter_async_context(stage.worker(f"settlement-{place}")) for place in range(1, processes + 1)
+        ]
+
+
+SUBJECTS = (
+    Subject("echo ×1", partial(peers, name="echo"), settles=False),
+    Subject("echo ×2", partial(peers, name="echo", processes=2), settles=False),
+    Subject("one-by-one", partial(peers, name="one_by_one")),
+    Subject("framework", partial(peers, name="framework")),
+    Subject("celery", partial(peers, name="celery"), publish=load.publish_tasks),
+    Subject("Gongji ×1", partial(workers, processes=1)),
+    Subject("Gongji ×2", partial(workers, processes=2)),
+)
+SPEED = "settlements_per_s"
+COMPARED = (
+    Compared(SPEED, "Gongji ×2", "one-by-one", at_least(8)),
+    Compared(SPEED, "Gongji ×2", "framework", at_least(10)),
+    Compared(SPEED, "Gongji ×2", "celery"),
+    Compared(SPEED, "Gongji ×1", "echo ×1", at_least(0.8)),
+    Compared(SPEED, "Gongji ×2", "echo ×2", at_least(0.8)),
+    Compared(SPEED, "Gongji ×2", pgbench.NAME, at_least(1.2)),
+    Compared(HOURS, "Gongji ×2", None, at_most(12)),
+)
+
+
+async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
+    """Each round every subject in turn, with a queue of its own making; then pgbench for a while."""
+    rounds = []
+    async with pgbench.database(stage.database_url, scale.pgbench_scale) as pgbench_url:
+        for number in range(1, scale.rounds + 1):
+            measured: dict[str, Measures] = {}
+            for subject in SUBJECTS:
+                per_s = await turn(stage, scale, subject, f"{NAME}-{number}-{subject.name.replace(' ×', '-')}")
+                measured[subject.name] = measures_of(subject, per_s)
+                tell(f"round {number}: {subject.name} {per_s:,.0f} a second")
+            await stage.checkpoint()
+            await pgbench.transactions_per_s(pgbench_url, scale.backlog // WARM_UP_PART)
+            measured[pgbench.NAME] = {SPEED: await pgbench.transactions_per_s(pgbench_url, scale.backlog)}
+            tell(f"round {number}: pgbench {measured[pgbench.NAME][SPEED]:,.0f} a second")
+            rounds.append(measured)
+    conditions = {
+        "accounts": scale.population.accounts,
+        "people": scale.population.people,
+        "bindings": scale.population.bindings,
+        "seed": scale.population.seed,
+        "backlog": scale.backlog,
+        "warm_up": scale.backlog // WARM_UP_PART,
+        "pgbench_scale": scale.pgbench_scale,
+        "pgbench_clients": pgbench.CLIENTS,
+        "libraries": machine.versions(LIBRARIES),
+    }
+    return result(NAME, conditions, rounds, COMPARED)
+
+
+def measures_of(subject: Subject, per_s: float) -> Measures:
+    """An echo settles nothing, so it would never be through with the nation's settlements."""
+    speed = {SPEED: round(per_s, 1)}
+    return speed | {HOURS: ratio(NATION / 3600, per_s)} if subject.settles else speed
+
+
+async def turn(stage: Stage, scale: Scale, subject: Subject, series: str) -> float:
+    """Messages a second, from the signal to go on to the last answer in its queue. Every answer is looked at."""
+    whole = (stage.amqp_url, scale.population)
+    warm_up = scale.backlog // WARM_UP_PART
+    async with subject.start(stage) as running:
+        await stage.load(subject.publish, *whole, f"{series}-warm-up", warm_up)
+        await drained(stage, running, warm_up)
+        await stage.load(answers.check, *whole, f"{series}-warm-up", warm_up)
+        await stage.checkpoint()
+        with held_still(*running):
+            await stage.load(subject.publish, *whole, series, scale.backlog)
+        took_s = await drained(stage, running, scale.backlog)
+    await stage.load(answers.check, *whole, series, scale.backlog)
+    return scale.backlog / took_s
+
+
+async def drained(stage: Stage, running: Sequence[Running], settlements: int) -> float:
+    """Seconds from now until the queue of answers holds so many."""
+    began = time.perf_counter()
+    try:
+        await stage.load(load.await_answers, stage.amqp_url, settlements)
+    except load.LoadFailed:
+        for each in running:
+            each.check()
+        raise
+    return time.perf_counter() - began

@@ -1,0 +1,1 @@
+"""What the worker is measured against, a process each: `python -m bench.peers.<name>`."""
