@@ -30,6 +30,7 @@ class Speech:
 
 OUTCOMES = {
     "settled": "全额支付",
+    "answered": "已逐笔答复",
     "partial": "部分支付",
     "declined": "未支付",
     "rejected": "不予受理",

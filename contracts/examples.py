@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.domain.reasons import TEXTS, Reason
 from shared.messages.envelope import Operation
 
 ENVELOPE = {
@@ -60,6 +61,34 @@ EXAMPLES: dict[Operation, dict[str, dict[str, Any]]] = {
             "request_id": "20261122-000016",
             "settlement_id": None,
             "own_balance_fen": 2850,
+        },
+    },
+    Operation.SETTLE_BULK: {
+        "request": {
+            **ENVELOPE,
+            "request_id": "20261122-night-004",
+            "settlements": [{"request_id": "20261122-000017", **BILL}, {"request_id": "20261122-000018", **BILL}],
+        },
+        "answer": {
+            **ANSWERED,
+            "operation": "settle_bulk",
+            "request_id": "20261122-night-004",
+            "outcome": "answered",
+            "answers": [
+                SETTLED,
+                {
+                    **SETTLED,
+                    "request_id": "20261122-000018",
+                    "outcome": "declined",
+                    "reason": "richest_payer_insufficient",
+                    "reason_text": TEXTS[Reason.RICHEST_PAYER_INSUFFICIENT].chinese,
+                    "settlement_id": None,
+                    "own_account_fen": 0,
+                    "mutual_aid_fen": 0,
+                    "cash_fen": 12850,
+                    "payer_id": None,
+                },
+            ],
         },
     },
     Operation.CREDIT: {

@@ -45,7 +45,7 @@ SERVERS_ONLY = Stack()
 
 
 def gongji(workers: int) -> Stack:
-    """The whole of Gongji, with this many settlement workers beside the one that answers inquiries."""
+    """The whole of Gongji, with this many settlement workers beside those for bulk messages and inquiries."""
     return Stack(
         steps=(
             Step("migrate", python("shared.postgres", "migrate"), (DATABASE,)),
@@ -61,6 +61,7 @@ def gongji(workers: int) -> Stack:
                 )
                 for number in range(1, workers + 1)
             ),
+            Service("bulk", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "bulk"}),
             Service("inquiry", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "inquiry"}),
             Service(
                 "binding",

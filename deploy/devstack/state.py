@@ -53,7 +53,7 @@ class StackState(BaseModel):
         """The variables under which clients of the stack find it."""
         keys = KeyFiles(self.keys_directory)
         services = self.urls.services
-        settlement = [url for name, url in services.items() if name.startswith(("settlement-", "inquiry"))]
+        settlement = [url for name, url in services.items() if name.startswith(("settlement-", "bulk", "inquiry"))]
         optional = {
             "GONGJI_RABBITMQ_MANAGEMENT_URL": self.urls.rabbitmq_management,
             "GONGJI_BINDING_URL": services.get("binding"),

@@ -1,5 +1,6 @@
 """From a verdict to the answer on the wire. Source: contract.md, the answers of each operation."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,10 @@ from services.settlement.model import Decision, Original, Rejection, Replay, Sto
 from services.settlement.reconciling import theirs
 from shared.domain.ids import public_id
 from shared.domain.reasons import TEXTS, Reason
+from shared.messages.bulk import BulkAnswer
 from shared.messages.catalogue import CATALOGUE, AnswerType, Malformed
 from shared.messages.credit import CreditAnswer
-from shared.messages.envelope import Answer, Operation, Outcome
+from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.lookup import LookupAnswer
 from shared.messages.reconcile import LINES_MAX, ReconcileAnswer, ReconcileRequest
 from shared.messages.settle import SettleAnswer, SettleRequest
@@ -53,6 +55,20 @@ def malformed(found: Malformed, now: datetime) -> Answer:
     )
 
 
+def bulk(envelope: Request, texts: Sequence[str], now: datetime) -> tuple[Answer, str]:
+    """The answer to a message of many settlements, and as JSON text, around the answers' own texts, in their order."""
+    answer = BulkAnswer(
+        operation=envelope.operation,
+        request_id=envelope.request_id,
+        institution_id=envelope.institution_id,
+        outcome=Outcome.ANSWERED,
+        decided_at=now,
+    )
+    around = answer.model_dump_json(exclude={"answers"})
+    # They are written already, for the ledger: writing them again would cost as much as deciding them.
+    return answer, f'{around[:-1]},"answers":[{",".join(texts)}]}}'
+
+
 def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, now: datetime) -> Answer:
     request = incoming.request
     common: dict[str, Any] = {
@@ -79,6 +95,8 @@ def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, n
                 payer_id=decision.payer_id,
                 own_balance_fen=decision.own_balance_fen,
             )
+        case Operation.SETTLE_BULK:
+            raise AssertionError("a bulk request is answered by the answers of its settlements")
         case Operation.CREDIT:
             after = decision.account_after
             return CreditAnswer(

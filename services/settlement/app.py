@@ -13,38 +13,41 @@ from services.settlement.settings import Consumes, SettlementSettings
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
 from shared.rabbit.connection import hosts
-from shared.rabbit.topology import INQUIRY, SETTLEMENT
+from shared.rabbit.topology import BULK, INQUIRY, SETTLEMENT
 from shared.telemetry.probe import probe_app, serving
 
 log = structlog.get_logger()
 
-# One connection a lane, one for the chores, one for the rechecks, and one to ask whether the database is there.
-CONNECTIONS_MAX = 6
+# Beside one for each lane: one for the chores, one for the rechecks, and one to ask whether the database is there.
+OTHER_CONNECTIONS = 3
 QUEUES_OF = {
-    Consumes.BOTH: (SETTLEMENT, INQUIRY),
+    Consumes.ALL: (SETTLEMENT, BULK, INQUIRY),
     Consumes.SETTLEMENT: (SETTLEMENT,),
+    Consumes.BULK: (BULK,),
     Consumes.INQUIRY: (INQUIRY,),
 }
 
 
 async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
     """Works until `stop`, then drains: no new deliveries, the batch in hand decided, answered, acknowledged."""
+    queues = QUEUES_OF[settings.consumes]
     async with AsyncExitStack() as house:
         pool = await create_pool(
             settings.database_url,
             role=settings.database_role,
             name="gongji-settlement",
-            size_max=CONNECTIONS_MAX,
+            size_max=len(queues) * settings.lanes + OTHER_CONNECTIONS,
         )
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)
         consumer = Consumer(
             hosts(settings.amqp_url),
-            QUEUES_OF[settings.consumes],
+            queues,
             handler,
             clock,
             settings.batch_max,
             settings.prefetch,
+            settings.lanes,
         )
 
         async def readiness() -> str | None:

@@ -15,11 +15,13 @@ from shared.domain.times import Clock
 from shared.rabbit.connection import BrokerError, Connection, close, connect, open_channel
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
-from shared.rabbit.topology import declare
+from shared.rabbit.topology import BULK, declare
 
 log = structlog.get_logger()
 
 LAG_EVERY_S = 5.0
+# One being decided, one being answered or arriving.
+BULK_PREFETCH = 2
 
 
 class SessionLost(Exception):
@@ -39,6 +41,7 @@ class Consumer:
     clock: Clock
     batch_max: int
     prefetch: int
+    lanes: int = 1
     connected: bool = field(default=False, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -64,14 +67,16 @@ class Consumer:
             await declare(watched)
             channels = [watched]
             lanes = []
-            for queue in self.queues:
+            for queue in (queue for queue in self.queues for _ in range(self.lanes)):
                 requests = await open_channel(consuming, confirms=False)
                 answers = await open_channel(publishing, confirms=True)
                 channels += [requests, answers]
                 replies = Replies(self.brokers, name="gongji-settlement replying")
                 opened.append(replies)
+                # A bulk message is several batches by itself.
+                prefetch = BULK_PREFETCH if queue == BULK else self.prefetch
                 lanes.append(
-                    Lane(queue, requests, answers, replies, self.handler, self.clock, self.batch_max, self.prefetch)
+                    Lane(queue, requests, answers, replies, self.handler, self.clock, self.batch_max, prefetch)
                 )
             metrics.SESSIONS.inc()
             self.connected = True

@@ -7,28 +7,24 @@ unacknowledged request is the outbox.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 
 import stamina
 import structlog
 from aiormq.channel import Channel
 
-from services.settlement import answers, metrics
-from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
-from services.settlement.incoming import Incoming, Sender
+from services.settlement import metrics
+from services.settlement.deliveries import Delivery, Posting, Said, Settled, poisoned, postings, read, refused
+from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
 from services.settlement.model import Replay, Resolution
-from services.settlement.rules import owns_reply_queue
 from shared.domain.times import Clock
-from shared.messages.catalogue import Malformed, parse
-from shared.messages.envelope import Answer
+from shared.messages.catalogue import Malformed
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import tap_of
-from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
+from shared.rabbit.publisher import Publisher, PublishFailed
 from shared.rabbit.replies import Replies
 from shared.rabbit.tap import taken_by_the_tap
-from shared.rabbit.topology import DEAD, RESULTS
+from shared.rabbit.topology import DEAD
 from shared.rabbit.wire import Message
 
 log = structlog.get_logger()
@@ -38,52 +34,6 @@ BUSY_AGAIN_S = 0.5
 
 class ConsumerLost(Exception):
     """The broker took the subscription away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as it came, with its body read as far as it can be."""
-
-    message: Message
-    content: Incoming | Malformed
-
-    @property
-    def tag(self) -> int:
-        return self.message.delivery_tag
-
-    @property
-    def sender(self) -> Sender:
-        return sender_of(self.message)
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A delivery with what is to be published for it before it is acknowledged; `text` is the answer as JSON."""
-
-    delivery: Delivery
-    answer: Answer | None
-    text: str = ""
-    dead_letter: Malformed | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """A message to publish, and where to publish it if its queue refuses it."""
-
-    message: Outgoing
-    otherwise: Outgoing | None = None
-
-
-def sender_of(message: Message) -> Sender:
-    return Sender(message.user_id or None, message.reply_to or None)
-
-
-def read(message: Message) -> Delivery:
-    """A delivered message as a request, or as what is wrong with it."""
-    parsed = parse(message.type, message.routing_key, message.content_type, message.body)
-    if isinstance(parsed, Malformed):
-        return Delivery(message, parsed)
-    return Delivery(message, Incoming(parsed, sender_of(message)))
 
 
 class Lane:
@@ -143,7 +93,7 @@ class Lane:
                 await self._wake.wait()
                 continue
             # Whatever has arrived while the last batch was being committed is the next one.
-            batch = [read(self._arrived.popleft()) for _ in range(min(len(self._arrived), self._batch_max))]
+            batch = self._next_batch()
             settled = await self._decide(batch, stop)
             if settled is None:
                 break
@@ -151,50 +101,58 @@ class Lane:
         await self._unsubscribe()
         await self._settled.put(None)
 
+    def _next_batch(self) -> list[Delivery]:
+        """What has arrived, up to `batch_max` requests or one message more than that."""
+        batch: list[Delivery] = []
+        requests = 0
+        while self._arrived and requests < self._batch_max:
+            batch.append(read(self._arrived.popleft()))
+            requests += len(batch[-1].requests)
+        return batch
+
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[Settled] | None:
-        """What to publish for each delivery; None where stopping came before the database came back."""
-        incoming = [delivery.content for delivery in batch if isinstance(delivery.content, Incoming)]
-        metrics.BATCH_SIZE.observe(len(batch))
-        while True:
+        """What to say to each delivery; None where stopping came before the database came back."""
+        incoming = [each for delivery in batch for each in delivery.incoming]
+        results: list[Result] = []
+        while len(results) < len(incoming):
+            # A bulk message is more than a batch: it is decided in several.
+            part = incoming[len(results) : len(results) + self._batch_max]
+            metrics.BATCH_SIZE.observe(len(part))
             try:
                 with metrics.STAGE_SECONDS.labels("decide").time():
                     # One that has waited before does not make the others wait again.
                     wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
-                    results = iter(await self._handler.handle(incoming, wait=wait) if incoming else [])
-                break
+                    results += await self._handler.handle(part, wait=wait)
             except ServersAway as away:
                 await self._pause(away, stop)
                 if stop.is_set():
                     return None
+        return self._settled_by(iter(results), batch)
+
+    def _settled_by(self, results: Iterator[Result], batch: Sequence[Delivery]) -> list[Settled]:
         now = self._clock()
         settled: list[Settled] = []
         for delivery in batch:
-            if isinstance(delivery.content, Malformed):
-                settled.append(self._malformed(delivery, delivery.content, now))
-                continue
-            match next(results):
-                case Resolution() as resolution:
-                    _count(resolution)
-                    settled.append(Settled(delivery, resolution.answer, resolution.text))
-                case Poisoned(_, error):
-                    found = Malformed(
-                        f"it cannot be decided ({error})",
-                        delivery.content.operation,
-                        delivery.content.request.request_id,
-                        delivery.content.request.institution_id,
-                    )
-                    settled.append(_refused(delivery, found, now, dead_letter=found))
-                case Busy():
-                    self._again_later(delivery)
+            said: list[Said] = []
+            busy = False
+            for request in delivery.requests:
+                if isinstance(request, Malformed):
+                    metrics.REQUESTS.labels(request.operation or "unknown", "rejected", "malformed").inc()
+                    said.append(refused(delivery, request, now))
+                    continue
+                match next(results):
+                    case Resolution() as resolution:
+                        _count(resolution)
+                        said.append(Said(resolution.answer, resolution.text))
+                    case Poisoned(incoming, error):
+                        said.append(poisoned(incoming, error, now))
+                    case Busy():
+                        busy = True
+            if busy:
+                self._again_later(delivery)
+            else:
+                settled.append(Settled(delivery, said))
         return settled
-
-    def _malformed(self, delivery: Delivery, found: Malformed, now: datetime) -> Settled:
-        metrics.REQUESTS.labels(found.operation or "unknown", "rejected", "malformed").inc()
-        if found.readable:
-            return _refused(delivery, found, now)
-        if not delivery.sender.reply_to:
-            return Settled(delivery, None, dead_letter=found)
-        return _refused(delivery, found, now, dead_letter=found)
 
     def _again_later(self, delivery: Delivery) -> None:
         """It stays unacknowledged, and until it is answered nothing behind it may be acknowledged in its stead."""
@@ -267,29 +225,12 @@ class Lane:
         if elsewhere:
             await self._publish(elsewhere)
 
-    def _postings(self, settled: Settled) -> list[Posting]:
-        postings = []
-        if settled.answer is not None:
-            postings.append(self._addressed(settled.delivery, settled.answer, settled.text))
-        if settled.dead_letter is not None:
-            metrics.DEAD_LETTERS.labels("poisoned" if settled.dead_letter.readable else "unreadable").inc()
-            log.warning("dead_lettered", queue=self._queue, problems=settled.dead_letter.problems)
-            postings.append(Posting(_dead_letter(settled.delivery, settled.dead_letter, self._queue, self._clock())))
-        return postings
-
-    def _addressed(self, delivery: Delivery, answer: Answer, text: str) -> Posting:
-        """To the sender's reply queue if it is the sender's, else to the institution's results."""
-        sender, operation = delivery.sender, answer.operation or "unknown"
-        to_results = Outgoing(
-            RESULTS,
-            f"{operation}.{answer.outcome}.{answer.institution_id or 'unknown'}",
-            text.encode(),
-            type=f"{operation}.result",
-            correlation_id=delivery.message.correlation_id,
-        )
-        if sender.reply_to and (not self._handler.authenticate_senders or owns_reply_queue(sender)):
-            return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
-        return Posting(to_results)
+    def _postings(self, settled: Settled) -> Iterator[Posting]:
+        for each in settled.said:
+            if each.dead_letter:
+                metrics.DEAD_LETTERS.labels("poisoned" if each.dead_letter.readable else "unreadable").inc()
+                log.warning("dead_lettered", queue=self._queue, problems=each.dead_letter.problems)
+        return postings(settled, self._queue, self._clock(), authenticate_senders=self._handler.authenticate_senders)
 
     # ---- the subscription ----
 
@@ -324,26 +265,3 @@ def _count(resolution: Resolution) -> None:
         metrics.REPLAYS.labels(operation).inc()
     answer = resolution.answer
     metrics.REQUESTS.labels(operation, answer.outcome, answer.reason or "").inc()
-
-
-def _refused(delivery: Delivery, found: Malformed, now: datetime, dead_letter: Malformed | None = None) -> Settled:
-    answer = answers.malformed(found, now)
-    return Settled(delivery, answer, answer.model_dump_json(), dead_letter)
-
-
-def _dead_letter(delivery: Delivery, found: Malformed, queue: str, now: datetime) -> Outgoing:
-    """The body as it came, with what was wrong. The sender's own headers stay behind: they may route, or be personal."""
-    message = delivery.message
-    return Outgoing(
-        DEAD,
-        message.routing_key,
-        message.body,
-        type=message.type,
-        content_type=message.content_type,
-        headers={
-            "x-gongji-queue": queue,
-            "x-gongji-reason": found.reason,
-            "x-gongji-problems": found.problems,
-            "x-gongji-dead-at": now.isoformat(),
-        },
-    )

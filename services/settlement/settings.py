@@ -10,8 +10,9 @@ from shared.runtime.lifecycle import AmqpUrls, DatabaseUrl, ServiceSettings
 class Consumes(StrEnum):
     """Which queues a worker takes requests from."""
 
-    BOTH = "both"
+    ALL = "all"
     SETTLEMENT = "settlement"
+    BULK = "bulk"
     INQUIRY = "inquiry"
 
 
@@ -22,10 +23,12 @@ class SettlementSettings(ServiceSettings):
     database_role: str | None = "gongji_settlement"
     amqp_url: AmqpUrls
     authenticate_senders: bool = False
-    # A process for each keeps a backlog of payments from slowing a question down: docs/adr/0011.
-    consumes: Consumes = Consumes.BOTH
+    # A process for each keeps a backlog of one from slowing another down: docs/adr/0011, docs/adr/0013.
+    consumes: Consumes = Consumes.ALL
     batch_max: int = Field(default=100, ge=1, le=5_000)
-    # Two batches: one in the database, one being answered or arriving.
+    # How many batches of a queue are under way at once: while one waits for the database, another is decided.
+    lanes: int = Field(default=2, ge=1, le=16)
+    # Of each lane, two batches: one in the database, one being answered or arriving.
     prefetch: int = Field(default=200, ge=1, le=20_000)
     # How soon after its deadline a transfer returns.
     chores_every_s: float = Field(default=5.0, gt=0, le=3_600)

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json, to_json
 
 from shared.domain.reasons import Reason
+from shared.domain.regions import province_of
+from shared.messages.bulk import BULK_BYTES_MAX, SETTLEMENTS_MAX, BulkAnswer, BulkRequest
 from shared.messages.credit import CreditAnswer, CreditRequest
 from shared.messages.envelope import (
     BODY_BYTES_MAX,
@@ -24,6 +26,7 @@ from shared.messages.undo import CancelAnswer, CancelRequest, RefundAnswer, Refu
 
 AnswerType = (
     type[SettleAnswer]
+    | type[BulkAnswer]
     | type[CreditAnswer]
     | type[LookupAnswer]
     | type[TransferAnswer]
@@ -40,15 +43,18 @@ class Wire:
     request: type[Request]
     answer: AnswerType
     queue: str
+    bytes_max: int = BODY_BYTES_MAX
 
 
 PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 SETTLEMENT_QUEUE = "gongji.settlement"
+BULK_QUEUE = "gongji.bulk"
 INQUIRY_QUEUE = "gongji.inquiry"
 
 CATALOGUE: dict[Operation, Wire] = {
     Operation.SETTLE: Wire(SettleRequest, SettleAnswer, SETTLEMENT_QUEUE),
+    Operation.SETTLE_BULK: Wire(BulkRequest, BulkAnswer, BULK_QUEUE, BULK_BYTES_MAX),
     Operation.CREDIT: Wire(CreditRequest, CreditAnswer, SETTLEMENT_QUEUE),
     Operation.REFUND: Wire(RefundRequest, RefundAnswer, SETTLEMENT_QUEUE),
     Operation.CANCEL: Wire(CancelRequest, CancelAnswer, SETTLEMENT_QUEUE),
@@ -83,6 +89,14 @@ class Malformed:
         return self.request_id is not None and self.institution_id is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """Many settle requests in one message; what is wrong with one of them is said in its place."""
+
+    envelope: Request
+    settlements: tuple[SettleRequest | Malformed, ...]
+
+
 class _Name(BaseModel):
     """Just enough of a body to know whom to answer."""
 
@@ -90,7 +104,15 @@ class _Name(BaseModel):
     institution_id: InstitutionIdField
 
 
-def parse(operation: str | None, routing_key: str, content_type: str | None, body: bytes) -> Request | Malformed:
+class _Envelope(Request):
+    """A bulk request around settlements that have still to be looked at one by one."""
+
+    operation = Operation.SETTLE_BULK
+
+    settlements: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=SETTLEMENTS_MAX)]
+
+
+def parse(operation: str | None, routing_key: str, content_type: str | None, body: bytes) -> Request | Bulk | Malformed:
     """A message's body as a request of its operation, or what is wrong with it.
 
     The operation is the message's `type`; it must be the routing key's first word, and the key's region the body's.
@@ -98,8 +120,9 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
     if operation not in CATALOGUE:
         # What the sender made up is repeated nowhere: not in an answer, a label or a routing key.
         return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", None, body)
-    if len(body) > BODY_BYTES_MAX:
-        too_long = f"the body has {len(body)} bytes; at most {BODY_BYTES_MAX} are read"
+    wire = CATALOGUE[Operation(operation)]
+    if len(body) > wire.bytes_max:
+        too_long = f"the body has {len(body)} bytes; at most {wire.bytes_max} are read"
         return _malformed(too_long, operation, body) if len(body) <= NAME_BYTES_MAX else Malformed(too_long, operation)
     if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":
         return _malformed("content_type must be application/json", operation, body)
@@ -109,12 +132,43 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
     if not _is_json(body):
         return Malformed("the body is not JSON: NaN and Infinity are no numbers", operation)
     try:
-        request = CATALOGUE[Operation(operation)].request.model_validate_json(body)
+        request = _read_bulk(body) if wire.request is BulkRequest else wire.request.model_validate_json(body)
     except ValidationError as error:
         return _malformed(describe(error), operation, body)
-    if key_region != request.insured_region:
+    envelope = request.envelope if isinstance(request, Bulk) else request
+    if key_region != envelope.insured_region:
         return _malformed("the routing key's region must be insured_region", operation, body)
     return request
+
+
+def _read_bulk(body: bytes) -> Bulk:
+    """Raises ValidationError where the message around the settlements is wrong."""
+    try:
+        bulk = BulkRequest.model_validate_json(body)
+        return Bulk(bulk, tuple(_of_its_sender(each, bulk) for each in bulk.settlements))
+    except ValidationError:
+        # Something is wrong somewhere: only now is each looked at alone, which takes three times as long.
+        around = _Envelope.model_validate_json(body)
+        return Bulk(around, tuple(_of_its_sender(_settlement(said), around) for said in around.settlements))
+
+
+def _settlement(said: dict[str, Any]) -> SettleRequest | Malformed:
+    try:
+        return SettleRequest.model_validate(said)
+    except ValidationError as error:
+        return _malformed(describe(error), Operation.SETTLE, to_json(said))
+
+
+def _of_its_sender(settlement: SettleRequest | Malformed, envelope: Request) -> SettleRequest | Malformed:
+    """A message comes from one institution and goes to one province."""
+    if isinstance(settlement, Malformed):
+        return settlement
+    found = (Operation.SETTLE, settlement.request_id, settlement.institution_id)
+    if settlement.institution_id != envelope.institution_id:
+        return Malformed("institution_id must be that of the message around it", *found)
+    if province_of(settlement.insured_region) != province_of(envelope.insured_region):
+        return Malformed("insured_region must be in the province of the message around it", *found)
+    return settlement
 
 
 def describe(error: ValidationError) -> str:

@@ -28,6 +28,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d
 
 class Operation(StrEnum):
     SETTLE = "settle"
+    SETTLE_BULK = "settle_bulk"
     CREDIT = "credit"
     QUOTE = "quote"
     LOOKUP = "lookup"
@@ -39,6 +40,7 @@ class Operation(StrEnum):
 
 class Outcome(StrEnum):
     SETTLED = "settled"
+    ANSWERED = "answered"
     PARTIAL = "partial"
     CREDITED = "credited"
     FOUND = "found"

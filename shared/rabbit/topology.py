@@ -5,18 +5,21 @@ The guarantees are arguments of the queues, not policies: a queue made by anybod
 
 from aiormq.abc import AbstractChannel
 
-from shared.messages.catalogue import INQUIRY_QUEUE, SETTLEMENT_QUEUE
+from shared.messages.catalogue import BULK_QUEUE, INQUIRY_QUEUE, SETTLEMENT_QUEUE
 
 REQUESTS = "gongji.requests"
 RESULTS = "gongji.results"
 DEAD = "gongji.dead"
 EVENTS = "gongji.events"
 SETTLEMENT = SETTLEMENT_QUEUE
+BULK = BULK_QUEUE
 INQUIRY = INQUIRY_QUEUE
 
-# Two queues, so that a question need not stand in line behind payments; a worker of its own gives it a processor too.
+# A question need not stand in line behind payments, nor somebody at a till behind a gateway's thousands. A worker of its own
+# gives each a processor too.
 QUEUES: dict[str, tuple[str, ...]] = {
     SETTLEMENT: ("settle.*", "refund.*", "cancel.*", "credit.*", "transfer.*"),
+    BULK: ("settle_bulk.*",),
     INQUIRY: ("quote.*", "lookup.*", "reconcile.*"),
 }
 

@@ -357,7 +357,7 @@ def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
     assert "run `gongji up`" in said
 
 
-@pytest.mark.parametrize("name", ["settlement-1", "inquiry", "binding", "bookkeeping", "postgres", "rabbitmq"])
+@pytest.mark.parametrize("name", ["settlement-1", "bulk", "inquiry", "binding", "bookkeeping", "postgres", "rabbitmq"])
 def test_what_dies_is_started_again(stack: Stack, name: str) -> None:
     """Killed with -9: another pid, and a bill is settled as before."""
     before = stack.pid(name)
@@ -437,7 +437,7 @@ def test_no_log_names_anybody(stack: Stack) -> None:
 
     for log in (
         *logs.glob("settlement-*.log"),
-        *(logs / f"{name}.log" for name in ("inquiry", "binding", "bookkeeping")),
+        *(logs / f"{name}.log" for name in ("bulk", "inquiry", "binding", "bookkeeping")),
     ):
         text = log.read_text(encoding="utf-8")
         assert text

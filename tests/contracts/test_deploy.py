@@ -27,13 +27,14 @@ BROKER = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(encoding="ut
 
 SETTINGS = {
     "settlement": "services.settlement.settings:SettlementSettings",
+    "bulk": "services.settlement.settings:SettlementSettings",
     "inquiry": "services.settlement.settings:SettlementSettings",
     "binding": "services.binding.settings:BindingSettings",
     "bookkeeping": "services.bookkeeping.settings:BookkeepingSettings",
     "migrate": "shared.postgres.__main__:MigrateSettings",
     "declare": "shared.rabbit.__main__:DeclareSettings",
 }
-LONG_RUNNING = {"postgres", "rabbitmq", "settlement", "inquiry", "binding", "bookkeeping"}
+LONG_RUNNING = {"postgres", "rabbitmq", "settlement", "bulk", "inquiry", "binding", "bookkeeping"}
 # Tells where the files are, before there are settings.
 SECRETS_DIR = "GONGJI_SECRETS_DIR"
 
@@ -130,7 +131,7 @@ def test_settings_are_complete(service: str, tmp_path: Path, monkeypatch: pytest
             assert Path(value).is_file()
 
 
-@pytest.mark.parametrize("service", ["settlement", "inquiry", "binding", "bookkeeping"])
+@pytest.mark.parametrize("service", ["settlement", "bulk", "inquiry", "binding", "bookkeeping"])
 def test_drain_fits_into_the_grace_period(service: str) -> None:
     """A service that is killed while draining hands its work to another, late."""
     drain_s = float(SERVICES[service]["environment"].get("GONGJI_DRAIN_TIMEOUT_S", 20))
@@ -141,7 +142,7 @@ def test_drain_fits_into_the_grace_period(service: str) -> None:
 def test_senders_are_authenticated_where_they_reach_the_broker() -> None:
     """The AMQP port is published, so a sender must be who it says."""
     assert SERVICES["rabbitmq"]["ports"]
-    for name in ("settlement", "inquiry"):
+    for name in ("settlement", "bulk", "inquiry"):
         assert SERVICES[name]["environment"]["GONGJI_AUTHENTICATE_SENDERS"] == "true"
 
 

@@ -8,9 +8,9 @@ import yaml
 
 from contracts.__main__ import generated, stale
 from contracts.examples import EXAMPLES
-from shared.messages.catalogue import CATALOGUE, parse
+from shared.messages.catalogue import CATALOGUE, Bulk, parse
 from shared.messages.envelope import Operation, Request
-from shared.rabbit.topology import INQUIRY, QUEUES, SETTLEMENT
+from shared.rabbit.topology import BULK, INQUIRY, QUEUES, SETTLEMENT
 
 HERE = Path(__file__).parents[2] / "contracts"
 
@@ -42,7 +42,7 @@ def test_an_example_is_accepted(operation: Operation) -> None:
     request = parse(operation, f"{operation}.{example['request']['insured_region']}", "application/json", body)
     answer = CATALOGUE[operation].answer.model_validate(example["answer"])
 
-    assert isinstance(request, Request)
+    assert isinstance(request, Request | Bulk)
     assert answer.model_dump(mode="json") == example["answer"]
 
 
@@ -66,4 +66,4 @@ def test_every_reference_of_the_asyncapi_document_exists() -> None:
 def test_an_operations_queue_is_bound_to_its_routing_key(operation: Operation) -> None:
     """What the catalogue says of queues is what the broker is told."""
     assert f"{operation}.*" in QUEUES[CATALOGUE[operation].queue]
-    assert set(QUEUES) == {SETTLEMENT, INQUIRY}
+    assert set(QUEUES) == {SETTLEMENT, BULK, INQUIRY}

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from cli.audit import prove
-from services.settlement.app import CONNECTIONS_MAX
 from services.settlement.chores import Chores
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
@@ -296,7 +295,7 @@ async def test_wallet_money_is_never_shared_on(world: World) -> None:
 async def test_two_workers_chores_close_each_transfer_once(world: World, clock: Clock) -> None:
     """Every worker does the chores; what one is closing, the others leave alone."""
     await world.stop_workers()
-    pool = await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=CONNECTIONS_MAX)
+    pool = await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=6)
     await world.db.execute(
         """
         INSERT INTO ledger.entries

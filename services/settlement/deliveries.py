@@ -1,0 +1,155 @@
+"""A message as it came, what has become of each request in it, and what is to be published for it. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.settlement import answers
+from services.settlement.incoming import Incoming, Sender
+from services.settlement.rules import owns_reply_queue
+from shared.messages.catalogue import Bulk, Malformed, parse
+from shared.messages.envelope import Answer, Operation, Request
+from shared.rabbit.publisher import Outgoing
+from shared.rabbit.topology import DEAD, RESULTS
+from shared.rabbit.wire import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message with its requests, read as far as they can be: one, or those of a bulk message, which `bulk` is around."""
+
+    message: Message
+    requests: tuple[Incoming | Malformed, ...]
+    bulk: Request | None = None
+
+    @property
+    def tag(self) -> int:
+        return self.message.delivery_tag
+
+    @property
+    def sender(self) -> Sender:
+        return sender_of(self.message)
+
+    @property
+    def incoming(self) -> Iterator[Incoming]:
+        return (each for each in self.requests if isinstance(each, Incoming))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The answer to one request, also as JSON text; None where there is nobody to answer."""
+
+    answer: Answer | None
+    text: str = ""
+    dead_letter: Malformed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A delivery with what is said to each of its requests."""
+
+    delivery: Delivery
+    said: Sequence[Said]
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A message to publish, and where to publish it if its queue refuses it."""
+
+    message: Outgoing
+    otherwise: Outgoing | None = None
+
+
+def sender_of(message: Message) -> Sender:
+    return Sender(message.user_id or None, message.reply_to or None)
+
+
+def read(message: Message) -> Delivery:
+    """A delivered message as its requests, or as what is wrong with it."""
+    parsed = parse(message.type, message.routing_key, message.content_type, message.body)
+    if isinstance(parsed, Malformed):
+        return Delivery(message, (parsed,))
+    sender = sender_of(message)
+    if isinstance(parsed, Bulk):
+        requests = [each if isinstance(each, Malformed) else Incoming(each, sender) for each in parsed.settlements]
+        return Delivery(message, tuple(requests), parsed.envelope)
+    return Delivery(message, (Incoming(parsed, sender),))
+
+
+def refused(delivery: Delivery, found: Malformed, now: datetime) -> Said:
+    """What is said to something that is no acceptable request. Without a name in it, only where it asked for a reply."""
+    alone = delivery.bulk is None
+    unreadable = found if alone and not found.readable else None
+    if unreadable and not delivery.sender.reply_to:
+        return Said(None, dead_letter=unreadable)
+    answer = answers.malformed(found, now)
+    return Said(answer, answer.model_dump_json(), unreadable)
+
+
+def poisoned(incoming: Incoming, error: str, now: datetime) -> Said:
+    """What is said to a request that cannot be decided, whatever else is in the batch."""
+    found = Malformed(
+        f"it cannot be decided ({error})",
+        incoming.operation,
+        incoming.request.request_id,
+        incoming.request.institution_id,
+    )
+    answer = answers.malformed(found, now)
+    return Said(answer, answer.model_dump_json(), found)
+
+
+def postings(settled: Settled, queue: str, now: datetime, *, authenticate_senders: bool) -> Iterator[Posting]:
+    """The answer, if there is somebody to answer, and the dead letters."""
+    delivery, said = settled.delivery, settled.said
+    if delivery.bulk:
+        answer, text = answers.bulk(delivery.bulk, [each.text for each in said], now)
+        yield _addressed(delivery, answer, text, authenticate_senders=authenticate_senders)
+    elif said[0].answer:
+        yield _addressed(delivery, said[0].answer, said[0].text, authenticate_senders=authenticate_senders)
+    for request, each in zip(delivery.requests, said, strict=True):
+        if each.dead_letter:
+            yield Posting(_dead_letter(_alone(delivery, request), each.dead_letter, queue, now))
+
+
+def _addressed(delivery: Delivery, answer: Answer, text: str, *, authenticate_senders: bool) -> Posting:
+    """To the sender's reply queue if it is the sender's, else to the institution's results."""
+    sender, operation = delivery.sender, answer.operation or "unknown"
+    to_results = Outgoing(
+        RESULTS,
+        f"{operation}.{answer.outcome}.{answer.institution_id or 'unknown'}",
+        text.encode(),
+        type=f"{operation}.result",
+        correlation_id=delivery.message.correlation_id,
+    )
+    if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
+        return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
+    return Posting(to_results)
+
+
+def _alone(delivery: Delivery, request: Incoming | Malformed) -> Message:
+    """The message of one request, as if a settlement of a bulk message had come alone."""
+    if delivery.bulk is None or isinstance(request, Malformed):
+        return delivery.message
+    return replace(
+        delivery.message,
+        type=Operation.SETTLE,
+        routing_key=f"{Operation.SETTLE}.{request.request.insured_region}",
+        body=request.request.content().encode(),
+    )
+
+
+def _dead_letter(message: Message, found: Malformed, queue: str, now: datetime) -> Outgoing:
+    """The body as it came, with what was wrong. The sender's own headers stay behind: they may route, or be personal."""
+    return Outgoing(
+        DEAD,
+        message.routing_key,
+        message.body,
+        type=message.type,
+        content_type=message.content_type,
+        headers={
+            "x-gongji-queue": queue,
+            "x-gongji-reason": found.reason,
+            "x-gongji-problems": found.problems,
+            "x-gongji-dead-at": now.isoformat(),
+        },
+    )
