@@ -273,7 +273,7 @@ FULL JOIN (
         sum((part ->> 'prior_years_fen')::bigint) AS prior_years_fen,
         sum((part ->> 'wallet_fen')::bigint) AS wallet_fen
     FROM ledger.decisions AS decision
-    CROSS JOIN LATERAL jsonb_array_elements(decision.record -> 'returned') AS returned (said)
+    CROSS JOIN LATERAL jsonb_array_elements((decision.record -> 'returned')::jsonb) AS returned (said)
     CROSS JOIN LATERAL (SELECT returned.said || jsonb_build_object('person_id', returned.said -> 'person' -> 1)) AS one (part)
     CROSS JOIN LATERAL (
         SELECT entry.original_id AS movement_id
@@ -522,7 +522,7 @@ SELECT decision.province, decision.institution_id, decision.request_id, decision
 FROM ledger.decisions AS decision
 CROSS JOIN LATERAL (
     SELECT seen ->> 'payer_id' AS payer_id
-    FROM jsonb_array_elements(decision.record -> 'considered') AS seen
+    FROM json_array_elements(decision.record -> 'considered') AS seen
     WHERE seen ->> 'out' IS NULL
     ORDER BY (seen ->> 'usable_fen')::bigint DESC, (seen ->> 'bound_at')::timestamptz, seen ->> 'binding_id'
     LIMIT 1
@@ -540,7 +540,7 @@ WHERE
     decision.operation = 'settle'
     AND decision.answer ->> 'payer_id' IS NOT NULL
     AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements(decision.record -> 'considered') AS seen
+        SELECT FROM json_array_elements(decision.record -> 'considered') AS seen
         WHERE
             seen ->> 'payer_id' = decision.answer ->> 'payer_id'
             AND seen ->> 'out' IS NULL

@@ -31,7 +31,7 @@ ORDER BY asked.place;
 
 -- name: returned
 -- What a refund gave back, in the parts of its original.
-SELECT coalesce(record -> 'returned', '[]'::jsonb)
+SELECT coalesce(record -> 'returned', '[]'::json)
 FROM ledger.names AS name
 INNER JOIN ledger.decisions AS decision
     ON decision.province = name.province AND decision.decision_id = name.decision_id

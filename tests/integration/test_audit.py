@@ -92,7 +92,7 @@ CORRUPTIONS = {
     ),
     "a swapped payer in the answer": (
         """
-        UPDATE ledger.decisions SET answer = jsonb_set(answer, '{payer_id}', '"FATHER"') WHERE request_id =
+        UPDATE ledger.decisions SET answer = jsonb_set(answer::jsonb, '{payer_id}', '"FATHER"') WHERE request_id =
         'PAID'
         """,
         {"every_decision_moved_what_it_says", "the_payer_was_the_richest", "every_seal_covers_what_it_covered"},
@@ -113,14 +113,14 @@ CORRUPTIONS = {
     ),
     "a record in which another was richer": (
         """
-        UPDATE ledger.decisions SET record = jsonb_set(record, '{considered,1,usable_fen}', '999999999') WHERE
+        UPDATE ledger.decisions SET record = jsonb_set(record::jsonb, '{considered,1,usable_fen}', '999999999') WHERE
         request_id = 'PAID'
         """,
         {"the_payer_was_the_richest", "every_seal_covers_what_it_covered"},
     ),
     "a payer who was out": (
         """
-        UPDATE ledger.decisions SET record = jsonb_set(record, '{considered}', '[]') WHERE request_id = 'PAID'
+        UPDATE ledger.decisions SET record = jsonb_set(record::jsonb, '{considered}', '[]') WHERE request_id = 'PAID'
         """,
         {"the_payer_was_a_candidate", "every_seal_covers_what_it_covered"},
     ),
@@ -138,7 +138,7 @@ CORRUPTIONS = {
     ),
     "an answer that was not sent": (
         """
-        UPDATE ledger.decisions SET answer = jsonb_set(answer, '{outcome}', '"settled"') WHERE request_id =
+        UPDATE ledger.decisions SET answer = jsonb_set(answer::jsonb, '{outcome}', '"settled"') WHERE request_id =
         'TOO-MUCH'
         """,
         {"every_decision_was_answered", "every_seal_covers_what_it_covered"},
@@ -176,7 +176,7 @@ CORRUPTIONS = {
     ),
     "a settled bill made small after the fact": (
         """
-        UPDATE ledger.decisions SET request = jsonb_set(request, '{amount_fen}', '40') WHERE request_id = 'PAID'
+        UPDATE ledger.decisions SET request = jsonb_set(request::jsonb, '{amount_fen}', '40') WHERE request_id = 'PAID'
         """,
         {"answers_add_up", "every_seal_covers_what_it_covered"},
     ),
@@ -185,8 +185,8 @@ CORRUPTIONS = {
         INSERT INTO ledger.accounts (province, person_id, prior_years_fen, balances_year) VALUES (13, 'MALLORY', 1000, 2026);
         INSERT INTO ledger.names VALUES (13, 'H1', 'FORGED', '019aaaaa-0000-7000-8000-000000000001');
         INSERT INTO ledger.decisions SELECT province, '019aaaaa-0000-7000-8000-000000000001', institution_id, 'FORGED',
-            operation, outcome, reason, true, request || '{"request_id": "FORGED"}', record - 'returned',
-            answer || '{"request_id": "FORGED", "own_account_fen": 1000, "mutual_aid_fen": 0, "payer_id": null}', decided_at
+            operation, outcome, reason, true, request::jsonb || '{"request_id": "FORGED"}', record::jsonb - 'returned',
+            answer::jsonb || '{"request_id": "FORGED", "own_account_fen": 1000, "mutual_aid_fen": 0, "payer_id": null}', decided_at
         FROM ledger.decisions WHERE request_id = 'GIVEN-BACK';
         INSERT INTO ledger.entries SELECT province, '019aaaaa-0000-7000-8000-000000000001', 'MALLORY', kind, institution_id,
             'FORGED', NULL, 0, 1000, 0, contra, -1000, original_id, insured_region, care_region, moved_at
@@ -197,7 +197,7 @@ CORRUPTIONS = {
     ),
     "a refund that says another sum": (
         """
-        UPDATE ledger.decisions SET answer = jsonb_set(answer, '{mutual_aid_fen}', '1') WHERE request_id = 'GIVEN-BACK'
+        UPDATE ledger.decisions SET answer = jsonb_set(answer::jsonb, '{mutual_aid_fen}', '1') WHERE request_id = 'GIVEN-BACK'
         """,
         {"every_refund_moved_what_it_says", "every_seal_covers_what_it_covered"},
     ),
@@ -269,7 +269,9 @@ async def test_a_corruption_is_found(world: World, statement: str, noticed: set[
 async def test_a_chain_that_was_written_anew_is_found_by_its_old_head(world: World) -> None:
     """The owner of the database changes the past and seals it again without a seam: only who kept the head notices."""
     (head,) = (await prove(world.database_url))["proven_up_to"]
-    await world.db.execute("UPDATE ledger.decisions SET record = record || '{\"x\": 1}' WHERE request_id = 'TOO-MUCH'")
+    await world.db.execute(
+        "UPDATE ledger.decisions SET record = record::jsonb || '{\"x\": 1}' WHERE request_id = 'TOO-MUCH'"
+    )
     previous = None
     for row in await world.db.fetch("SELECT province, seal_no, ids FROM ledger.seals ORDER BY seal_no"):
         previous = await world.db.fetchval(

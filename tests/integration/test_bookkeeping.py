@@ -106,7 +106,10 @@ async def entry_lines(world: World, ids: list[Any]) -> list[str]:
 
 
 async def decision_lines(world: World, ids: list[Any]) -> list[str]:
-    fields = "decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer, decided_at"
+    fields = (
+        "decision_id, institution_id, request_id, operation, outcome, reason, moved, "
+        "request::jsonb, record::jsonb, answer::jsonb, decided_at"
+    )
     rows = await world.db.fetch(f"SELECT {fields} FROM ledger.decisions WHERE decision_id = ANY($1)", ids)  # noqa: S608
     return [line("decision", row) for row in rows]
 

@@ -68,20 +68,28 @@ async def test_every_decision_is_decided_the_same_again(world: World) -> None:
 @pytest.mark.parametrize(
     ("request_id", "change", "fields"),
     [
-        ("PAID", "answer = jsonb_set(answer, '{payer_id}', '\"FATHER\"')", {"payer_id"}),
-        ("PARTLY-PAID", "answer = jsonb_set(answer, '{own_balance_fen}', '77')", {"own_balance_fen"}),
-        ("TOO-MUCH", "reason = 'no_binding', answer = jsonb_set(answer, '{reason}', '\"no_binding\"')", {"reason"}),
+        ("PAID", "answer = jsonb_set(answer::jsonb, '{payer_id}', '\"FATHER\"')", {"payer_id"}),
+        ("PARTLY-PAID", "answer = jsonb_set(answer::jsonb, '{own_balance_fen}', '77')", {"own_balance_fen"}),
+        (
+            "TOO-MUCH",
+            "reason = 'no_binding', answer = jsonb_set(answer::jsonb, '{reason}', '\"no_binding\"')",
+            {"reason"},
+        ),
         (
             "PAID",
-            "record = jsonb_set(record, '{considered,0,account,current_year_fen}', '1000')",
+            "record = jsonb_set(record::jsonb, '{considered,0,account,current_year_fen}', '1000')",
             {"outcome", "reason", "reason_text", "mutual_aid_fen", "cash_fen", "payer_id"},
         ),
         (
             "GIVEN-BACK",
-            "record = jsonb_set(record, '{seen,original,left}', '[]')",
+            "record = jsonb_set(record::jsonb, '{seen,original,left}', '[]')",
             {"outcome", "reason", "reason_text"},
         ),
-        ("GIFT", "record = jsonb_set(record, '{seen,transfers_today}', '3')", {"outcome", "reason", "reason_text"}),
+        (
+            "GIFT",
+            "record = jsonb_set(record::jsonb, '{seen,transfers_today}', '3')",
+            {"outcome", "reason", "reason_text"},
+        ),
     ],
 )
 async def test_what_was_tampered_with_is_decided_otherwise(
@@ -98,7 +106,7 @@ async def test_what_was_tampered_with_is_decided_otherwise(
 
 async def test_an_older_record_cannot_be_decided_again(world: World) -> None:
     """It is said why, and it is no difference."""
-    await world.db.execute("UPDATE ledger.decisions SET record = record - 'seen' WHERE request_id = 'PAID'")
+    await world.db.execute("UPDATE ledger.decisions SET record = record::jsonb - 'seen' WHERE request_id = 'PAID'")
 
     found = await recheck_everything(world)
 
@@ -117,7 +125,7 @@ async def test_a_request_that_could_not_have_been_accepted_cannot_be_decided_aga
 async def test_the_worker_rechecks_a_sample_by_itself(world: World) -> None:
     """Of each province; a difference is counted."""
     await world.db.execute(
-        "UPDATE ledger.decisions SET answer = jsonb_set(answer, '{own_balance_fen}', '77') WHERE request_id = 'PAID'"
+        "UPDATE ledger.decisions SET answer = jsonb_set(answer::jsonb, '{own_balance_fen}', '77') WHERE request_id = 'PAID'"
     )
     pool = await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=1)
     before = counted("different"), counted("same")
