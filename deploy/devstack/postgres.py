@@ -31,6 +31,9 @@ SETTINGS = {
     "full_page_writes": "on",
     "max_connections": "200",
     "shared_buffers": "256MB",
+    # After a checkpoint each page is written whole once more: seldom is cheaper, and costs only time after a crash.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "4GB",
     "max_locks_per_transaction": "256",
     "client_connection_check_interval": "2s",
     "idle_in_transaction_session_timeout": "30s",

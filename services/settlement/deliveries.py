@@ -1,12 +1,13 @@
 """A message as it came, what has become of each request in it, and what is to be published for it. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from services.settlement import answers
 from services.settlement.incoming import Incoming, Sender
 from services.settlement.rules import owns_reply_queue
+from shared.domain.values import dataclass
 from shared.messages.catalogue import Bulk, Malformed, parse
 from shared.messages.envelope import Answer, Operation, Request
 from shared.rabbit.publisher import Outgoing

@@ -1,10 +1,11 @@
 """A request as it arrived: its name, who sent it, whose account it is about, which other request it speaks of. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from shared.domain.ids import PersonKey
 from shared.domain.regions import province_of
+from shared.domain.values import dataclass
 from shared.messages.envelope import Operation, Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.transfer import TransferRequest

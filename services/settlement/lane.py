@@ -6,7 +6,7 @@ unacknowledged request is the outbox.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 import stamina
@@ -131,6 +131,7 @@ class Lane:
 
     def _settled_by(self, results: Iterator[Result], batch: Sequence[Delivery]) -> list[Settled]:
         now = self._clock()
+        counted: Counter[tuple[str, str, str, bool]] = Counter()
         settled: list[Settled] = []
         for delivery in batch:
             said: list[Said] = []
@@ -142,7 +143,7 @@ class Lane:
                     continue
                 match next(results):
                     case Resolution() as resolution:
-                        _count(resolution)
+                        counted[_kind(resolution)] += 1
                         said.append(Said(resolution.answer, resolution.text))
                     case Poisoned(incoming, error):
                         said.append(poisoned(incoming, error, now))
@@ -152,6 +153,7 @@ class Lane:
                 self._again_later(delivery)
             else:
                 settled.append(Settled(delivery, said))
+        _count(counted)
         return settled
 
     def _again_later(self, delivery: Delivery) -> None:
@@ -259,9 +261,15 @@ class Lane:
         self._wake.set()
 
 
-def _count(resolution: Resolution) -> None:
-    operation = resolution.incoming.operation
-    if isinstance(resolution.verdict, Replay):
-        metrics.REPLAYS.labels(operation).inc()
+def _kind(resolution: Resolution) -> tuple[str, str, str, bool]:
+    """How a resolution is counted: operation, outcome, reason, and whether it repeats an earlier answer."""
     answer = resolution.answer
-    metrics.REQUESTS.labels(operation, answer.outcome, answer.reason or "").inc()
+    return resolution.incoming.operation, answer.outcome, answer.reason or "", isinstance(resolution.verdict, Replay)
+
+
+def _count(counted: Counter[tuple[str, str, str, bool]]) -> None:
+    """Once a batch: the library looks its labels up under a lock."""
+    for (operation, outcome, reason, replayed), times in counted.items():
+        metrics.REQUESTS.labels(operation, outcome, reason).inc(times)
+        if replayed:
+            metrics.REPLAYS.labels(operation).inc(times)

@@ -1,7 +1,7 @@
 """What the rule sees and what it says: plain, frozen data. Money is fen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.mutual_aid import Binding, Candidate, Considered
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
+from shared.domain.values import dataclass
 from shared.messages.envelope import Answer, Outcome
 from shared.messages.reconcile import Difference, OurLine, Totals
 from shared.messages.undo import Effect

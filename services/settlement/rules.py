@@ -150,7 +150,7 @@ def settle(request: SettleRequest, position: Position) -> Decision:
     shortfall_fen = request.amount_fen - own_fen - wallet_fen
     choice = Choice()
     if shortfall_fen > 0:
-        choice = ask_mutual_aid(request, position, replace(bill, shortfall_fen=shortfall_fen))
+        choice = ask_mutual_aid(request, position, Bill(bill.expense_type, shortfall_fen=shortfall_fen))
     payer, reason = choice.payer, choice.reason
 
     cash_fen = 0 if payer or shortfall_fen == 0 else shortfall_fen

@@ -1,7 +1,8 @@
 """One person's money, in fen: the personal account's two parts, and the wallet."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from shared.domain.values import dataclass
 
 
 class Parts(Protocol):

@@ -5,7 +5,6 @@ Pure: no I/O, no clock. Source: contract.md, "How a settlement is decided", step
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -16,6 +15,7 @@ from shared.domain.ids import PersonKey
 from shared.domain.policy import NEVER_COVERED, ExpenseType, Funds, PolicyBook, PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import connected, whole_province
+from shared.domain.values import dataclass
 
 Subject = TypeVar("Subject")
 

@@ -12,7 +12,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
 )
 
 from shared.domain.ids import INSTITUTION_ID_PATTERN, PERSON_ID_PATTERN, REQUEST_ID_PATTERN
@@ -68,17 +67,12 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be a time that can be written in UTC") from error
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 # Kept in UTC, so that two spellings of one moment are equal as values.
 Moment = Annotated[
     AwareDatetime,
     Field(strict=False),
     BeforeValidator(_written_as_rfc3339, json_schema_input_type=str),
     AfterValidator(_in_utc),
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
 ]
 PersonIdField = Annotated[str, Field(pattern=PERSON_ID_PATTERN)]
 InstitutionIdField = Annotated[str, Field(pattern=INSTITUTION_ID_PATTERN)]
@@ -87,7 +81,8 @@ RegionField = Annotated[str, Field(pattern=REGION_CODE_PATTERN)]
 # PostgreSQL keeps every character but NUL.
 FreeText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 AmountField = Annotated[int, Field(ge=AMOUNT_MIN_FEN, le=AMOUNT_MAX_FEN)]
-AnsweredMoment = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+# Always UTC, so that it is written with a Z.
+AnsweredMoment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class Request(BaseModel):

@@ -3,13 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import Any
 
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 
+from shared.domain.values import dataclass
 from shared.rabbit import wire
 from shared.rabbit.confirms import Confirms, Receipt, Receipts
 from shared.rabbit.connection import BrokerError, tap_of
