@@ -1,6 +1,6 @@
 """The few AMQP 0-9-1 frames that come with every message, read and written directly. Pure.
 
-The library builds each frame from its fields' names and types, a hundred steps a message; that was half of a worker's time
+The library builds each frame from its fields' names and types, a hundred steps a message; that was a third of a worker's time
 (ADR 12). What comes once in a while is left to it. Source: AMQP 0-9-1, 2.3 "AMQP Wire-Level Format".
 """
 
