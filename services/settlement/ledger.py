@@ -46,10 +46,9 @@ async def accounts(connection: Any, people: Iterable[PersonKey], hold: Hold, now
         return journal
     year = shanghai_year(now)
     rows = await connection.fetch(SQL[hold.value], [k.province for k in keys], [k.person_id for k in keys])
-    for row in rows:
-        person = PersonKey(row["province"], row["person_id"])
-        stored = Account(row["current_year_fen"], row["prior_years_fen"], row["wallet_fen"])
-        account = stored.as_of(year, row["balances_year"])
+    for province, person_id, *funds_fen, balances_year in rows:
+        person, stored = PersonKey(province, person_id), Account(*funds_fen)
+        account = stored.as_of(year, balances_year)
         journal.accounts[person] = account
         if rolled_fen := account.prior_years_fen - stored.prior_years_fen:
             journal.rolling[person] = rolled_fen
