@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import machine, population, report
+from bench import filling, machine, report
 from bench.figures import inquiries
 from bench.load import LoadFailed
 from bench.report import Result
@@ -17,7 +17,6 @@ from cli import audit
 from cli.environment import state_directory
 from cli.speech import BROKEN, USAGE, console, errors, speech
 from deploy.devstack.failure import StackFailed
-from shared.postgres.pool import connect
 from shared.rabbit.client import NoAnswer, NotRouted
 
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
@@ -31,7 +30,7 @@ class Broken(Exception):
 
 FAILURES = (
     *(Broken, LoadFailed, NoAnswer, NotRouted, StackFailed, TimeoutError),
-    *(machine.NotDurable, population.NotEmpty),
+    *(machine.NotDurable, filling.NotEmpty),
 )
 
 
@@ -64,11 +63,7 @@ async def _measure(ready: Stage, scale: Scale, asked: list[str], *, quick: bool)
     facts = await machine.facts(ready.database_url, ready.amqp_url)
     people = scale.population
     _tell(f"filling in {people.people:,} people, {people.accounts:,} accounts, {people.bindings:,} bindings")
-    connection = await connect(ready.database_url, role=None, name="bench")
-    try:
-        await population.fill(connection, people)
-    finally:
-        await connection.close()
+    await filling.fill(ready.database_url, people, _tell)
     found = []
     for name in asked:
         _tell(f"{name}: {scale.rounds} rounds")
