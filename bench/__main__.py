@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import filling, machine, report
-from bench.figures import inquiries
+from bench.figures import contention, inquiries, memory, workers
 from bench.load import LoadFailed
 from bench.report import Result
 from bench.scale import FULL, QUICK, Scale
@@ -21,7 +21,7 @@ from shared.rabbit.client import NoAnswer, NotRouted
 
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
 
-FIGURES: dict[str, Measurement] = {inquiries.NAME: inquiries.measure}
+FIGURES: dict[str, Measurement] = {each.NAME: each.measure for each in (inquiries, contention, workers, memory)}
 
 
 class Broken(Exception):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -11,9 +11,10 @@ from typing import Any
 import uvloop
 from aiormq.channel import Channel
 
-from bench.bills import bills
+from bench.bills import Patients, bills
 from bench.population import AREA, Population
 from shared.messages.envelope import Operation, Outcome
+from shared.messages.settle import SettleRequest
 from shared.rabbit import topology
 from shared.rabbit.client import client
 from shared.rabbit.connection import close, connect, hosts, open_channel
@@ -37,9 +38,21 @@ class Inquiries:
     drained_s: float | None = None
 
 
-def publish(amqp_url: str, population: Population, series: str, settlements: int) -> None:
+def publish(
+    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
+) -> None:
     """Puts settlements into the queue, each confirmed, their answers to be kept in a durable queue of the bench."""
-    uvloop.run(_publish(amqp_url, population, series, settlements))
+    uvloop.run(_publish(amqp_url, islice(bills(population, series, patients), settlements)))
+
+
+def drained_at_s(amqp_url: str, settlements: int) -> float:
+    """When so many settlements were answered, by the clock that all processes of the machine share: time.perf_counter."""
+
+    async def run() -> float:
+        async with channel_to(amqp_url, confirms=False) as channel:
+            return await _drained(channel, settlements)
+
+    return uvloop.run(run())
 
 
 def quote_for(amqp_url: str, population: Population, series: str, rate_per_s: float, duration_s: float) -> Inquiries:
@@ -118,24 +131,24 @@ def _quoting(till: Any, population: Population, series: str) -> Callable[[int], 
     return quote
 
 
-async def _publish(amqp_url: str, population: Population, series: str, settlements: int) -> None:
-    messages = [
-        Outgoing(
-            topology.REQUESTS,
-            f"{Operation.SETTLE}.{bill.insured_region}",
-            bill.model_dump_json().encode(),
-            type=Operation.SETTLE,
-        )
-        for bill in islice(bills(population, series), settlements)
-    ]
+async def _publish(amqp_url: str, settlements: Iterator[SettleRequest]) -> None:
     async with channel_to(amqp_url, confirms=True) as channel:
         await channel.queue_declare(queue=ANSWERS, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.queue_bind(queue=ANSWERS, exchange=topology.RESULTS, routing_key=f"{Operation.SETTLE}.#")
         publisher = Publisher(channel)
-        for start in range(0, len(messages), PUBLISHED_TOGETHER):
-            receipts = await publisher.publish(messages[start : start + PUBLISHED_TOGETHER])
+        while together := [_outgoing(bill) for bill in islice(settlements, PUBLISHED_TOGETHER)]:
+            receipts = await publisher.publish(together)
             if any(receipt is not Receipt.CONFIRMED for receipt in receipts):
                 raise LoadFailed("the broker did not take every request")
+
+
+def _outgoing(bill: SettleRequest) -> Outgoing:
+    return Outgoing(
+        topology.REQUESTS,
+        f"{Operation.SETTLE}.{bill.insured_region}",
+        bill.model_dump_json().encode(),
+        type=Operation.SETTLE,
+    )
 
 
 async def _drained(channel: Channel, settlements: int) -> float:

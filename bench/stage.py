@@ -7,10 +7,11 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from deploy.devstack import launch, ports, processes
 from deploy.devstack.failure import StackFailed, last_lines
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
+WORKERS_MAX = 8
 STOP_SIGNALS = ((signal.SIGTERM, 30.0),)
 
 
@@ -68,6 +70,12 @@ class Stage:
     def amqp_url(self) -> str:
         return self.state.urls.amqp
 
+    def at(self, database: str) -> "Stage":
+        """The same stage with another database of the same server."""
+        url = urlsplit(self.database_url)._replace(path=f"/{database}").geturl()
+        urls = self.state.urls.model_copy(update={"database": url})
+        return replace(self, state=self.state.model_copy(update={"urls": urls}))
+
     async def prepare(self) -> None:
         """Migrates the database and declares the queues, as `gongji up` does."""
         for step in gongji(workers=1).steps:
@@ -76,7 +84,7 @@ class Stage:
     @asynccontextmanager
     async def worker(self, name: str) -> AsyncIterator[Worker]:
         """A worker as `gongji up` runs it, by its name there, ready to work. Nobody starts it again."""
-        (service,) = (each for each in gongji(workers=1).services if each.name == name)
+        (service,) = (each for each in gongji(workers=WORKERS_MAX).services if each.name == name)
         port = ports.assign([service.name], {})[service.name]
         command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port)})
         worker = Worker(await processes.launch(command), command.log)

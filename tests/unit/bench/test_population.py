@@ -1,9 +1,8 @@
-"""The people of the bench: as many as it says, the same each time."""
+"""The people of the bench: as many as it says, each in one family."""
 
 from collections import Counter
-from itertools import islice
 
-from bench.bills import bills
+from bench.figures.contention import large_families
 from bench.population import Population, person_id
 from bench.scale import FULL
 
@@ -29,18 +28,19 @@ def test_each_couple_is_bound_to_each_other_and_to_their_relatives() -> None:
     assert bindings == SMALL.bindings
 
 
-def test_bills_are_the_same_each_time() -> None:
-    first, again = ([bill.content() for bill in islice(bills(SMALL, "one"), 20)] for _ in range(2))
+def test_families_of_one_size_do_not_all_stand_at_the_same_place_of_their_lot() -> None:
+    sizes = [len(relatives) for _, relatives in SMALL.draw()]
 
-    assert [_without_time(each) for each in first] == [_without_time(each) for each in again]
-
-
-def test_no_two_series_share_a_request() -> None:
-    names = {bill.request_id for series in ("one", "two") for bill in islice(bills(SMALL, series), 20)}
-
-    assert len(names) == 40
+    assert len(set(sizes[:: len(SMALL.relatives)])) == len(SMALL.relatives)
 
 
-def _without_time(content: str) -> str:
-    head, _, tail = content.partition('"occurred_at":"')
-    return head + tail.partition('"')[2]
+def test_a_large_family_has_one_payer_and_the_eight_relatives_that_hebei_allows() -> None:
+    couple, relatives = next(large_families(seed=1).draw())
+
+    assert (len(couple), len(relatives)) == (1, 8)
+
+
+def test_a_payer_without_a_spouse_has_as_many_bindings_as_relatives() -> None:
+    people = large_families(seed=1)
+
+    assert people.bindings == people.people - people.accounts == 8 * people.families
