@@ -21,8 +21,9 @@ demo: .venv/.synced ## play the example families of five regions through the who
 test: .venv/.synced ## every test, on private servers of its own
 	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
 
-bench: .venv/.synced ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=inquiries
-	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
+bench: .venv/.synced ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=inquiries; GROWTH=1 with ACCOUNTS="n n", PROVE=1
+	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(GROWTH),--growth) $(ACCOUNTS:%=--accounts %) $(if $(PROVE),--prove)
 
 check: .venv/.synced ## format, lint, types, import rules, SQL, generated files
 	$(RUN)ruff format --check .

@@ -1,6 +1,6 @@
 """How much is measured: all of it, or just enough to see that the bench works."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.population import Population
 
@@ -10,6 +10,7 @@ class Scale:
     """`backlog` is the number of settlements that wait when a round begins; `idle_s` the length of a quiet phase.
 
     `waiting` are the requests before a worker whose memory is watched, `workers` the numbers of workers that are compared.
+    `grown` are larger populations, to be held against `population`; where `proven_whole`, each of their ledgers is audited.
     """
 
     rounds: int
@@ -18,6 +19,8 @@ class Scale:
     idle_s: float
     waiting: int
     workers: tuple[int, ...]
+    grown: tuple[Population, ...] = ()
+    proven_whole: bool = False
 
 
 SEED = 2026
@@ -37,3 +40,15 @@ QUICK = Scale(
     waiting=6_000,
     workers=(1, 2),
 )
+
+# Families come in lots of four, of two accounts each.
+ACCOUNTS_COME_BY = 8
+
+
+def nation(accounts: int) -> Population:
+    """Two bindings and five entries an account, over three years: a nation in small, or as it is at ten million accounts."""
+    return Population(families=accounts // 2, seed=SEED, relatives=(0, 1, 1, 2), years_before=2)
+
+
+GROWTH = replace(FULL, population=nation(200_000), grown=(nation(10_000_000),))
+QUICK_GROWTH = replace(QUICK, population=nation(8_000), grown=(nation(32_000),))

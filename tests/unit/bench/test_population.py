@@ -4,7 +4,7 @@ from collections import Counter
 
 from bench.figures.contention import large_families
 from bench.population import Population, person_id
-from bench.scale import FULL
+from bench.scale import FULL, GROWTH
 
 SMALL = Population(families=40, seed=1)
 
@@ -14,6 +14,15 @@ def test_the_full_measurement_has_the_size_that_was_asked_for() -> None:
     assert (FULL.population.accounts, FULL.population.bindings) == (200_000, 500_000)
     assert FULL.backlog == 20_000
     assert FULL.rounds >= 5
+
+
+def test_growth_is_measured_at_the_size_of_a_nation_against_the_usual_one() -> None:
+    """10,000,000 accounts, 20,000,000 bindings, 50,000,000 entries; and the same in small."""
+    (grown,) = GROWTH.grown
+
+    assert (grown.accounts, grown.bindings, grown.entries) == (10_000_000, 20_000_000, 50_000_000)
+    assert GROWTH.population.accounts == 200_000
+    assert GROWTH.population.entries / GROWTH.population.accounts == grown.entries / grown.accounts
 
 
 def test_everybody_is_in_one_family() -> None:
