@@ -67,6 +67,7 @@ async def fill(url: str, population: Population, tell: Callable[[str], None]) ->
         await _people(connections, population, tell)
         tell("making the indexes")
         await _together(connections, [(index["makes_again"],) for index in indexes])
+        tell("vacuuming")
         await _settle_down(connections)
 
 
