@@ -99,8 +99,10 @@ def counted(drained: Iterable[Drained]) -> Measures:
 async def at_work(stage: Stage, workers: int) -> AsyncIterator[list[Worker]]:
     """So many settlement workers, started together."""
     async with AsyncExitStack() as running:
-        contexts = [stage.worker(f"settlement-{number}") for number in range(1, workers + 1)]
-        yield list(await asyncio.gather(*(running.enter_async_context(context) for context in contexts)))
+        async with asyncio.TaskGroup() as starting:
+            contexts = [stage.worker(f"settlement-{number}") for number in range(1, workers + 1)]
+            started = [starting.create_task(running.enter_async_context(context)) for context in contexts]
+        yield [worker.result() for worker in started]
 
 
 def _again(worker: Worker) -> int:
