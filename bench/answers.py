@@ -1,8 +1,10 @@
 """Every answer of a round, consumed and checked. Runs in the load generator's process."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -10,7 +12,7 @@ import uvloop
 from aiormq.abc import DeliveredMessage
 from pydantic_core import from_json, to_json
 
-from bench.bills import bills
+from bench.bills import Patients, bills
 from bench.load import ANSWERS, LoadFailed, channel_to
 from bench.population import Population
 from shared.messages.envelope import Outcome
@@ -19,12 +21,34 @@ PREFETCH = 2_000
 QUIET_S = 30.0
 
 
-def check(amqp_url: str, population: Population, series: str, settlements: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was answered: how many have which outcome, and when each was decided, in the order in which they were asked.
+
+    An echo has no outcome and was never decided.
+    """
+
+    outcomes: Mapping[str, int]
+    decided_at: Sequence[float]
+
+    def part_of(self, outcome: Outcome) -> float:
+        """Which part of the answers has this outcome."""
+        return round(self.outcomes.get(outcome, 0) / sum(self.outcomes.values()), 3)
+
+
+def check(
+    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
+) -> Answered:
     """Empties the queue of answers. Raises LoadFailed unless each settlement has exactly one distinct decision."""
-    asked = {bill.request_id for bill in islice(bills(population, series), settlements)}
+    asked = [bill.request_id for bill in islice(bills(population, series, patients), settlements)]
     found = list(uvloop.run(_consume(amqp_url, asked)))
     if problems := differences(asked, found):
         raise LoadFailed("; ".join(problems))
+    by_name = {answer["request_id"]: answer for answer in found if "outcome" in answer}
+    return Answered(
+        Counter(answer["outcome"] for answer in by_name.values()),
+        [datetime.fromisoformat(by_name[name]["decided_at"]).timestamp() for name in asked if name in by_name],
+    )
 
 
 def differences(asked: Collection[str], answers: Iterable[dict[str, Any]]) -> list[str]:

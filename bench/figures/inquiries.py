@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import answers, load
+from bench import load
+from bench.draining import Load, checked, fill
 from bench.report import Compared, Measures, Result, latency_ms, ratio, result
 from bench.scale import WARM_UP_PART, Scale
-from bench.stage import Running, Stage, held_still
+from bench.stage import Running, Stage
+from shared.messages.envelope import Operation
 
 NAME = "inquiries"
 QUOTES_PER_S = 50.0
@@ -39,14 +41,14 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
 async def _round(stage: Stage, worker: Running, scale: Scale, name: str) -> dict[str, Measures]:
     """Quotes in quiet, quotes while the backlog drains, then every answer is looked at."""
     whole = (stage.amqp_url, scale.population)
-    idle = await stage.load(load.quote_for, *whole, f"{name}-idle", QUOTES_PER_S, scale.idle_s)
-    with held_still(worker):
-        await stage.load(load.publish, *whole, f"{name}-backlog", scale.backlog)
-    draining = await stage.load(load.quote_until_drained, *whole, f"{name}-draining", QUOTES_PER_S, scale.backlog)
-    await stage.load(answers.check, *whole, f"{name}-backlog", scale.backlog)
-    assert draining.drained_s
+    quotes = (Operation.QUOTE, QUOTES_PER_S)
+    backlog = Load(scale.population, f"{name}-backlog", scale.backlog)
+    idle_s = await stage.load(load.ask_for, *whole, f"{name}-idle", *quotes, scale.idle_s)
+    await fill(stage, (worker,), backlog)
+    draining = await stage.load(load.ask_until_drained, *whole, f"{name}-draining", *quotes, scale.backlog)
+    await checked(stage, backlog)
     return {
-        "idle": latency_ms(idle.latencies_s),
+        "idle": latency_ms(idle_s),
         "draining": {
             **latency_ms(draining.latencies_s),
             "quotes": len(draining.latencies_s),
