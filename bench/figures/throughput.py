@@ -14,7 +14,7 @@ from bench.stage import Stage
 NAME = "throughput"
 # What the insured of the whole country settled in eight months.
 NATION, HOURS = 218_000_000, "hours_for_218_million"
-LIBRARIES = ("aio-pika", "asyncpg", "celery", "faststream", "psycopg", "sqlalchemy", "uvloop")
+LIBRARIES = ("aio-pika", "aiormq", "asyncpg", "celery", "faststream", "psycopg", "sqlalchemy", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Subject:
 SUBJECTS = (
     Subject("echo ×1", partial(peers, name="echo"), settles=False),
     Subject("echo ×2", partial(peers, name="echo", processes=2), settles=False),
+    Subject("echo_wire ×1", partial(peers, name="echo_wire"), settles=False),
+    Subject("echo_wire ×2", partial(peers, name="echo_wire", processes=2), settles=False),
     Subject("one-by-one", partial(peers, name="one_by_one")),
     Subject("framework", partial(peers, name="framework")),
     Subject("celery", partial(peers, name="celery"), publish=load.publish_tasks),
@@ -43,6 +45,8 @@ COMPARED = (
     Compared(SPEED, "Gongji ×2", "celery"),
     Compared(SPEED, "Gongji ×1", "echo ×1", at_least(0.8)),
     Compared(SPEED, "Gongji ×2", "echo ×2", at_least(0.8)),
+    Compared(SPEED, "Gongji ×1", "echo_wire ×1"),
+    Compared(SPEED, "Gongji ×2", "echo_wire ×2"),
     Compared(SPEED, "Gongji ×2", pgbench.NAME, at_least(1.2)),
     Compared(HOURS, "Gongji ×2", None, at_most(12)),
 )
