@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from bench.bills import Patients, bills
 from bench.load import ANSWERS, LoadFailed, channel_to
 from bench.population import Population
-from shared.messages.envelope import Outcome
+from shared.messages.envelope import Operation, Outcome
 
 PREFETCH = 2_000
 QUIET_S = 30.0
@@ -69,21 +69,29 @@ def differences(asked: Collection[str], answers: Iterable[dict[str, Any]]) -> li
     return [f"{len(ids)} {what}, such as {min(ids)}" for what, ids in found.items() if ids]
 
 
+def settlements_of(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """What one message says: the answer of each settlement of a bulk message, unless all of it was rejected."""
+    answers: list[dict[str, Any]] | None = said.get("answers")
+    return answers if said.get("operation") == Operation.SETTLE_BULK and answers else [said]
+
+
 async def _consume(amqp_url: str, asked: Collection[str]) -> list[dict[str, Any]]:
     """All answers there are; returns when everybody asked has one and the queue is empty, or when nothing comes any more."""
     arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
     answers: list[dict[str, Any]] = []
-    missing = set(asked)
+    missing, messages = set(asked), 0
     async with channel_to(amqp_url, confirms=False) as channel:
         await channel.basic_qos(prefetch_count=PREFETCH)
         declared = await channel.queue_declare(queue=ANSWERS, passive=True)
         waiting = declared.message_count or 0
         await channel.basic_consume(ANSWERS, arrived.put)
         try:
-            while missing or len(answers) < waiting:
+            while missing or messages < waiting:
                 message = await asyncio.wait_for(arrived.get(), QUIET_S)
-                answers.append(from_json(message.body))
-                missing.discard(answers[-1]["request_id"])
+                messages += 1
+                said = settlements_of(from_json(message.body))
+                answers += said
+                missing.difference_update(answer["request_id"] for answer in said)
                 if message.delivery_tag and arrived.empty():
                     await channel.basic_ack(message.delivery_tag, multiple=True)
         except TimeoutError:

@@ -2,15 +2,16 @@
 
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Protocol
 
 from bench.population import AREA, HOSPITALS, Population
 from shared.domain.policy import ExpenseType
+from shared.messages.bulk import SETTLEMENTS_MAX, BulkRequest
 from shared.messages.settle import SettleRequest
 
 AMOUNT_MAX_FEN = 50_000
@@ -81,3 +82,19 @@ def bills(population: Population, series: str, patients: Patients | None = None)
             }
         )
         number += 1
+
+
+def bulks(settlements: Iterable[SettleRequest]) -> Iterator[BulkRequest]:
+    """The same settlements, as many to a message as it may have, and each message of one hospital."""
+    waiting = iter(settlements)
+    while together := list(islice(waiting, SETTLEMENTS_MAX)):
+        first = together[0]
+        yield BulkRequest.model_validate(
+            {
+                "request_id": f"bulk-{first.request_id}",
+                "institution_id": first.institution_id,
+                "insured_region": first.insured_region,
+                "occurred_at": first.occurred_at.isoformat(),
+                "settlements": [each.model_copy(update={"institution_id": first.institution_id}) for each in together],
+            }
+        )

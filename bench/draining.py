@@ -9,7 +9,7 @@ from typing import Any
 from bench import answers, load
 from bench.answers import Answered
 from bench.bills import Patients
-from bench.load import LoadFailed, Publish
+from bench.load import SINGLE, Form, LoadFailed
 from bench.population import Population
 from bench.report import Measures
 from bench.scale import WARM_UP_PART
@@ -33,7 +33,11 @@ class Load:
     series: str
     settlements: int
     patients: Patients | None = None
-    publish: Publish = load.publish
+    form: Form = SINGLE
+
+    @property
+    def messages(self) -> int:
+        return self.form.messages(self.settlements)
 
     def part(self, name: str, settlements: int) -> "Load":
         """Others of the same kind."""
@@ -95,13 +99,13 @@ async def once(stage: Stage, running: Sequence[Running], waiting: Load) -> Drain
 async def fill(stage: Stage, running: Sequence[Running], waiting: Load) -> None:
     """Everything waits when these go on."""
     with held_still(*running):
-        await stage.load(waiting.publish, stage.amqp_url, *_whole(waiting))
+        await stage.load(waiting.form.publish, stage.amqp_url, *_whole(waiting))
 
 
 async def until_drained(stage: Stage, running: Sequence[Running], waiting: Load) -> float:
     """When the last answer was there, as `time.perf_counter` tells it. Raises StackFailed where one of these has ended."""
     try:
-        return await stage.load(load.drained_at_s, stage.amqp_url, waiting.settlements)
+        return await stage.load(load.drained_at_s, stage.amqp_url, waiting.messages)
     except LoadFailed:
         for each in running:
             each.check()

@@ -1,6 +1,7 @@
 """The load generator. It runs in a process of its own; what is called there takes and returns plain values."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -11,9 +12,10 @@ from typing import Any, Protocol
 import uvloop
 from aiormq.channel import Channel
 
-from bench.bills import Patients, bills
+from bench.bills import Patients, bills, bulks
 from bench.peers.tasks import task_of
 from bench.population import AREA, Population
+from shared.messages.bulk import SETTLEMENTS_MAX
 from shared.messages.envelope import Operation, Outcome, Request
 from shared.rabbit import topology
 from shared.rabbit.client import Client, client
@@ -69,12 +71,35 @@ def publish_tasks(
     uvloop.run(_publish(amqp_url, (task_of(bill) for bill in drawn)))
 
 
-def drained_at_s(amqp_url: str, settlements: int) -> float:
-    """When so many settlements were answered, by the clock that all processes of the machine share: time.perf_counter."""
+def publish_bulk(
+    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
+) -> None:
+    """The same settlements in bulk messages."""
+    drawn = islice(bills(population, series, patients), settlements)
+    uvloop.run(_publish(amqp_url, (_request(Operation.SETTLE_BULK, bulk) for bulk in bulks(drawn))))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """In which messages settlements come, and how many to a message."""
+
+    publish: Publish
+    settlements_max: int = 1
+
+    def messages(self, settlements: int) -> int:
+        """In how many messages so many settlements come, and are answered."""
+        return math.ceil(settlements / self.settlements_max)
+
+
+SINGLE, TASKS, BULK = Form(publish), Form(publish_tasks), Form(publish_bulk, SETTLEMENTS_MAX)
+
+
+def drained_at_s(amqp_url: str, messages: int) -> float:
+    """When there were so many answers, by the clock that all processes of the machine share: time.perf_counter."""
 
     async def run() -> float:
         async with channel_to(amqp_url, confirms=False) as channel:
-            return await _drained(channel, settlements)
+            return await _drained(channel, messages)
 
     return uvloop.run(run())
 
@@ -94,14 +119,14 @@ def ask_for(
 
 
 def ask_until_drained(
-    amqp_url: str, population: Population, series: str, operation: Operation, rate_per_s: float, settlements: int
+    amqp_url: str, population: Population, series: str, operation: Operation, rate_per_s: float, messages: int
 ) -> Beside:
-    """Requests at a steady rate until so many settlements of a backlog have been answered, from the first request on."""
+    """Requests at a steady rate until so many messages of a backlog have been answered, from the first request on."""
 
     async def run() -> Beside:
         async with client(amqp_url, name="bench asking") as asking, channel_to(amqp_url, confirms=False) as channel:
             began = time.perf_counter()
-            draining = asyncio.create_task(_drained(channel, settlements))
+            draining = asyncio.create_task(_drained(channel, messages))
             ask = _asking(asking, operation, population, series)
             latencies_s = await open_loop(ask, rate_per_s, lambda _: draining.done())
             return Beside(latencies_s, await draining - began)
@@ -173,7 +198,8 @@ def _request(operation: Operation, request: Request) -> Outgoing:
 async def _publish(amqp_url: str, messages: Iterator[Outgoing]) -> None:
     async with channel_to(amqp_url, confirms=True) as channel:
         await channel.queue_declare(queue=ANSWERS, durable=True, arguments={"x-queue-type": "quorum"})
-        await channel.queue_bind(queue=ANSWERS, exchange=topology.RESULTS, routing_key=f"{Operation.SETTLE}.#")
+        for operation in (Operation.SETTLE, Operation.SETTLE_BULK):
+            await channel.queue_bind(queue=ANSWERS, exchange=topology.RESULTS, routing_key=f"{operation}.#")
         publisher = Publisher(channel)
         while together := list(islice(messages, PUBLISHED_TOGETHER)):
             receipts = await publisher.publish(together)
@@ -181,16 +207,16 @@ async def _publish(amqp_url: str, messages: Iterator[Outgoing]) -> None:
                 raise LoadFailed("the broker did not take every request")
 
 
-async def _drained(channel: Channel, settlements: int) -> float:
+async def _drained(channel: Channel, messages: int) -> float:
     """When the queue of answers held so many. Raises LoadFailed where no further answer comes."""
     answered, changed = 0, time.perf_counter()
     while True:
         declared = await channel.queue_declare(queue=ANSWERS, passive=True)
         now, found = time.perf_counter(), declared.message_count or 0
-        if found >= settlements:
+        if found >= messages:
             return now
         if found != answered:
             answered, changed = found, now
         if now - changed > NO_ANSWER_S:
-            raise LoadFailed(f"{answered} of {settlements} settlements were answered, and no further")
+            raise LoadFailed(f"{answered} of {messages} messages were answered, and no further")
         await asyncio.sleep(LOOK_EVERY_S)

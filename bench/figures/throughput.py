@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bench import load, machine
+from bench import machine
 from bench.draining import Load, Start, drain, peers, workers
+from bench.load import SINGLE, TASKS, Form
 from bench.peers import pgbench
 from bench.report import Compared, Measures, Result, at_least, at_most, ratio, result
 from bench.scale import WARM_UP_PART, Scale
@@ -23,7 +24,7 @@ class Subject:
 
     name: str
     start: Start
-    publish: load.Publish = load.publish
+    form: Form = SINGLE
     settles: bool = True
 
 
@@ -34,7 +35,7 @@ SUBJECTS = (
     Subject("echo_wire ×2", partial(peers, name="echo_wire", processes=2), settles=False),
     Subject("one-by-one", partial(peers, name="one_by_one")),
     Subject("framework", partial(peers, name="framework")),
-    Subject("celery", partial(peers, name="celery"), publish=load.publish_tasks),
+    Subject("celery", partial(peers, name="celery"), form=TASKS),
     Subject("Gongji ×1", partial(workers, processes=1)),
     Subject("Gongji ×2", partial(workers, processes=2)),
 )
@@ -60,7 +61,7 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
             measured: dict[str, Measures] = {}
             for subject in SUBJECTS:
                 series = f"{NAME}-{number}-{subject.name.replace(' ×', '-')}"
-                waiting = Load(scale.population, series, scale.backlog, publish=subject.publish)
+                waiting = Load(scale.population, series, scale.backlog, form=subject.form)
                 per_s = (await drain(stage, subject.start, waiting)).settlements_per_s
                 measured[subject.name] = measures_of(subject, per_s)
                 tell(f"round {number}: {subject.name} {per_s:,.0f} a second")

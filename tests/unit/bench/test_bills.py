@@ -3,9 +3,10 @@
 from collections import Counter
 from itertools import islice
 
-from bench.bills import Patients, Relatives, Zipf, bills
+from bench.bills import Patients, Relatives, Zipf, bills, bulks
 from bench.figures.contention import large_families
 from bench.population import Population
+from shared.messages.bulk import BULK_BYTES_MAX
 
 SMALL = Population(families=40, seed=1)
 
@@ -54,6 +55,27 @@ def test_by_zipfs_law_the_last_family_comes_as_well() -> None:
     patients = drawn(SMALL, Zipf(SMALL), 5_000)
 
     assert not set(patients).isdisjoint(person for people in last for person in people)
+
+
+def test_bulk_messages_hold_the_same_settlements_of_one_hospital_each() -> None:
+    settlements = list(islice(bills(SMALL, "one"), 1_200))
+
+    messages = list(bulks(settlements))
+
+    told = [each for message in messages for each in message.settlements]
+    assert [len(message.settlements) for message in messages] == [500, 500, 200]
+    assert [(each.request_id, each.person_id, each.amount_fen) for each in told] == [
+        (each.request_id, each.person_id, each.amount_fen) for each in settlements
+    ]
+    assert [{each.institution_id for each in message.settlements} for message in messages] == [
+        {message.institution_id} for message in messages
+    ]
+
+
+def test_a_bulk_message_is_no_longer_than_a_worker_reads() -> None:
+    (message,) = bulks(islice(bills(SMALL, "a-series-with-a-long-name"), 500))
+
+    assert len(message.model_dump_json()) < BULK_BYTES_MAX
 
 
 def drawn(people: Population, patients: Patients, how_many: int = 500) -> list[str]:
