@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench import filling, machine, report
-from bench.figures import bulk, contention, engine, growth, inquiries, latency, memory, throughput, workers
+from bench.figures import bulk, contention, engine, growth, inquiries, latency, memory, throughput, tills, workers
 from bench.load import LoadFailed
 from bench.proof import Broken, prove
 from bench.report import Result
@@ -22,7 +22,8 @@ from shared.rabbit.client import NoAnswer, NotRouted
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
 
 FIGURES: dict[str, Measurement] = {
-    each.NAME: each.measure for each in (throughput, bulk, engine, latency, inquiries, contention, workers, memory)
+    each.NAME: each.measure
+    for each in (throughput, bulk, engine, latency, inquiries, tills, contention, workers, memory)
 }
 # Takes a hundred times the room and an hour, and other people than the rest: measured when it is asked for by itself.
 GROWING: dict[str, Measurement] = {growth.NAME: growth.measure}

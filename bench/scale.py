@@ -9,6 +9,7 @@ from bench.population import Population
 class Scale:
     """`backlog` is the number of settlements that wait when a round begins; `idle_s` the length of a quiet phase.
 
+    `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
     `steady_s` is how long settlements come at a steady rate; pgbench does as many transactions as settlements wait, on a
     database of `pgbench_scale`. `waiting` are the requests before a worker whose memory is watched, `workers` the numbers of
     workers that are compared. `grown` are larger populations, to be held against `population`; where `proven_whole`, each of
@@ -18,7 +19,9 @@ class Scale:
     rounds: int
     population: Population
     backlog: int
+    gateway_backlog: int
     idle_s: float
+    draining_s: float
     steady_s: float
     pgbench_scale: int
     waiting: int
@@ -34,7 +37,9 @@ FULL = Scale(
     rounds=5,
     population=Population(families=100_000, seed=SEED),
     backlog=20_000,
+    gateway_backlog=50_000,
     idle_s=10.0,
+    draining_s=10.0,
     steady_s=20.0,
     pgbench_scale=50,
     waiting=200_000,
@@ -44,7 +49,9 @@ QUICK = Scale(
     rounds=1,
     population=Population(families=4_000, seed=SEED),
     backlog=1_000,
+    gateway_backlog=2_500,
     idle_s=3.0,
+    draining_s=1.0,
     steady_s=3.0,
     pgbench_scale=5,
     waiting=3_000,

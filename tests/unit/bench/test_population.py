@@ -4,6 +4,7 @@ from collections import Counter
 
 from bench.figures.contention import large_families
 from bench.population import Population, person_id
+from bench.load import BULK
 from bench.scale import FULL, GROWTH
 
 SMALL = Population(families=40, seed=1)
@@ -14,6 +15,10 @@ def test_the_full_measurement_has_the_size_that_was_asked_for() -> None:
     assert (FULL.population.accounts, FULL.population.bindings) == (200_000, 500_000)
     assert FULL.backlog == 20_000
     assert FULL.rounds >= 5
+
+
+def test_a_gateway_sends_a_hundred_full_messages() -> None:
+    assert FULL.gateway_backlog == 100 * BULK.settlements_max
 
 
 def test_growth_is_measured_at_the_size_of_a_nation_against_the_usual_one() -> None:
