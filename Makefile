@@ -5,10 +5,10 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test bench check format contracts secrets
+.PHONY: help demo test bench bench-plots check format contracts secrets
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 .venv/.synced: pyproject.toml uv.lock deploy/bootstrap.py
 	@echo "making .venv"
@@ -26,8 +26,12 @@ demo: .venv/.synced ## play the example families of five regions through the who
 test: .venv/.synced ## every test, on private servers of its own
 	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
 
-bench: .venv/.synced-bench ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=throughput
-	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
+bench: .venv/.synced-bench ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=throughput; GROWTH=1 with ACCOUNTS="n n", PROVE=1
+	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(GROWTH),--growth) $(ACCOUNTS:%=--accounts %) $(if $(PROVE),--prove)
+
+bench-plots: .venv/.synced ## draw docs/performance/*.svg from bench/results
+	@exec $(RUN)python -m bench.plots
 
 check: .venv/.synced ## format, lint, types, import rules, SQL, generated files
 	$(RUN)ruff format --check .

@@ -3,35 +3,35 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bench import machine, population, report
-from bench.figures import engine, inquiries, latency, throughput
+from bench import filling, machine, report
+from bench.figures import bulk, contention, engine, growth, inquiries, latency, memory, throughput, tills, workers
 from bench.load import LoadFailed
+from bench.proof import Broken, prove
 from bench.report import Result
-from bench.scale import FULL, QUICK, Scale
+from bench.scale import ACCOUNTS_COME_BY, FULL, GROWTH, QUICK, QUICK_GROWTH, Scale, nation
 from bench.stage import Stage, stage
-from cli import audit
 from cli.environment import state_directory
-from cli.speech import BROKEN, USAGE, console, errors, speech
+from cli.speech import BROKEN, USAGE, console, errors
 from deploy.devstack.failure import StackFailed
-from shared.postgres.pool import connect
 from shared.rabbit.client import NoAnswer, NotRouted
 
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
 
-FIGURES: dict[str, Measurement] = {each.NAME: each.measure for each in (throughput, engine, latency, inquiries)}
-
-
-class Broken(Exception):
-    """The ledger does not hold after what was measured."""
+FIGURES: dict[str, Measurement] = {
+    each.NAME: each.measure
+    for each in (throughput, bulk, engine, latency, inquiries, tills, contention, workers, memory)
+}
+# Takes a hundred times the room and an hour, and other people than the rest: measured when it is asked for by itself.
+GROWING: dict[str, Measurement] = {growth.NAME: growth.measure}
 
 
 FAILURES = (
     *(Broken, LoadFailed, NoAnswer, NotRouted, StackFailed, TimeoutError),
-    *(machine.NotDurable, population.NotEmpty),
+    *(machine.NotDurable, filling.NotEmpty),
 )
 
 
@@ -39,14 +39,29 @@ def main(
     figures: Annotated[list[str] | None, typer.Argument(metavar="[FIGURE]...", help=f"{', '.join(FIGURES)}.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few rounds, few people: does the bench work?")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each figure.")] = None,
+    grow: Annotated[bool, typer.Option("--growth", help="Only growth: ten million accounts, about 60 GB.")] = False,
+    accounts: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=ACCOUNTS_COME_BY, help="With --growth: another size than ten million; several times, a curve."
+        ),
+    ] = None,
+    prove_whole: Annotated[
+        bool, typer.Option("--prove", help="With --growth: audit every ledger, however large.")
+    ] = False,
 ) -> None:
     """Measure side by side on private servers; exit 1 if an answer is missing or the ledger does not hold."""
-    asked = figures or list(FIGURES)
-    if unknown := sorted(set(asked) - FIGURES.keys()):
-        errors.print(f"[red]unknown: {', '.join(unknown)}; known: {', '.join(FIGURES)}[/]")
+    known = GROWING if grow else FIGURES
+    asked = figures or list(known)
+    if unknown := sorted(set(asked) - known.keys()):
+        errors.print(f"[red]unknown: {', '.join(unknown)}; known: {', '.join(known)}[/]")
         raise typer.Exit(USAGE)
-    scale = QUICK if quick else FULL
-    scale = replace(scale, rounds=rounds or scale.rounds)
+    scale = (QUICK_GROWTH if quick else GROWTH) if grow else (QUICK if quick else FULL)
+    if odd := [size for size in accounts or () if size % ACCOUNTS_COME_BY]:
+        errors.print(f"[red]not a multiple of {ACCOUNTS_COME_BY}: {', '.join(map(str, odd))}[/]")
+        raise typer.Exit(USAGE)
+    grown = tuple(nation(size) for size in sorted(accounts)) if accounts else scale.grown
+    scale = replace(scale, rounds=rounds or scale.rounds, grown=grown, proven_whole=prove_whole)
     failures: list[str] = []
     try:
         with stage(state_directory() / "bench", _tell) as ready:
@@ -64,28 +79,15 @@ async def _measure(ready: Stage, scale: Scale, asked: list[str], *, quick: bool)
     facts = await machine.facts(ready.database_url, ready.amqp_url)
     people = scale.population
     _tell(f"filling in {people.people:,} people, {people.accounts:,} accounts, {people.bindings:,} bindings")
-    connection = await connect(ready.database_url, role=None, name="bench")
-    try:
-        await population.fill(connection, people)
-    finally:
-        await connection.close()
+    await filling.fill(ready.database_url, people, _tell)
     found = []
     for name in asked:
         _tell(f"{name}: {scale.rounds} rounds")
-        found.append(replace(await FIGURES[name](ready, scale, _tell), machine=facts))
-    await _prove(ready)
+        found.append(replace(await (FIGURES | GROWING)[name](ready, scale, _tell), machine=facts))
+    await prove(ready.database_url, _tell)
     for each in found:
         console.print(report.shown(each))
         _tell(f"written to {report.write(each, quick=quick).relative_to(machine.PROJECT)}")
-
-
-async def _prove(ready: Stage) -> None:
-    """Raises Broken, and shows the rows, where the ledger does not hold."""
-    proof: dict[str, Any] = await audit.prove(ready.database_url)
-    if not proof["holds"]:
-        audit.show(proof, speech("en"))
-        raise Broken("the ledger does not hold")
-    _tell(f"the ledger holds: {proof['totals']['decisions']:,} decisions, {proof['totals']['entries']:,} entries")
 
 
 def _tell(line: str) -> None:

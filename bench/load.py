@@ -1,20 +1,22 @@
 """The load generator. It runs in a process of its own; what is called there takes and returns plain values."""
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any
+from typing import Any, Protocol
 
 import uvloop
 from aiormq.channel import Channel
 
-from bench.bills import bills
+from bench.bills import Patients, bills, bulks
 from bench.peers.tasks import task_of
 from bench.population import AREA, Population
-from shared.messages.envelope import Operation, Outcome
+from shared.messages.bulk import SETTLEMENTS_MAX
+from shared.messages.envelope import Operation, Outcome, Request
 from shared.rabbit import topology
 from shared.rabbit.client import Client, client
 from shared.rabbit.confirms import Receipt
@@ -32,80 +34,102 @@ class LoadFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiries:
-    """The latency of every quote of a phase; `drained_s` is when the last settlement was answered, if any waited."""
+class Beside:
+    """The latency of everything that was asked beside a backlog, and how long the backlog took."""
 
-    latencies_s: list[float] = field(default_factory=list)
-    drained_s: float | None = None
+    latencies_s: list[float]
+    drained_s: float
 
 
-def publish(amqp_url: str, population: Population, series: str, settlements: int) -> None:
+class Publish(Protocol):
+    """Puts so many settlements of a series into a queue, in messages of one kind or another."""
+
+    def __call__(
+        self,
+        amqp_url: str,
+        population: Population,
+        series: str,
+        settlements: int,
+        patients: Patients | None = None,
+        /,
+    ) -> None: ...
+
+
+def publish(
+    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
+) -> None:
     """Puts settlements into the queue, each confirmed, their answers to be kept in a durable queue of the bench."""
-    requests = [
-        Outgoing(
-            topology.REQUESTS,
-            f"{Operation.SETTLE}.{bill.insured_region}",
-            bill.model_dump_json().encode(),
-            type=Operation.SETTLE,
-        )
-        for bill in islice(bills(population, series), settlements)
-    ]
-    uvloop.run(_publish(amqp_url, requests))
+    drawn = islice(bills(population, series, patients), settlements)
+    uvloop.run(_publish(amqp_url, (_request(Operation.SETTLE, bill) for bill in drawn)))
 
 
-def publish_tasks(amqp_url: str, population: Population, series: str, settlements: int) -> None:
+def publish_tasks(
+    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
+) -> None:
     """The same settlements as Celery's tasks, into a queue that a Celery worker has declared."""
-    uvloop.run(_publish(amqp_url, [task_of(bill) for bill in islice(bills(population, series), settlements)]))
+    drawn = islice(bills(population, series, patients), settlements)
+    uvloop.run(_publish(amqp_url, (task_of(bill) for bill in drawn)))
 
 
-def await_answers(amqp_url: str, settlements: int) -> None:
-    """Returns when the queue of answers holds so many."""
+def publish_bulk(
+    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
+) -> None:
+    """The same settlements in bulk messages."""
+    drawn = islice(bills(population, series, patients), settlements)
+    uvloop.run(_publish(amqp_url, (_request(Operation.SETTLE_BULK, bulk) for bulk in bulks(drawn))))
 
-    async def run() -> None:
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """In which messages settlements come, and how many to a message."""
+
+    publish: Publish
+    settlements_max: int = 1
+
+    def messages(self, settlements: int) -> int:
+        """In how many messages so many settlements come, and are answered."""
+        return math.ceil(settlements / self.settlements_max)
+
+
+SINGLE, TASKS, BULK = Form(publish), Form(publish_tasks), Form(publish_bulk, SETTLEMENTS_MAX)
+
+
+def drained_at_s(amqp_url: str, messages: int) -> float:
+    """When there were so many answers, by the clock that all processes of the machine share: time.perf_counter."""
+
+    async def run() -> float:
         async with channel_to(amqp_url, confirms=False) as channel:
-            await _drained(channel, settlements)
+            return await _drained(channel, messages)
 
-    uvloop.run(run())
+    return uvloop.run(run())
 
 
-def settle_for(amqp_url: str, population: Population, series: str, rate_per_s: float, duration_s: float) -> list[float]:
-    """Settlements at a steady rate for a while: the latency of each, in seconds."""
+def ask_for(
+    amqp_url: str, population: Population, series: str, operation: Operation, rate_per_s: float, duration_s: float
+) -> list[float]:
+    """Requests at a steady rate for a while: the latency of each, in seconds."""
 
     async def run() -> list[float]:
-        async with client(amqp_url, name="bench settlements") as till:
-            settlements = round(rate_per_s * duration_s)
-            asking = _asking(till, Operation.SETTLE, population, series)
-            return await open_loop(asking, rate_per_s, lambda number: number >= settlements)
+        async with client(amqp_url, name="bench asking") as asking:
+            requests = round(rate_per_s * duration_s)
+            ask = _asking(asking, operation, population, series)
+            return await open_loop(ask, rate_per_s, lambda number: number >= requests)
 
     return uvloop.run(run())
 
 
-def quote_for(amqp_url: str, population: Population, series: str, rate_per_s: float, duration_s: float) -> Inquiries:
-    """Quotes at a steady rate for a while."""
+def ask_until_drained(
+    amqp_url: str, population: Population, series: str, operation: Operation, rate_per_s: float, messages: int
+) -> Beside:
+    """Requests at a steady rate until so many messages of a backlog have been answered, from the first request on."""
 
-    async def run() -> Inquiries:
-        async with client(amqp_url, name="bench quotes") as till:
-            quotes = round(rate_per_s * duration_s)
-            return Inquiries(
-                await open_loop(_asking(till, Operation.QUOTE, population, series), rate_per_s, lambda n: n >= quotes)
-            )
-
-    return uvloop.run(run())
-
-
-def quote_until_drained(
-    amqp_url: str, population: Population, series: str, rate_per_s: float, settlements: int
-) -> Inquiries:
-    """Quotes at a steady rate until so many settlements have been answered, from the first quote on."""
-
-    async def run() -> Inquiries:
-        async with client(amqp_url, name="bench quotes") as till, channel_to(amqp_url, confirms=False) as channel:
+    async def run() -> Beside:
+        async with client(amqp_url, name="bench asking") as asking, channel_to(amqp_url, confirms=False) as channel:
             began = time.perf_counter()
-            draining = asyncio.create_task(_drained(channel, settlements))
-            latencies_s = await open_loop(
-                _asking(till, Operation.QUOTE, population, series), rate_per_s, lambda _: draining.done()
-            )
-            return Inquiries(latencies_s, await draining - began)
+            draining = asyncio.create_task(_drained(channel, messages))
+            ask = _asking(asking, operation, population, series)
+            latencies_s = await open_loop(ask, rate_per_s, lambda _: draining.done())
+            return Beside(latencies_s, await draining - began)
 
     return uvloop.run(run())
 
@@ -150,39 +174,49 @@ async def open_loop(
 
 
 def _asking(
-    till: Client, operation: Operation, population: Population, series: str
+    asking: Client, operation: Operation, population: Population, series: str
 ) -> Callable[[int], Awaitable[None]]:
     drawn = bills(population, series)
 
     async def ask(_: int) -> None:
-        answer = await till.ask(operation, AREA, next(drawn).model_dump_json().encode())
+        answer = await asking.ask(operation, AREA, next(drawn).model_dump_json().encode())
         if answer["outcome"] == Outcome.REJECTED:
             raise LoadFailed(f"a {operation} was rejected: {answer['reason']}")
 
     return ask
 
 
-async def _publish(amqp_url: str, requests: Sequence[Outgoing]) -> None:
+def _request(operation: Operation, request: Request) -> Outgoing:
+    return Outgoing(
+        topology.REQUESTS,
+        f"{operation}.{request.insured_region}",
+        request.model_dump_json().encode(),
+        type=operation,
+    )
+
+
+async def _publish(amqp_url: str, messages: Iterator[Outgoing]) -> None:
     async with channel_to(amqp_url, confirms=True) as channel:
         await channel.queue_declare(queue=ANSWERS, durable=True, arguments={"x-queue-type": "quorum"})
-        await channel.queue_bind(queue=ANSWERS, exchange=topology.RESULTS, routing_key=f"{Operation.SETTLE}.#")
+        for operation in (Operation.SETTLE, Operation.SETTLE_BULK):
+            await channel.queue_bind(queue=ANSWERS, exchange=topology.RESULTS, routing_key=f"{operation}.#")
         publisher = Publisher(channel)
-        for start in range(0, len(requests), PUBLISHED_TOGETHER):
-            receipts = await publisher.publish(requests[start : start + PUBLISHED_TOGETHER])
+        while together := list(islice(messages, PUBLISHED_TOGETHER)):
+            receipts = await publisher.publish(together)
             if any(receipt is not Receipt.CONFIRMED for receipt in receipts):
                 raise LoadFailed("the broker did not take every request")
 
 
-async def _drained(channel: Channel, settlements: int) -> float:
+async def _drained(channel: Channel, messages: int) -> float:
     """When the queue of answers held so many. Raises LoadFailed where no further answer comes."""
     answered, changed = 0, time.perf_counter()
     while True:
         declared = await channel.queue_declare(queue=ANSWERS, passive=True)
         now, found = time.perf_counter(), declared.message_count or 0
-        if found >= settlements:
+        if found >= messages:
             return now
         if found != answered:
             answered, changed = found, now
         if now - changed > NO_ANSWER_S:
-            raise LoadFailed(f"{answered} of {settlements} settlements were answered, and no further")
+            raise LoadFailed(f"{answered} of {messages} messages were answered, and no further")
         await asyncio.sleep(LOOK_EVERY_S)

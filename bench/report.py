@@ -38,24 +38,32 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A measure of one subject beside that of another, or by itself where there is no base."""
+    """A measure of one subject beside that of another, or by itself where there is no base.
+
+    Medians are compared; of what must never happen the worst round counts: `in_every_round`.
+    """
 
     measure: str
     subject: str
     base: str | None
     goal: Goal | None = None
+    in_every_round: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A comparison of medians; `reached` says whether the goal was, where there is one."""
+    """A comparison of medians, or of the worst round; `reached` says whether the goal was, where there is one.
+
+    Nothing is so many times nothing: where the base is 0 there is no ratio, and no goal is reached.
+    """
 
     measure: str
     subject: str
     base: str | None
-    ratio: float
+    ratio: float | None
     goal: Goal | None
     reached: bool | None
+    in_every_round: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ def result(
         }
         for subject, measures in rounds[0].items()
     }
-    return Result(figure, conditions, list(rounds), medians, [_compare(each, medians) for each in compared])
+    return Result(figure, conditions, list(rounds), medians, [_compare(each, medians, rounds) for each in compared])
 
 
 def latency_ms(latencies_s: Sequence[float]) -> Measures:
@@ -142,7 +150,7 @@ def ratios_of(found: Result) -> list[list[str]]:
             f"{each.subject} / {each.base}" if each.base else each.subject,
             each.measure,
             _number(each.ratio),
-            str(each.goal or ""),
+            f"{each.goal or ''}{', every round' if each.in_every_round else ''}",
             {None: "", True: "yes", False: "**no**"}[each.reached],
         ]
         for each in found.ratios
@@ -150,11 +158,25 @@ def ratios_of(found: Result) -> list[list[str]]:
     return [["", "of", "ratio", "goal", "reached"], *rows]
 
 
-def _compare(compared: Compared, medians: dict[str, Measures]) -> Ratio:
-    value = medians[compared.subject][compared.measure]
-    found = ratio(value, medians[compared.base][compared.measure]) if compared.base else value
-    reached = compared.goal.reached(found) if compared.goal else None
-    return Ratio(compared.measure, compared.subject, compared.base, found, compared.goal, reached)
+def _compare(compared: Compared, medians: dict[str, Measures], rounds: Sequence[dict[str, Measures]]) -> Ratio:
+    goal = compared.goal
+    found = [_found(compared, each) for each in (rounds if compared.in_every_round else (medians,))]
+    told = [each for each in found if each is not None]
+    worst = None
+    if len(told) == len(found):
+        worst = min(told) if goal and goal.bound is Bound.AT_LEAST else max(told)
+    reached = (worst is not None and goal.reached(worst)) if goal else None
+    return Ratio(
+        compared.measure, compared.subject, compared.base, worst, goal, reached, in_every_round=compared.in_every_round
+    )
+
+
+def _found(compared: Compared, measured: dict[str, Measures]) -> float | None:
+    value = measured[compared.subject][compared.measure]
+    if compared.base is None:
+        return value
+    base = measured[compared.base][compared.measure]
+    return ratio(value, base) if base else None
 
 
 def _goal(told: dict[str, Any] | None) -> Goal | None:

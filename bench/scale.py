@@ -1,6 +1,6 @@
 """How much is measured: all of it, or just enough to see that the bench works."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.population import Population
 
@@ -9,16 +9,25 @@ from bench.population import Population
 class Scale:
     """`backlog` is the number of settlements that wait when a round begins; `idle_s` the length of a quiet phase.
 
+    `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
     `steady_s` is how long settlements come at a steady rate; pgbench does as many transactions as settlements wait, on a
-    database of `pgbench_scale`.
+    database of `pgbench_scale`. `waiting` are the requests before a worker whose memory is watched, `workers` the numbers of
+    workers that are compared. `grown` are larger populations, to be held against `population`; where `proven_whole`, each of
+    their ledgers is audited.
     """
 
     rounds: int
     population: Population
     backlog: int
+    gateway_backlog: int
     idle_s: float
+    draining_s: float
     steady_s: float
     pgbench_scale: int
+    waiting: int
+    workers: tuple[int, ...]
+    grown: tuple[Population, ...] = ()
+    proven_whole: bool = False
 
 
 SEED = 2026
@@ -28,15 +37,35 @@ FULL = Scale(
     rounds=5,
     population=Population(families=100_000, seed=SEED),
     backlog=20_000,
+    gateway_backlog=50_000,
     idle_s=10.0,
+    draining_s=10.0,
     steady_s=20.0,
     pgbench_scale=50,
+    waiting=200_000,
+    workers=(1, 2, 4, 8),
 )
 QUICK = Scale(
     rounds=1,
     population=Population(families=4_000, seed=SEED),
     backlog=1_000,
+    gateway_backlog=2_500,
     idle_s=3.0,
+    draining_s=1.0,
     steady_s=3.0,
     pgbench_scale=5,
+    waiting=3_000,
+    workers=(1, 2, 4),
 )
+
+# Families come in lots of four, of two accounts each.
+ACCOUNTS_COME_BY = 8
+
+
+def nation(accounts: int) -> Population:
+    """Two bindings and five entries an account, over three years: a nation in small, or as it is at ten million accounts."""
+    return Population(families=accounts // 2, seed=SEED, relatives=(0, 1, 1, 2), years_before=2)
+
+
+GROWTH = replace(FULL, population=nation(200_000), grown=(nation(10_000_000),))
+QUICK_GROWTH = replace(QUICK, population=nation(8_000), grown=(nation(32_000),))

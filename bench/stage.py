@@ -7,13 +7,14 @@ import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
-from bench import population
+from bench import filling
 from bench.peers.environment import READY
 from deploy.devstack import launch, ports, processes
 from deploy.devstack.failure import StackFailed, last_lines
@@ -29,7 +30,8 @@ T = TypeVar("T")
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
-WORKERS_MAX = 2
+# As many as a figure starts at once.
+WORKERS_MAX = 8
 STOP_SIGNALS = ((signal.SIGTERM, 30.0),)
 
 
@@ -82,6 +84,12 @@ class Stage:
     def amqp_url(self) -> str:
         return self.state.urls.amqp
 
+    def at(self, database: str) -> "Stage":
+        """The same stage with another database of the same server."""
+        url = urlsplit(self.database_url)._replace(path=f"/{database}").geturl()
+        urls = self.state.urls.model_copy(update={"database": url})
+        return replace(self, state=self.state.model_copy(update={"urls": urls}))
+
     async def prepare(self) -> None:
         """Migrates the database and declares the queues, as `gongji up` does."""
         for step in gongji(WORKERS_MAX).steps:
@@ -92,7 +100,7 @@ class Stage:
         connection = await connect(self.database_url, role=None, name="bench")
         try:
             await connection.execute("SET statement_timeout = 0")
-            await connection.execute(population.SQL["checkpoint"])
+            await connection.execute(filling.SQL["checkpoint"])
         finally:
             await connection.close()
 
@@ -123,6 +131,15 @@ class Stage:
         """Has something done by the load generator."""
         submitted = self.generator.submit(work, *args, **kwargs)
         return await asyncio.wrap_future(submitted)
+
+
+@asynccontextmanager
+async def together(*contexts: AbstractAsyncContextManager[Running]) -> AsyncIterator[list[Running]]:
+    """All of them, started together, or none."""
+    async with AsyncExitStack() as running:
+        async with asyncio.TaskGroup() as starting:
+            started = [starting.create_task(running.enter_async_context(context)) for context in contexts]
+        yield [each.result() for each in started]
 
 
 @asynccontextmanager

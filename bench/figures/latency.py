@@ -7,6 +7,7 @@ from bench import load
 from bench.report import Compared, Measures, Result, at_most, latency_ms, result
 from bench.scale import WARM_UP_PART, Scale
 from bench.stage import Running, Stage
+from shared.messages.envelope import Operation
 
 NAME = "latency"
 SETTLEMENTS_PER_S = 100.0
@@ -28,9 +29,13 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
             series = f"{NAME}-{number}-{name.replace(' ×', '-')}"
             async with start(stage):
                 warm_up_s = scale.steady_s / WARM_UP_PART
-                await stage.load(load.settle_for, *whole, f"{series}-warm-up", SETTLEMENTS_PER_S, warm_up_s)
+                await stage.load(
+                    load.ask_for, *whole, f"{series}-warm-up", Operation.SETTLE, SETTLEMENTS_PER_S, warm_up_s
+                )
                 await stage.checkpoint()
-                latencies_s = await stage.load(load.settle_for, *whole, series, SETTLEMENTS_PER_S, scale.steady_s)
+                latencies_s = await stage.load(
+                    load.ask_for, *whole, series, Operation.SETTLE, SETTLEMENTS_PER_S, scale.steady_s
+                )
             measured[name] = latency_ms(latencies_s)
             spread = measured[name]
             tell(f"round {number}: {name} p50 {spread['latency_ms_p50']:g} ms, p99 {spread['latency_ms_p99']:g} ms")

@@ -1,25 +1,21 @@
 """How many settlements a second, from a full queue to the last answer? The worker beside other ways of doing the same."""
 
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bench import answers, load, machine
+from bench import machine
+from bench.draining import Load, Start, drain, peers, workers
+from bench.load import SINGLE, TASKS, Form
 from bench.peers import pgbench
-from bench.population import Population
 from bench.report import Compared, Measures, Result, at_least, at_most, ratio, result
 from bench.scale import WARM_UP_PART, Scale
-from bench.stage import Running, Stage, held_still
+from bench.stage import Stage
 
 NAME = "throughput"
 # What the insured of the whole country settled in eight months.
 NATION, HOURS = 218_000_000, "hours_for_218_million"
-LIBRARIES = ("aio-pika", "asyncpg", "celery", "faststream", "psycopg", "sqlalchemy", "uvloop")
-
-Publish = Callable[[str, Population, str, int], None]
-Start = Callable[[Stage], AbstractAsyncContextManager[Sequence[Running]]]
+LIBRARIES = ("aio-pika", "aiormq", "asyncpg", "celery", "faststream", "psycopg", "sqlalchemy", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +24,18 @@ class Subject:
 
     name: str
     start: Start
-    publish: Publish = load.publish
+    form: Form = SINGLE
     settles: bool = True
-
-
-@asynccontextmanager
-async def peers(stage: Stage, name: str, processes: int = 1) -> AsyncIterator[Sequence[Running]]:
-    """So many processes of a peer."""
-    async with AsyncExitStack() as running:
-        yield [await running.enter_async_context(stage.peer(name, place)) for place in range(1, processes + 1)]
-
-
-@asynccontextmanager
-async def workers(stage: Stage, processes: int) -> AsyncIterator[Sequence[Running]]:
-    """So many settlement workers."""
-    async with AsyncExitStack() as running:
-        yield [
-            await running.enter_async_context(stage.worker(f"settlement-{place}")) for place in range(1, processes + 1)
-        ]
 
 
 SUBJECTS = (
     Subject("echo ×1", partial(peers, name="echo"), settles=False),
     Subject("echo ×2", partial(peers, name="echo", processes=2), settles=False),
+    Subject("echo_wire ×1", partial(peers, name="echo_wire"), settles=False),
+    Subject("echo_wire ×2", partial(peers, name="echo_wire", processes=2), settles=False),
     Subject("one-by-one", partial(peers, name="one_by_one")),
     Subject("framework", partial(peers, name="framework")),
-    Subject("celery", partial(peers, name="celery"), publish=load.publish_tasks),
+    Subject("celery", partial(peers, name="celery"), form=TASKS),
     Subject("Gongji ×1", partial(workers, processes=1)),
     Subject("Gongji ×2", partial(workers, processes=2)),
 )
@@ -64,6 +46,8 @@ COMPARED = (
     Compared(SPEED, "Gongji ×2", "celery"),
     Compared(SPEED, "Gongji ×1", "echo ×1", at_least(0.8)),
     Compared(SPEED, "Gongji ×2", "echo ×2", at_least(0.8)),
+    Compared(SPEED, "Gongji ×1", "echo_wire ×1"),
+    Compared(SPEED, "Gongji ×2", "echo_wire ×2"),
     Compared(SPEED, "Gongji ×2", pgbench.NAME, at_least(1.2)),
     Compared(HOURS, "Gongji ×2", None, at_most(12)),
 )
@@ -76,7 +60,9 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
         for number in range(1, scale.rounds + 1):
             measured: dict[str, Measures] = {}
             for subject in SUBJECTS:
-                per_s = await turn(stage, scale, subject, f"{NAME}-{number}-{subject.name.replace(' ×', '-')}")
+                series = f"{NAME}-{number}-{subject.name.replace(' ×', '-')}"
+                waiting = Load(scale.population, series, scale.backlog, form=subject.form)
+                per_s = (await drain(stage, subject.start, waiting)).settlements_per_s
                 measured[subject.name] = measures_of(subject, per_s)
                 tell(f"round {number}: {subject.name} {per_s:,.0f} a second")
             await stage.checkpoint()
@@ -102,31 +88,3 @@ def measures_of(subject: Subject, per_s: float) -> Measures:
     """An echo settles nothing, so it would never be through with the nation's settlements."""
     speed = {SPEED: round(per_s, 1)}
     return speed | {HOURS: ratio(NATION / 3600, per_s)} if subject.settles else speed
-
-
-async def turn(stage: Stage, scale: Scale, subject: Subject, series: str) -> float:
-    """Messages a second, from the signal to go on to the last answer in its queue. Every answer is looked at."""
-    whole = (stage.amqp_url, scale.population)
-    warm_up = scale.backlog // WARM_UP_PART
-    async with subject.start(stage) as running:
-        await stage.load(subject.publish, *whole, f"{series}-warm-up", warm_up)
-        await drained(stage, running, warm_up)
-        await stage.load(answers.check, *whole, f"{series}-warm-up", warm_up)
-        await stage.checkpoint()
-        with held_still(*running):
-            await stage.load(subject.publish, *whole, series, scale.backlog)
-        took_s = await drained(stage, running, scale.backlog)
-    await stage.load(answers.check, *whole, series, scale.backlog)
-    return scale.backlog / took_s
-
-
-async def drained(stage: Stage, running: Sequence[Running], settlements: int) -> float:
-    """Seconds from now until the queue of answers holds so many."""
-    began = time.perf_counter()
-    try:
-        await stage.load(load.await_answers, stage.amqp_url, settlements)
-    except load.LoadFailed:
-        for each in running:
-            each.check()
-        raise
-    return time.perf_counter() - began

@@ -1,68 +1,78 @@
-"""Echo: consume, publish the same body, await the confirms, acknowledge. No database: what broker and client can do at most.
+"""Echo: consume, publish the same body, await the confirms, acknowledge. No database: what broker and client library do at most.
 
-It stands on the worker's own channels and publisher and takes as many messages together as a worker does, so it gains
-from whatever the worker gains there.
+The library as it is, at its best: aiormq below aio-pika, `basic_consume` with a callback, a batch's `basic_publish(wait=False)`
+gathered, one acknowledgement a batch, uvloop.
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Sequence
 
+import aiormq
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.channel import Channel
+from pamqp.commands import Basic
+
+from bench.peers.echoing import ANSWER_TYPE, LANES, PREFETCH, Lane, run_lanes
 from bench.peers.environment import PeerSettings, say_ready
-from services.settlement.settings import SettlementSettings
-from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import close, connect, hosts, open_channel, tap_of
-from shared.rabbit.publisher import Outgoing, Publisher
-from shared.rabbit.tap import taken_by_the_tap
 from shared.rabbit.topology import RESULTS, SETTLEMENT
-from shared.rabbit.wire import Message
 from shared.runtime.lifecycle import read_settings, run
 
-BATCH_MAX: int = SettlementSettings.model_fields["batch_max"].default
-PREFETCH: int = SettlementSettings.model_fields["prefetch"].default
+PERSISTENT = 2
 
 
 async def echo(settings: PeerSettings, stop: asyncio.Event) -> None:
     """Echoes until stopped; what is in hand then stays unacknowledged."""
-    brokers = hosts(settings.amqp_url)
-    consuming = await connect(brokers, name="bench echo consuming")
-    publishing = await connect(brokers, name="bench echo publishing")
+    # Apart, as a worker's are.
+    consuming = await aiormq.connect(settings.amqp_url)
+    publishing = await aiormq.connect(settings.amqp_url)
     try:
-        channel = await open_channel(consuming, confirms=False)
-        publisher = Publisher(await open_channel(publishing, confirms=True))
-        arrived: deque[Message] = deque()
-        wake = asyncio.Event()
-
-        def on_delivery(message: Message) -> None:
-            arrived.append(message)
-            wake.set()
-
-        await channel.basic_qos(prefetch_count=PREFETCH)
-        tap_of(channel).on_delivery = on_delivery
-        await channel.basic_consume(SETTLEMENT, taken_by_the_tap)
+        lanes = [
+            await lane_on(
+                await consuming.channel(publisher_confirms=False),
+                await publishing.channel(publisher_confirms=True, on_return_raises=True),
+            )
+            for _ in range(LANES)
+        ]
         say_ready()
-        stopping = asyncio.create_task(_wake_on(stop, wake))
-        while not stop.is_set():
-            if not arrived:
-                wake.clear()
-                await wake.wait()
-                continue
-            batch = [arrived.popleft() for _ in range(min(len(arrived), BATCH_MAX))]
-            receipts = await publisher.publish([_echoed(message) for message in batch])
-            assert all(receipt is Receipt.CONFIRMED for receipt in receipts), "an echo was not taken"
-            await channel.basic_ack(batch[-1].delivery_tag, multiple=True, wait=False)
-        stopping.cancel()
+        await run_lanes(lanes, stop)
     finally:
-        await close(consuming)
-        await close(publishing)
+        await consuming.close()
+        await publishing.close()
 
 
-async def _wake_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
-    await stop.wait()
-    wake.set()
+async def lane_on(consuming: AbstractChannel, publishing: AbstractChannel) -> Lane[DeliveredMessage]:
+    """A lane that consumes on one channel and publishes on the other."""
+    # Only the class knows of `wait`, not its interface.
+    assert isinstance(publishing, Channel)
 
+    async def echoed(message: DeliveredMessage) -> None:
+        receipt = await publishing.basic_publish(
+            message.body,
+            exchange=RESULTS,
+            routing_key=message.routing_key or "",
+            properties=Basic.Properties(
+                content_type="application/json", delivery_mode=PERSISTENT, message_type=ANSWER_TYPE
+            ),
+            mandatory=True,
+            wait=False,
+        )
+        assert isinstance(receipt, Basic.Ack), "an echo was not taken"
 
-def _echoed(message: Message) -> Outgoing:
-    return Outgoing(RESULTS, message.routing_key, message.body, type="settle.result")
+    async def publish(batch: Sequence[DeliveredMessage]) -> None:
+        await asyncio.gather(*(echoed(message) for message in batch))
+
+    async def acknowledge_up_to(last: DeliveredMessage) -> None:
+        assert last.delivery_tag
+        await consuming.basic_ack(last.delivery_tag, multiple=True, wait=False)
+
+    lane = Lane(publish, acknowledge_up_to)
+
+    async def on_delivery(message: DeliveredMessage) -> None:
+        lane.arrive(message)
+
+    await consuming.basic_qos(prefetch_count=PREFETCH)
+    await consuming.basic_consume(SETTLEMENT, on_delivery)
+    return lane
 
 
 if __name__ == "__main__":

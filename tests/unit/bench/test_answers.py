@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bench.answers import differences
+from bench.answers import differences, settlements_of
+from bench.load import BULK, SINGLE
 
 
 def answer(request_id: str, **more: Any) -> dict[str, Any]:
@@ -31,3 +32,24 @@ def test_an_answer_to_somebody_else_is_told() -> None:
 
 def test_a_rejected_request_was_not_measured() -> None:
     assert differences({"a"}, [answer("a", outcome="rejected")]) == ["1 rejected, such as a"]
+
+
+def test_a_bulk_message_says_what_became_of_each_of_its_settlements() -> None:
+    said = {"operation": "settle_bulk", "request_id": "bulk-a", "answers": [answer("a"), answer("b")]}
+
+    assert settlements_of(said) == [answer("a"), answer("b")]
+    assert settlements_of(answer("c")) == [answer("c")]
+
+
+def test_a_bulk_message_that_was_rejected_is_not_taken_for_its_settlements() -> None:
+    said = {"operation": "settle_bulk", "request_id": "bulk-a", "outcome": "rejected", "answers": None}
+
+    assert differences({"a"}, settlements_of(said)) == [
+        "1 not answered, such as a",
+        "1 answered and never asked, such as bulk-a",
+        "1 rejected, such as bulk-a",
+    ]
+
+
+def test_a_message_that_is_not_full_is_answered_as_well() -> None:
+    assert (SINGLE.messages(1_200), BULK.messages(1_200)) == (1_200, 3)

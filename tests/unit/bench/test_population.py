@@ -1,11 +1,11 @@
-"""The people of the bench: as many as it says, the same each time."""
+"""The people of the bench: as many as it says, each in one family."""
 
 from collections import Counter
-from itertools import islice
 
-from bench.bills import bills
+from bench.figures.contention import large_families
 from bench.population import Population, person_id
-from bench.scale import FULL
+from bench.load import BULK
+from bench.scale import FULL, GROWTH
 
 SMALL = Population(families=40, seed=1)
 
@@ -15,6 +15,19 @@ def test_the_full_measurement_has_the_size_that_was_asked_for() -> None:
     assert (FULL.population.accounts, FULL.population.bindings) == (200_000, 500_000)
     assert FULL.backlog == 20_000
     assert FULL.rounds >= 5
+
+
+def test_a_gateway_sends_a_hundred_full_messages() -> None:
+    assert FULL.gateway_backlog == 100 * BULK.settlements_max
+
+
+def test_growth_is_measured_at_the_size_of_a_nation_against_the_usual_one() -> None:
+    """10,000,000 accounts, 20,000,000 bindings, 50,000,000 entries; and the same in small."""
+    (grown,) = GROWTH.grown
+
+    assert (grown.accounts, grown.bindings, grown.entries) == (10_000_000, 20_000_000, 50_000_000)
+    assert GROWTH.population.accounts == 200_000
+    assert GROWTH.population.entries / GROWTH.population.accounts == grown.entries / grown.accounts
 
 
 def test_everybody_is_in_one_family() -> None:
@@ -29,18 +42,19 @@ def test_each_couple_is_bound_to_each_other_and_to_their_relatives() -> None:
     assert bindings == SMALL.bindings
 
 
-def test_bills_are_the_same_each_time() -> None:
-    first, again = ([bill.content() for bill in islice(bills(SMALL, "one"), 20)] for _ in range(2))
+def test_families_of_one_size_do_not_all_stand_at_the_same_place_of_their_lot() -> None:
+    sizes = [len(relatives) for _, relatives in SMALL.draw()]
 
-    assert [_without_time(each) for each in first] == [_without_time(each) for each in again]
-
-
-def test_no_two_series_share_a_request() -> None:
-    names = {bill.request_id for series in ("one", "two") for bill in islice(bills(SMALL, series), 20)}
-
-    assert len(names) == 40
+    assert len(set(sizes[:: len(SMALL.relatives)])) == len(SMALL.relatives)
 
 
-def _without_time(content: str) -> str:
-    head, _, tail = content.partition('"occurred_at":"')
-    return head + tail.partition('"')[2]
+def test_a_large_family_has_one_payer_and_the_eight_relatives_that_hebei_allows() -> None:
+    couple, relatives = next(large_families(seed=1).draw())
+
+    assert (len(couple), len(relatives)) == (1, 8)
+
+
+def test_a_payer_without_a_spouse_has_as_many_bindings_as_relatives() -> None:
+    people = large_families(seed=1)
+
+    assert people.bindings == people.people - people.accounts == 8 * people.families

@@ -8,6 +8,7 @@ from bench.report import (
     RESULTS,
     Compared,
     Goal,
+    Measures,
     Result,
     at_least,
     at_most,
@@ -51,6 +52,33 @@ def test_a_ratio_is_one_of_medians(found: Result) -> None:
 
 def test_a_measure_may_be_compared_with_nothing_but_its_goal(found: Result) -> None:
     assert found.ratios[2].ratio == 4_000.5
+
+
+def test_of_what_must_not_happen_the_worst_round_counts() -> None:
+    """A deadlock in one round of three is no median, and is told."""
+    rounds: list[dict[str, Measures]] = [{"all": {"deadlocks": deadlocks}} for deadlocks in (0, 1, 0)]
+
+    found = result("example", {}, rounds, [Compared("deadlocks", "all", None, at_most(0), in_every_round=True)])
+
+    assert (found.ratios[0].ratio, found.ratios[0].reached) == (1, False)
+    assert ratios_of(found)[1] == ["all", "deadlocks", "1", "at most 0, every round", "**no**"]
+
+
+def test_the_worst_round_is_the_slowest_where_speed_is_asked_for() -> None:
+    rounds: list[dict[str, Measures]] = [{"a": {"per_s": per_s}, "b": {"per_s": 2.0}} for per_s in (8.0, 2.0, 4.0)]
+
+    found = result("example", {}, rounds, [Compared("per_s", "a", "b", at_least(2), in_every_round=True)])
+
+    assert (found.ratios[0].ratio, found.ratios[0].reached) == (1.0, False)
+
+
+def test_beside_nothing_there_is_no_ratio_and_no_goal_reached() -> None:
+    rounds: list[dict[str, Measures]] = [{"a": {"per_s": 8.0}, "b": {"per_s": 0.0}}]
+
+    found = result("example", {}, rounds, [Compared("per_s", "a", "b"), Compared("per_s", "a", "b", at_least(2))])
+
+    assert [(each.ratio, each.reached) for each in found.ratios] == [(None, None), (None, False)]
+    assert ratios_of(found)[2] == ["a / b", "per_s", "", "at least 2", "**no**"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,165 @@
+"""What a settlement takes when the books are a nation's: databases of several sizes on one server, in turn in each round."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from bench import filling
+from bench.draining import Drained, Load, drain, workers
+from bench.load import LoadFailed
+from bench.population import Population
+from bench.proof import Broken, prove
+from bench.report import Compared, Measures, Result, at_most, ratio, result
+from bench.scale import WARM_UP_PART, Scale
+from bench.stage import Stage
+from deploy.devstack.stack import DATABASE
+from shared.domain.ids import earliest_id
+from shared.domain.times import shanghai_date, shanghai_moment
+from shared.postgres.pool import connect
+from shared.postgres.queries import load_queries
+
+SQL = load_queries("bench.figures", "growth.sql")
+
+NAME = "growth"
+WORKERS = 2
+SLOWER_MAX = 1.25
+# Five entries and three decisions an account, with the families' people, bindings and all indexes: as filled in by PostgreSQL 18.
+BYTES_AN_ACCOUNT = 5_500
+DISK_LEFT_BYTES = 10 * 2**30
+# An audit reads and sorts everything several times over: beyond this it takes longer than all that is measured.
+PROVEN_WHOLE_ACCOUNTS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database with its people; `since` is an id before everything that is settled there."""
+
+    stage: Stage
+    people: Population
+    since: UUID
+    size_gb: float
+
+    @property
+    def subject(self) -> str:
+        return f"{self.people.accounts:,} accounts"
+
+
+async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
+    """The scale's own population, then each that has grown; every measurement has new workers, warmed up."""
+    async with AsyncExitStack() as databases:
+        grown = [await databases.enter_async_context(_grown(stage, people, tell)) for people in scale.grown]
+        places = [await _ready(stage, scale.population), *grown]
+        rounds, start = [], partial(workers, processes=WORKERS)
+        for number in range(1, scale.rounds + 1):
+            measured = {}
+            for place in places:
+                waiting = Load(place.people, f"growth-{number}", scale.backlog)
+                measured[place.subject] = _measures(place, await drain(place.stage, start, waiting))
+            rounds.append(measured)
+            tell(_line(number, measured))
+        requests = scale.rounds * (scale.backlog + scale.backlog // WARM_UP_PART)
+        for place in places:
+            await _prove_what_was_settled(place, requests, tell)
+        for place in grown:
+            if _is_proven_whole(place, asked=scale.proven_whole):
+                await prove(place.stage.database_url, tell)
+    conditions = {
+        "settlement_workers": WORKERS,
+        "accounts": [place.people.accounts for place in places],
+        "people": [place.people.people for place in places],
+        "bindings": [place.people.bindings for place in places],
+        "entries": [place.people.entries for place in places],
+        "proven": [
+            "whole" if _is_proven_whole(place, asked=scale.proven_whole) else "whatever was settled" for place in places
+        ],
+        "seed": scale.population.seed,
+        "backlog": scale.backlog,
+    }
+    first, *others = (place.subject for place in places)
+    compared = [Compared("settlement_ms", other, first, at_most(SLOWER_MAX)) for other in others]
+    return result(NAME, conditions, rounds, compared)
+
+
+@asynccontextmanager
+async def _grown(stage: Stage, people: Population, tell: Callable[[str], None]) -> AsyncIterator[Place]:
+    """A further database of the same server, filled; gone afterwards."""
+    room = people.accounts * BYTES_AN_ACCOUNT
+    if DATABASE not in os.environ and shutil.disk_usage(stage.directory).free < room + DISK_LEFT_BYTES:
+        raise LoadFailed(f"{people.accounts:,} accounts take {room / 1e9:.0f} GB, which are not free here")
+    name = f"gongji_bench_{people.accounts}"
+    connection: Any = await connect(stage.database_url, role=None, name="bench")
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        try:
+            place = stage.at(name)
+            await place.prepare()
+            tell(f"filling in {people.accounts:,} accounts, {people.entries:,} entries: about {room / 1e9:.1f} GB")
+            await filling.fill(place.database_url, people, tell)
+            yield await _ready(place, people)
+        finally:
+            await connection.execute("SET statement_timeout = 0")
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+async def _ready(stage: Stage, people: Population) -> Place:
+    """What settlements look at is read once, whatever its size; how much fits into memory is the machine's affair."""
+    now = datetime.now(UTC)
+    this_month = earliest_id(shanghai_moment(shanghai_date(now).replace(day=1)))
+    connection: Any = await connect(stage.database_url, role=None, name="bench")
+    try:
+        for setting in ("statement_timeout = 0", "enable_sort = off", "enable_bitmapscan = off"):
+            await connection.execute(f"SET {setting}")
+        for query, sql in SQL.items():
+            if query.startswith("read_"):
+                await connection.fetchval(sql, *([this_month] if "$1" in sql else []))
+    finally:
+        await connection.close()
+    size_gb = await filling.size_bytes(stage.database_url) / 1e9
+    return Place(stage, people, earliest_id(now), round(size_gb, 2))
+
+
+async def _prove_what_was_settled(place: Place, requests: int, tell: Callable[[str], None]) -> None:
+    """Raises Broken where a request has not exactly one decision, or whoever was settled for has another balance than entries."""
+    connection: Any = await connect(place.stage.database_url, role=None, name="bench")
+    try:
+        await connection.execute("SET statement_timeout = 0")
+        decided = await connection.fetchval(SQL["decided"], place.since)
+        disagreeing = await connection.fetch(SQL["balances_that_disagree"], place.since)
+    finally:
+        await connection.close()
+    if decided != requests or disagreeing:
+        raise Broken(f"{place.subject}: {decided} of {requests} decided; balances disagree: {list(disagreeing)}")
+    tell(
+        f"{place.subject}: {decided:,} decisions, and the balances of everybody concerned are the sums of their entries"
+    )
+
+
+def _is_proven_whole(place: Place, *, asked: bool) -> bool:
+    return asked or place.people.accounts <= PROVEN_WHOLE_ACCOUNTS
+
+
+def _measures(place: Place, drained: Drained) -> Measures:
+    return {
+        "accounts": place.people.accounts,
+        "size_gb": place.size_gb,
+        "settlement_ms": round(1_000 * drained.drained_s / drained.settlements, 3),
+        "settlements_per_s": drained.settlements_per_s,
+    }
+
+
+def _line(number: int, measured: dict[str, Measures]) -> str:
+    base, *grown = measured.values()
+    told = ", ".join(
+        f"{each['accounts']:,} accounts {each['settlement_ms']:g} ms, "
+        f"{ratio(each['settlement_ms'], base['settlement_ms']):g} times"
+        for each in grown
+    )
+    return f"round {number}: {base['accounts']:,} accounts {base['settlement_ms']:g} ms a settlement, {told}"
