@@ -9,7 +9,7 @@ from bench.population import Population
 class Scale:
     """`backlog` is the number of settlements that wait when a round begins; `idle_s` the length of a quiet phase.
 
-    `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
+    `settling_in` are the settlements before anything is measured. `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
     `steady_s` is how long settlements come at a steady rate; pgbench does as many transactions as settlements wait, on a
     database of `pgbench_scale`. `waiting` are the requests before a worker whose memory is watched, `workers` the numbers of
     workers that are compared. `grown` are larger populations, to be held against `population`; where `proven_whole`, each of
@@ -19,6 +19,7 @@ class Scale:
     rounds: int
     population: Population
     backlog: int
+    settling_in: int
     gateway_backlog: int
     idle_s: float
     draining_s: float
@@ -37,6 +38,7 @@ FULL = Scale(
     rounds=5,
     population=Population(families=100_000, seed=SEED),
     backlog=20_000,
+    settling_in=60_000,
     gateway_backlog=50_000,
     idle_s=10.0,
     draining_s=10.0,
@@ -49,6 +51,7 @@ QUICK = Scale(
     rounds=1,
     population=Population(families=4_000, seed=SEED),
     backlog=1_000,
+    settling_in=1_000,
     gateway_backlog=2_500,
     idle_s=3.0,
     draining_s=1.0,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from bench import filling
 from bench.peers.environment import READY
 from deploy.devstack import launch, ports, processes
 from deploy.devstack.failure import StackFailed, last_lines
@@ -23,7 +22,6 @@ from deploy.devstack.readiness import answers
 from deploy.devstack.stack import AMQP, DATABASE, HTTP_PORT, Step, gongji, python
 from deploy.devstack.state import StackState
 from deploy.devstack.supervisor import command_of
-from shared.postgres.pool import connect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +31,8 @@ LOOK_EVERY_S = 0.1
 # As many as a figure starts at once.
 WORKERS_MAX = 8
 STOP_SIGNALS = ((signal.SIGTERM, 30.0),)
+# One sends the load; a second is started only where the engine is measured in two.
+GENERATORS_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,6 @@ class Stage:
         """Migrates the database and declares the queues, as `gongji up` does."""
         for step in gongji(WORKERS_MAX).steps:
             await processes.complete(command_of(step, self.state, self.directory))
-
-    async def checkpoint(self) -> None:
-        """Nobody pays for what somebody else has written."""
-        connection = await connect(self.database_url, role=None, name="bench")
-        try:
-            await connection.execute("SET statement_timeout = 0")
-            await connection.execute(filling.SQL["checkpoint"])
-        finally:
-            await connection.close()
 
     @asynccontextmanager
     async def worker(self, name: str) -> AsyncIterator[Running]:
@@ -166,7 +157,7 @@ def stage(directory: Path, tell: Callable[[str], None]) -> Iterator[Stage]:
     launch.forget(directory)
     # Spawned, not forked: nothing of the bench's own memory and threads comes along. It ends after the servers: load
     # that is still being sent when the bench is interrupted fails at once.
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as generator:
+    with ProcessPoolExecutor(max_workers=GENERATORS_MAX, mp_context=get_context("spawn")) as generator:
         state = launch.up(directory, servers_only=True, owner_pid=os.getpid(), progress=tell)
         try:
             yield Stage(directory, state, generator)

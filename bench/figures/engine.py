@@ -20,32 +20,36 @@ from services.settlement.incoming import Incoming
 from services.settlement.model import Decision, Resolution
 from shared.domain.times import system_clock
 from shared.postgres.pool import create_pool
+from shared.runtime.lifecycle import rarely_collect_garbage
 
-NAME, ENGINE, SPEED = "engine", "engine", "settlements_per_s"
+NAME, SPEED = "engine", "settlements_per_s"
 BATCH = 250
-# As many as two queues of one worker would have in the database at once.
+# As many as the lanes of a worker would have in the database at once.
 IN_FLIGHT = 2
-COMPARED = (Compared(SPEED, ENGINE, pgbench.NAME, at_least(3)),)
+PROCESSES = {"engine ×1": 1, "engine ×2": 2}
+COMPARED = (
+    Compared(SPEED, "engine ×2", pgbench.NAME, at_least(3)),
+    Compared(SPEED, "engine ×1", pgbench.NAME),
+)
+# Until then every process has read its bills and is connected.
+BEGINS_IN_S = 8.0
 
 
 async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
-    """Each round the engine, in the process that else sends load, then pgbench."""
-    whole = (stage.database_url, scale.population)
+    """Each round the engine in one process and in two, then pgbench, whose clients use all processors too."""
     rounds = []
     async with pgbench.database(stage.database_url, scale.pgbench_scale) as pgbench_url:
-        await stage.load(settle, *whole, f"{NAME}-warm-up", scale.backlog // WARM_UP_PART)
-        await pgbench.transactions_per_s(pgbench_url, scale.backlog // WARM_UP_PART)
+        for processes in PROCESSES.values():
+            await settled_per_s(stage, scale, processes, f"{NAME}-warm-up-{processes}", scale.backlog // WARM_UP_PART)
         for number in range(1, scale.rounds + 1):
-            await stage.checkpoint()
-            took_s = await stage.load(settle, *whole, f"{NAME}-{number}", scale.backlog)
-            await stage.checkpoint()
-            pgbench_per_s = await pgbench.transactions_per_s(pgbench_url, scale.backlog)
-            measured: dict[str, Measures] = {
-                ENGINE: {SPEED: round(scale.backlog / took_s, 1)},
-                pgbench.NAME: {SPEED: round(pgbench_per_s, 1)},
-            }
+            measured: dict[str, Measures] = {}
+            for name, processes in PROCESSES.items():
+                per_s = await settled_per_s(stage, scale, processes, f"{NAME}-{number}-{processes}", scale.backlog)
+                measured[name] = {SPEED: round(per_s, 1)}
+            measured[pgbench.NAME] = {SPEED: round(await pgbench.transactions_per_s(pgbench_url, scale.backlog), 1)}
             rounds.append(measured)
-            tell(f"round {number}: {measured[ENGINE][SPEED]:,.0f} settlements, pgbench {pgbench_per_s:,.0f} a second")
+            told = ", ".join(f"{name} {measures[SPEED]:,.0f}" for name, measures in measured.items())
+            tell(f"round {number}: {told} a second")
     conditions = {
         "batch": BATCH,
         "batches_in_flight": IN_FLIGHT,
@@ -59,23 +63,43 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
     return result(NAME, conditions, rounds, COMPARED)
 
 
-def settle(database_url: str, population: Population, series: str, settlements: int) -> float:
-    """Seconds in which the handler settles so many bills, read beforehand. Raises LoadFailed where one is not decided."""
+async def settled_per_s(stage: Stage, scale: Scale, processes: int, series: str, settlements: int) -> float:
+    """How many a second, from when the first process begins to when the last is through."""
+    begins_at_s = time.perf_counter() + BEGINS_IN_S
+    each = settlements // processes
+    whole = (stage.database_url, scale.population)
+    working = [
+        stage.load(settle, *whole, f"{series}-{number}", each, begins_at_s) for number in range(1, processes + 1)
+    ]
+    times = await asyncio.gather(*working)
+    began_s, ended_s = min(began for began, _ in times), max(ended for _, ended in times)
+    return each * processes / (ended_s - began_s)
+
+
+def settle(
+    database_url: str, population: Population, series: str, settlements: int, begins_at_s: float
+) -> tuple[float, float]:
+    """When the handler began and ended, by `time.perf_counter`. Raises LoadFailed where a bill is not decided."""
     incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements)]
     batches = [incoming[start : start + BATCH] for start in range(0, len(incoming), BATCH)]
 
-    async def run() -> float:
-        pool = await create_pool(database_url, role=WORKER_ROLE, name="bench engine", size_max=IN_FLIGHT)
+    async def run() -> tuple[float, float]:
+        pool = await create_pool(
+            database_url, role=WORKER_ROLE, name="bench engine", size_max=IN_FLIGHT, plan_once=True
+        )
         try:
             handler = Handler(pool, system_clock)
             # Connected before anything counts.
             await asyncio.gather(*(handler.ready() for _ in range(IN_FLIGHT)))
-            began, waiting = time.perf_counter(), iter(batches)
+            await asyncio.sleep(begins_at_s - time.perf_counter())
+            began_s, waiting = time.perf_counter(), iter(batches)
             await asyncio.gather(*(_lane(handler, waiting) for _ in range(IN_FLIGHT)))
-            return time.perf_counter() - began
+            return began_s, time.perf_counter()
         finally:
             pool.terminate()
 
+    # As a worker does.
+    rarely_collect_garbage()
     return uvloop.run(run())
 
 

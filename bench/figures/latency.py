@@ -32,7 +32,6 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
                 await stage.load(
                     load.ask_for, *whole, f"{series}-warm-up", Operation.SETTLE, SETTLEMENTS_PER_S, warm_up_s
                 )
-                await stage.checkpoint()
                 latencies_s = await stage.load(
                     load.ask_for, *whole, series, Operation.SETTLE, SETTLEMENTS_PER_S, scale.steady_s
                 )

@@ -65,7 +65,6 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
                 per_s = (await drain(stage, subject.start, waiting)).settlements_per_s
                 measured[subject.name] = measures_of(subject, per_s)
                 tell(f"round {number}: {subject.name} {per_s:,.0f} a second")
-            await stage.checkpoint()
             await pgbench.transactions_per_s(pgbench_url, scale.backlog // WARM_UP_PART)
             measured[pgbench.NAME] = {SPEED: await pgbench.transactions_per_s(pgbench_url, scale.backlog)}
             tell(f"round {number}: pgbench {measured[pgbench.NAME][SPEED]:,.0f} a second")

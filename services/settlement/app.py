@@ -37,6 +37,7 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
             role=settings.database_role,
             name="gongji-settlement",
             size_max=len(queues) * settings.lanes + OTHER_CONNECTIONS,
+            plan_once=True,
         )
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)

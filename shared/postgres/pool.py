@@ -13,17 +13,24 @@ SESSION: dict[str, str] = {
     "timezone": "UTC",
 }
 CONNECT_TIMEOUT_S = 5.0
+PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 
 
-async def create_pool(url: str, *, role: str | None, name: str, size_max: int) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool whose sessions act as `role` and call themselves `name`. Connects on first use."""
+async def create_pool(
+    url: str, *, role: str | None, name: str, size_max: int, plan_once: bool = False
+) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool whose sessions act as `role` and call themselves `name`. Connects on first use.
+
+    `plan_once` is for statements that are the same whatever is asked: planning them anew each time, which PostgreSQL
+    prefers for short arrays, took a lone settlement longer than carrying them out.
+    """
     pool: asyncpg.Pool = asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size_max,
         timeout=CONNECT_TIMEOUT_S,
         reset=_leave_as_it_is,
-        server_settings=session(role, name),
+        server_settings=session(role, name) | (PLAN_ONCE if plan_once else {}),
         target_session_attrs="read-write",  # type: ignore[call-overload]  # the stubs do not know it yet
     )
     return await pool

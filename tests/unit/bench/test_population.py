@@ -3,8 +3,8 @@
 from collections import Counter
 
 from bench.figures.contention import large_families
-from bench.population import Population, person_id
 from bench.load import BULK
+from bench.population import Population, person_id
 from bench.scale import FULL, GROWTH
 
 SMALL = Population(families=40, seed=1)
