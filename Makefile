@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test bench bench-plots check format contracts secrets
+.PHONY: help demo test bench bench-docs check format contracts secrets
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -30,8 +30,9 @@ bench: .venv/.synced-bench ## measure what docs/performance.md says; QUICK=1, RO
 	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(GROWTH),--growth) $(ACCOUNTS:%=--accounts %) $(if $(PROVE),--prove)
 
-bench-plots: .venv/.synced ## draw docs/performance/*.svg from bench/results
-	@exec $(RUN)python -m bench.plots
+bench-docs: .venv/.synced ## draw docs/performance/*.svg and write the tables of docs/performance.md from bench/results
+	@$(RUN)python -m bench.plots
+	@$(RUN)python -m bench.document
 
 check: .venv/.synced ## format, lint, types, import rules, SQL, generated files
 	$(RUN)ruff format --check .

@@ -14,11 +14,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.machine import PROJECT
+from bench.document import PLOTS
 from bench.report import RESULTS, Measures
 from cli.speech import console
-
-PLOTS = PROJECT / "docs" / "performance"
 
 OURS, OTHERS, INK, PALE = "#0b6e6e", "#9aa5b1", "#1f2933", "#e4e7eb"
 LIGHT = "#7cc4c4"

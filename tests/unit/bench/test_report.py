@@ -13,7 +13,6 @@ from bench.report import (
     at_least,
     at_most,
     latency_ms,
-    markdown,
     medians_of,
     ratios_of,
     read,
@@ -21,7 +20,6 @@ from bench.report import (
     write,
 )
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "performance.md"
 ROUNDS = [
     {"quiet": {"latency_ms_p50": 2.0}, "busy": {"latency_ms_p50": busy_ms, "settlements_per_s": 4_000.5}}
     for busy_ms in (3.0, 90.0, 5.0)
@@ -116,18 +114,6 @@ def test_a_result_is_read_as_it_was_written(found: Result, tmp_path: Path, monke
     monkeypatch.setattr("bench.report.RESULTS", tmp_path)
 
     assert read(write(found, quick=False)) == found
-
-
-@pytest.mark.parametrize(
-    "file", sorted(set(RESULTS.glob("*.json")) - set(RESULTS.glob("*.quick.json"))), ids=lambda f: f.stem
-)
-def test_the_document_has_the_tables_of_the_committed_result(file: Path) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-
-    written = read(file)
-
-    assert markdown(written) in text
-    assert written.machine["commit"] in text
 
 
 def test_no_committed_result_is_of_changed_code() -> None:

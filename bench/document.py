@@ -1,0 +1,63 @@
+"""`python -m bench.document`: writes what was measured into docs/performance.md, each figure between its marks.
+
+The document follows from bench/results alone, so that no number in its tables was ever typed.
+"""
+
+import re
+from pathlib import Path
+
+import typer
+
+from bench.machine import PROJECT
+from bench.report import RESULTS, Result, markdown, read
+from cli.speech import console
+
+DOCUMENT = PROJECT / "docs" / "performance.md"
+PLOTS = PROJECT / "docs" / "performance"
+BLOCK = re.compile(r"(?P<begin><!-- figure: (?P<figure>[a-z_]+) -->\n).*?(?P<end><!-- /figure -->)", re.DOTALL)
+NOTHING = "No result is committed yet, and none is claimed.\n"
+
+
+def main() -> None:
+    """Write the tables of docs/performance.md anew from bench/results."""
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    console.print(f"[dim]written: {DOCUMENT.relative_to(PROJECT)}[/]")
+
+
+def filled(text: str, results: Path = RESULTS, plots: Path = PLOTS) -> str:
+    """The document with each figure's committed result between its marks, whatever stood there."""
+
+    def block(found: re.Match[str]) -> str:
+        return f"{found['begin']}{told(found['figure'], results, plots)}{found['end']}"
+
+    return BLOCK.sub(block, text)
+
+
+def figures_of(text: str) -> list[str]:
+    """The figures that have their marks in a document."""
+    return [found["figure"] for found in BLOCK.finditer(text)]
+
+
+def told(figure: str, results: Path, plots: Path) -> str:
+    """What a document says of a figure: where and how often it was measured, its tables, and its picture if it has one."""
+    file = results / f"{figure}.json"
+    if not file.exists():
+        return NOTHING
+    found = read(file)
+    parts = [f"{_source(found)}\n", markdown(found)]
+    if (plots / f"{figure}.svg").exists():
+        parts.append(f"![{figure}, drawn](performance/{figure}.svg)\n")
+    return "\n".join(parts)
+
+
+def _source(found: Result) -> str:
+    machine, rounds = found.machine, len(found.rounds)
+    return (
+        f"Medians of {rounds} round{'s' if rounds > 1 else ''}, commit `{machine['commit']}`, "
+        f"PostgreSQL {machine['postgresql']['server_version']}, RabbitMQ {machine['rabbitmq']['version']}, "
+        f"Python {machine['python']}, {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB:"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

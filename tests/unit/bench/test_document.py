@@ -1,0 +1,70 @@
+"""The document says what the committed results say, and nothing of what is not measured."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import FIGURES, GROWING
+from bench.document import DOCUMENT, NOTHING, figures_of, filled
+from bench.report import Compared, Measures, at_least, result, write
+
+ROUNDS: list[dict[str, Measures]] = [{"a": {"per_s": 8.0}, "b": {"per_s": 2.0}}]
+MACHINE = {
+    "commit": "0123456789ab",
+    "postgresql": {"server_version": "18.6"},
+    "rabbitmq": {"version": "3.10.8"},
+    "python": "3.11.7",
+    "cores": 2,
+    "cpu": "AMD EPYC",
+    "memory_gib": 23.5,
+}
+TEXT = "Before.\n\n<!-- figure: example -->\nan old table\n<!-- /figure -->\n\nAfter.\n"
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("bench.report.RESULTS", tmp_path)
+    found = result("example", {}, ROUNDS, [Compared("per_s", "a", "b", at_least(5))])
+    found.machine.update(MACHINE)
+    write(found, quick=False)
+    return tmp_path
+
+
+def test_the_document_is_what_the_committed_results_make_of_it() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+
+    assert filled(text) == text
+
+
+def test_every_figure_has_its_place_in_the_document() -> None:
+    assert sorted(figures_of(DOCUMENT.read_text(encoding="utf-8"))) == sorted(FIGURES | GROWING)
+
+
+def test_tables_goals_and_machine_are_written_between_the_marks(results: Path) -> None:
+    text = filled(TEXT, results, results)
+
+    assert text == (
+        "Before.\n\n<!-- figure: example -->\n"
+        "Medians of 1 round, commit `0123456789ab`, PostgreSQL 18.6, RabbitMQ 3.10.8, Python 3.11.7, 2 cores (AMD EPYC), 23.5 GiB:\n\n"
+        "|  | per_s |\n| --- | ---: |\n| a | 8 |\n| b | 2 |\n\n"
+        "|  | of | ratio | goal | reached |\n| --- | ---: | ---: | ---: | ---: |\n"
+        "| a / b | per_s | 4 | at least 5 | **no** |\n"
+        "<!-- /figure -->\n\nAfter.\n"
+    )
+
+
+def test_what_is_written_again_stays_as_it_is(results: Path) -> None:
+    once = filled(TEXT, results, results)
+
+    assert filled(once, results, results) == once
+
+
+def test_a_figure_that_is_drawn_shows_its_picture(results: Path) -> None:
+    (results / "example.svg").touch()
+
+    assert "\n![example, drawn](performance/example.svg)\n<!-- /figure -->" in filled(TEXT, results, results)
+
+
+def test_nothing_is_said_of_a_figure_without_a_result(tmp_path: Path) -> None:
+    assert NOTHING in filled(TEXT, tmp_path, tmp_path)
+    assert "old table" not in filled(TEXT, tmp_path, tmp_path)
