@@ -18,6 +18,8 @@ from shared.rabbit.topology import RESULTS, SETTLEMENT
 from shared.runtime.lifecycle import read_settings, run
 
 PERSISTENT = 2
+# With the ten that the library gives a channel, reader and channel take turns all the time.
+FRAMES_BUFFERED = 1_000
 
 
 async def echo(settings: PeerSettings, stop: asyncio.Event) -> None:
@@ -28,8 +30,10 @@ async def echo(settings: PeerSettings, stop: asyncio.Event) -> None:
     try:
         lanes = [
             await lane_on(
-                await consuming.channel(publisher_confirms=False),
-                await publishing.channel(publisher_confirms=True, on_return_raises=True),
+                await consuming.channel(publisher_confirms=False, frame_buffer_size=FRAMES_BUFFERED),
+                await publishing.channel(
+                    publisher_confirms=True, on_return_raises=True, frame_buffer_size=FRAMES_BUFFERED
+                ),
             )
             for _ in range(LANES)
         ]
