@@ -92,7 +92,7 @@ def result(
     """The result of rounds that all have measured the same subjects."""
     medians = {
         subject: {
-            measure: round(statistics.median(each[subject][measure] for each in rounds), 2) for measure in measures
+            measure: round(statistics.median(each[subject][measure] for each in rounds), 4) for measure in measures
         }
         for subject, measures in rounds[0].items()
     }
@@ -200,4 +200,7 @@ def _markdown(cells: list[list[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.2f}".rstrip("0").rstrip(".")
+    if value is None:
+        return ""
+    # A fraction of a millisecond has two digits to be compared by, too.
+    return f"{value:,.{2 if abs(value) >= 1 else 3}f}".rstrip("0").rstrip(".")

@@ -150,7 +150,7 @@ def _measures(place: Place, drained: Drained) -> Measures:
     return {
         "accounts": place.people.accounts,
         "size_gb": place.size_gb,
-        "settlement_ms": round(1_000 * drained.drained_s / drained.settlements, 3),
+        "settlement_ms": round(1_000 * drained.drained_s / drained.settlements, 4),
         "settlements_per_s": drained.settlements_per_s,
     }
 

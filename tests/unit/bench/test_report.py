@@ -101,6 +101,15 @@ def test_each_subject_has_a_row_with_what_was_measured_of_it(found: Result) -> N
     ]
 
 
+def test_a_fraction_of_a_millisecond_is_not_rounded_to_where_a_goal_could_turn_on_it() -> None:
+    rounds: list[dict[str, Measures]] = [{"small": {"settlement_ms": 0.2046}, "large": {"settlement_ms": 0.2554}}]
+
+    found = result("example", {}, rounds, [Compared("settlement_ms", "large", "small", at_most(1.25))])
+
+    assert medians_of(found)[1:] == [["small", "0.205"], ["large", "0.255"]]
+    assert (found.ratios[0].ratio, found.ratios[0].reached) == (1.25, True)
+
+
 def test_a_missed_goal_is_shown_plainly(found: Result) -> None:
     assert ratios_of(found) == [
         ["", "of", "ratio", "goal", "reached"],
