@@ -32,6 +32,15 @@ CONTRAS = {
     "in_transit": ("in_transit", "在途"),
     "self": ("self", "本账户"),
 }
+# What a record leaves out of a candidate.
+AS_WITH_MOST = {
+    "out": None,
+    "limit_left_fen": None,
+    "annual_limit_fen": None,
+    "used_fen": 0,
+    "connected": True,
+    "closed": None,
+}
 # What may happen to a movement later.
 KINDS = {
     "refund": ("refund", "退回"),
@@ -108,7 +117,7 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
     story |= {
         "policy": record.get("policy"),
         "locked": record.get("locked", []),
-        "candidates": [dict(seen) for seen in ranked(record.get("considered", []))],
+        "candidates": [{**AS_WITH_MOST, **seen} for seen in ranked(record.get("considered", []))],
     }
     story["decision_id"] = public_id(province, story["decision_id"])
     for named in (*story["candidates"], *story["entries"], *story["later"]):

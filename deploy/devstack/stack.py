@@ -8,6 +8,7 @@ DATABASE = "GONGJI_DATABASE_URL"
 AMQP = "GONGJI_AMQP_URL"
 HTTP_PORT = "GONGJI_HTTP_PORT"
 CONSUMES = "GONGJI_CONSUMES"
+LANES = "GONGJI_LANES"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 ID_NUMBER_KEY = "GONGJI_ID_NUMBER_KEY_FILE"
 BLIND_INDEX_KEY = "GONGJI_BLIND_INDEX_KEY_FILE"
@@ -61,7 +62,7 @@ def gongji(workers: int) -> Stack:
                 )
                 for number in range(1, workers + 1)
             ),
-            Service("bulk", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "bulk"}),
+            Service("bulk", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "bulk", LANES: "2"}),
             Service("inquiry", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "inquiry"}),
             Service(
                 "binding",

@@ -55,14 +55,14 @@ def malformed(found: Malformed, now: datetime) -> Answer:
     )
 
 
-def bulk(envelope: Request, texts: Sequence[str], now: datetime) -> tuple[Answer, str]:
+def bulk(envelope: Request, texts: Sequence[str], decided_at: datetime) -> tuple[Answer, str]:
     """The answer to a message of many settlements, and as JSON text, around the answers' own texts, in their order."""
     answer = BulkAnswer(
         operation=envelope.operation,
         request_id=envelope.request_id,
         institution_id=envelope.institution_id,
         outcome=Outcome.ANSWERED,
-        decided_at=now,
+        decided_at=decided_at,
     )
     around = answer.model_dump_json(exclude={"answers"})
     # They are written already, for the ledger: writing them again would cost as much as deciding them.

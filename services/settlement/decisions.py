@@ -81,7 +81,7 @@ async def cancel(connection: Any, undone: Sequence[Undo], resolutions: Sequence[
 
 
 def rows(resolutions: Sequence[Resolution], undone: Sequence[Undo], now: datetime) -> list[tuple[Any, ...]]:
-    """The decisions of a batch as ledger.decisions has them, names that were blocked among them."""
+    """The decisions of a batch as ledger.new_decision, names that were blocked among them."""
     return [
         *(_row(resolution, now) for resolution in resolutions),
         *(_tombstone(undo.name, now) for undo in undone if undo.blocks),

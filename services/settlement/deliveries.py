@@ -9,7 +9,7 @@ from services.settlement.incoming import Incoming, Sender
 from services.settlement.rules import owns_reply_queue
 from shared.domain.values import dataclass
 from shared.messages.catalogue import Bulk, Malformed, parse
-from shared.messages.envelope import Answer, Operation, Request
+from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import DEAD, RESULTS
 from shared.rabbit.wire import Message
@@ -103,7 +103,9 @@ def postings(settled: Settled, queue: str, now: datetime, *, authenticate_sender
     """The answer, if there is somebody to answer, and the dead letters."""
     delivery, said = settled.delivery, settled.said
     if delivery.bulk:
-        answer, text = answers.bulk(delivery.bulk, [each.text for each in said], now)
+        # The same whenever it is said again: when the last of them was decided.
+        decided = [each.answer.decided_at for each in said if each.answer and each.answer.outcome != Outcome.REJECTED]
+        answer, text = answers.bulk(delivery.bulk, [each.text for each in said], max(decided, default=now))
         yield _addressed(delivery, answer, text, authenticate_senders=authenticate_senders)
     elif said[0].answer:
         yield _addressed(delivery, said[0].answer, said[0].text, authenticate_senders=authenticate_senders)

@@ -154,6 +154,8 @@ class Handler:
         epoch = await decisions.requests(connection, sorted(names), facts)
         if epoch != self._book_epoch:
             self._book, self._book_epoch = await registry.policies(connection), epoch
+        # As of this batch, whatever another lane reads meanwhile.
+        book = self._book
 
         fresh = [incoming for incoming in batch if incoming.is_inquiry or incoming.name not in facts.stored]
         facts.mates.update((incoming.name, incoming) for incoming in reversed(fresh))
@@ -174,9 +176,9 @@ class Handler:
             coming.held.update((await ledger.accounts(connection, wanted - free, Hold.READ, now)).accounts)
         await originals.read_standing(connection, facts)
         facts.days.update(await _days(connection, fresh))
-        facts.used_fen.update(await self._used(connection, facts, now))
+        facts.used_fen.update(await _used(connection, facts, book, now))
         facts.transfers_today.update(await transfers.made_today(connection, _givers(fresh), now))
-        work = Batch(journal, self._book, facts, self.authenticate_senders, frozenset(coming.held))
+        work = Batch(journal, book, facts, self.authenticate_senders, frozenset(coming.held))
         for transfer in coming.transfers:
             if transfer.receiver not in coming.held:
                 work.close(transfer)
@@ -194,19 +196,21 @@ class Handler:
         taken = await transfers.take(connection, found)
         return Coming(taken, {each.receiver for each in found if each not in taken})
 
-    async def _used(self, connection: Any, facts: Facts, now: datetime) -> dict[Any, int]:
-        today = shanghai_date(now)
-        limited = [
-            binding
-            for bindings in facts.bindings.values()
-            for binding in bindings
-            if binding.annual_limit_fen is not None
-            or (
-                (payer := facts.enrolments.get(binding.payer))
-                and self._book.on(payer.region_code, today).policy.annual_limit_fen is not None
-            )
-        ]
-        return await ledger.used_this_year(connection, limited, now)
+
+async def _used(connection: Any, facts: Facts, book: PolicyBook, now: datetime) -> dict[Any, int]:
+    """What bindings have used of the year's limit that they or their payers' policies set."""
+    today = shanghai_date(now)
+    limited = [
+        binding
+        for bindings in facts.bindings.values()
+        for binding in bindings
+        if binding.annual_limit_fen is not None
+        or (
+            (payer := facts.enrolments.get(binding.payer))
+            and book.on(payer.region_code, today).policy.annual_limit_fen is not None
+        )
+    ]
+    return await ledger.used_this_year(connection, limited, now)
 
 
 def _receiving(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:

@@ -80,7 +80,7 @@ class Lane:
                 steps.create_task(self._answer_batches())
         finally:
             stopping.cancel()
-            metrics.CONSUMING.labels(self._queue).set(0)
+            self._forget_subscription()
 
     # ---- first step: decide ----
 
@@ -127,6 +127,9 @@ class Lane:
                 await self._pause(away, stop)
                 if stop.is_set():
                     return None
+                # The server that is back may be another one, which does not know what its predecessor had committed:
+                # nothing that was decided before is answered from memory.
+                results.clear()
         return self._settled_by(iter(results), batch)
 
     def _settled_by(self, results: Iterator[Result], batch: Sequence[Delivery]) -> list[Settled]:
@@ -240,13 +243,17 @@ class Lane:
         tap_of(self._channel).on_delivery = self._on_delivery
         consumed = await self._channel.basic_consume(self._queue, taken_by_the_tap)
         self._tag = consumed.consumer_tag
-        metrics.CONSUMING.labels(self._queue).set(1)
+        metrics.CONSUMING.labels(self._queue).inc()
 
     async def _unsubscribe(self) -> None:
-        metrics.CONSUMING.labels(self._queue).set(0)
-        if self._tag is not None:
-            tag, self._tag = self._tag, None
+        if tag := self._forget_subscription():
             await self._channel.basic_cancel(tag)
+
+    def _forget_subscription(self) -> str | None:
+        tag, self._tag = self._tag, None
+        if tag is not None:
+            metrics.CONSUMING.labels(self._queue).dec()
+        return tag
 
     def _on_delivery(self, message: Message) -> None:
         self._arrived.append(message)

@@ -214,7 +214,7 @@ async def remember_replay(connection: Any) -> None:
 
 
 def _changes(movements: Sequence[Movement], year: int) -> list[tuple[Any, ...]]:
-    """What a batch does to each account in sum: one update a row, however many requests touched it. As ledger.accounts has it."""
+    """What a batch does to each account in sum: one update a row, however many requests touched it. As ledger.account_change."""
     changes: dict[PersonKey, Account] = {}
     for movement in movements:
         for entry in movement.entries:
@@ -226,7 +226,7 @@ def _changes(movements: Sequence[Movement], year: int) -> list[tuple[Any, ...]]:
 
 
 def _entry_row(movement: Movement, entry: Entry, now: datetime) -> tuple[Any, ...]:
-    """As ledger.entries has it."""
+    """As ledger.new_entry."""
     name = movement.asked_by
     return (
         entry.person.province,

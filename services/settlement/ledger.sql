@@ -83,28 +83,33 @@ WITH moved AS (
         prior_years_fen = account.prior_years_fen + change.prior_years_fen,
         wallet_fen = account.wallet_fen + change.wallet_fen,
         balances_year = greatest(account.balances_year, change.balances_year)
-    FROM unnest($1::ledger.accounts[]) AS change
+    FROM unnest($1::ledger.account_change[]) AS change
     WHERE account.province = change.province AND account.person_id = change.person_id
     RETURNING 1
 ),
 
 entered AS (
-    INSERT INTO ledger.entries
-    SELECT * FROM unnest($2::ledger.entries[])
+    INSERT INTO ledger.entries (
+        province, movement_id, person_id, kind, institution_id, request_id, binding_id, current_year_fen, prior_years_fen,
+        wallet_fen, contra, contra_fen, original_id, insured_region, care_region, moved_at
+    )
+    SELECT * FROM unnest($2::ledger.new_entry[])
     RETURNING 1
 ),
 
 named AS (
     INSERT INTO ledger.names (province, institution_id, request_id, decision_id)
     SELECT province, institution_id, request_id, decision_id
-    FROM unnest($3::ledger.decisions[])
+    FROM unnest($3::ledger.new_decision[])
     ORDER BY province, institution_id, request_id
     RETURNING 1
 ),
 
 decided AS (
-    INSERT INTO ledger.decisions
-    SELECT * FROM unnest($3::ledger.decisions[])
+    INSERT INTO ledger.decisions (
+        province, decision_id, institution_id, request_id, operation, outcome, reason, moved, request, record, answer, decided_at
+    )
+    SELECT * FROM unnest($3::ledger.new_decision[])
     RETURNING 1
 ),
 

@@ -25,4 +25,4 @@ STAGE_SECONDS = Histogram(
 WAITING = Gauge("gongji_queue_messages", "Requests waiting in a queue.", ["queue"])
 SESSIONS = Counter("gongji_broker_sessions_total", "Broker sessions begun; all but the first are reconnects.")
 PAUSES = Counter("gongji_pauses_total", "Times that consuming stopped because the database was away.", ["queue"])
-CONSUMING = Gauge("gongji_consuming", "1 while the queue is being consumed.", ["queue"])
+CONSUMING = Gauge("gongji_consuming", "Lanes that are consuming the queue.", ["queue"])

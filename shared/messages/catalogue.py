@@ -109,7 +109,7 @@ class _Envelope(Request):
 
     operation = Operation.SETTLE_BULK
 
-    settlements: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=SETTLEMENTS_MAX)]
+    settlements: Annotated[list[Any], Field(min_length=1, max_length=SETTLEMENTS_MAX)]
 
 
 def parse(operation: str | None, routing_key: str, content_type: str | None, body: bytes) -> Request | Bulk | Malformed:
@@ -152,7 +152,7 @@ def _read_bulk(body: bytes) -> Bulk:
         return Bulk(around, tuple(_of_its_sender(_settlement(said), around) for said in around.settlements))
 
 
-def _settlement(said: dict[str, Any]) -> SettleRequest | Malformed:
+def _settlement(said: Any) -> SettleRequest | Malformed:
     try:
         return SettleRequest.model_validate(said)
     except ValidationError as error:

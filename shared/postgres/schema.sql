@@ -5,6 +5,49 @@ CREATE SCHEMA ledger;
 
 CREATE SCHEMA registry;
 
+CREATE TYPE ledger.account_change AS (
+	province smallint,
+	person_id text,
+	current_year_fen bigint,
+	prior_years_fen bigint,
+	wallet_fen bigint,
+	balances_year smallint
+);
+
+CREATE TYPE ledger.new_decision AS (
+	province smallint,
+	decision_id uuid,
+	institution_id text,
+	request_id text,
+	operation text,
+	outcome text,
+	reason text,
+	moved boolean,
+	request json,
+	record json,
+	answer json,
+	decided_at timestamp with time zone
+);
+
+CREATE TYPE ledger.new_entry AS (
+	province smallint,
+	movement_id uuid,
+	person_id text,
+	kind text,
+	institution_id text,
+	request_id text,
+	binding_id uuid,
+	current_year_fen bigint,
+	prior_years_fen bigint,
+	wallet_fen bigint,
+	contra text,
+	contra_fen bigint,
+	original_id uuid,
+	insured_region text,
+	care_region text,
+	moved_at timestamp with time zone
+);
+
 CREATE FUNCTION ledger.chained(previous bytea, digest bytea, seal_no bigint) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'

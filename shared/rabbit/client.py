@@ -72,8 +72,12 @@ class Client:
 
     def _on_answer(self, message: Message) -> None:
         waiting = self._waiting.get(message.correlation_id or "")
-        if waiting and not waiting.done():
+        if waiting is None or waiting.done():
+            return
+        try:
             waiting.set_result(from_json(message.body))
+        except ValueError:
+            waiting.set_exception(NoAnswer("what came as an answer is not JSON"))
 
 
 @asynccontextmanager

@@ -104,7 +104,10 @@ class Publisher:
                 raise PublishFailed("the channel was closed before every message was confirmed")
             if not await self._blocked():
                 raise PublishFailed(f"not confirmed within {CONFIRM_TIMEOUT_S:g} s")
-            await self._channel.connection.ready()
+            # A connection that dies during an alarm never becomes ready.
+            ready: asyncio.Future[Any] = asyncio.ensure_future(self._channel.connection.ready())
+            await asyncio.wait([ready, expected.complete, closing], return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
 
     async def _blocked(self) -> bool:
         """Whether the broker has raised an alarm that stops this connection from publishing."""

@@ -130,11 +130,12 @@ class _Rest(asyncio.StreamReader):
         data = await self._reader.read(READ_BYTES_MAX)
         if not data:
             raise asyncio.IncompleteReadError(bytes(self._rest), expected)
-        if not self._channels and not self._arrived:
-            # Until a channel is opened everything is between the broker and the library.
-            self._rest += data
-            return
         self._arrived += data
+        if self._arrived.startswith(b"AMQP"):
+            # No frame: the broker speaks another version of the protocol, and says which.
+            self._rest += self._arrived
+            self._arrived.clear()
+            return
         self._sort()
 
     def _sort(self) -> None:

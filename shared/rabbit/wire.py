@@ -167,7 +167,8 @@ def publish(
     header = CONTENT_HEAD.pack(BASIC, 0, len(body), flags) + b"".join(
         texts[flag] for flag in sorted(texts, reverse=True)
     )
-    size_max = frame_max - FRAME_HEAD.size - len(FRAME_END)
+    # A frame_max of 0 means that there is no limit.
+    size_max = frame_max - FRAME_HEAD.size - len(FRAME_END) if frame_max else max(len(body), 1)
     bodies = [body[start : start + size_max] for start in range(0, len(body), size_max)]
     return b"".join(
         (

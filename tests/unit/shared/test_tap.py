@@ -68,6 +68,32 @@ def test_messages_arrive_whole_and_in_order_however_the_bytes_are_cut(bodies: li
     assert [(message.delivery_tag, message.body) for message in came] == list(enumerate(bodies, start=1))
 
 
+@given(cut=st.integers(1, 200))
+def test_a_tap_may_be_set_between_any_two_bytes(cut: int) -> None:
+    """What had begun to come before goes where it belongs."""
+    stream = CONSUMING + delivery(b"before it is asked for", 1, OTHER) + delivery(b"asked for", 2)
+    untapped = CONSUMING + delivery(b"before it is asked for", 1, OTHER)
+    tap, came = Tap(), list[Message]()
+
+    async def read() -> bytes:
+        left = tap.on(Arriving([stream[:cut], stream[cut:]]))
+        first = await left.readexactly(1)
+        tap.channels[TAPPED] = ChannelTap(on_delivery=came.append)
+        return first + await left.readexactly(len(untapped) - 1)
+
+    rest = asyncio.run(read())
+
+    assert rest == untapped
+    assert len(came) <= 1
+
+
+async def test_another_version_of_the_protocol_is_the_librarys_to_complain_about() -> None:
+    """Its header is no frame."""
+    rest = await rest_of(Tap(), [b"AMQP\x00\x00\x09\x01"], 8)
+
+    assert rest == b"AMQP\x00\x00\x09\x01"
+
+
 async def test_a_channel_that_nobody_taps_is_left_to_the_library() -> None:
     """Deliveries, confirms and all."""
     stream = delivery(b"body") + frame.marshal(Basic.Ack(3, multiple=True), TAPPED)

@@ -158,6 +158,14 @@ def test_what_is_not_utf_8_is_written_back_byte_for_byte() -> None:
     assert crooked in written
 
 
+def test_where_frames_have_no_limit_a_body_is_one_frame() -> None:
+    """A broker may say so with a frame_max of 0."""
+    written = wire.publish(1, 0, b"7" * 200_000, exchange="", routing_key="q", mandatory=True, properties={})
+
+    *_, (_, body) = found = unmarshalled(written)
+    assert (len(found), body.value) == (3, b"7" * 200_000)
+
+
 def test_a_text_that_is_too_long_for_amqp_is_named_before_anything_is_written() -> None:
     """A length is one byte."""
     with pytest.raises(ValueError, match="has 256 bytes"):
