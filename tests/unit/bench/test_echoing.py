@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bench.peers.echoing import BATCH_MAX, LANES, PREFETCH, UNDER_WAY, Lane, run_lanes
+from bench.peers.echoing import BATCH_MAX, PREFETCH, UNDER_WAY, Lane, run_lanes
 
 
 class Broker:
@@ -107,4 +107,3 @@ async def test_an_echo_that_is_not_taken_ends_the_peer() -> None:
 def test_an_echo_has_as_much_in_hand_as_a_worker() -> None:
     """Two batches of each lane."""
     assert PREFETCH == UNDER_WAY * BATCH_MAX
-    assert LANES == 2
