@@ -9,7 +9,7 @@ import pytest
 from shared.messages.bulk import SETTLEMENTS_MAX
 from shared.messages.catalogue import BULK_QUEUE
 from tests.integration.test_bad_input import dead_letters
-from tests.support.world import HOSPITAL, World, bill, envelope, until
+from tests.support.world import HOSPITAL, World, bill, envelope
 
 Answer = dict[str, Any]
 
@@ -161,47 +161,3 @@ async def test_bulk_messages_wait_in_a_queue_of_their_own(world: World) -> None:
     assert (alone["outcome"], waiting) == ("settled", False)
     assert said(answer)[0][1] == "settled"
     assert BULK_QUEUE == "gongji.bulk"
-
-
-OUTAGE = """
-CREATE TABLE public.outage (at timestamptz DEFAULT now());
-INSERT INTO public.outage DEFAULT VALUES;
-CREATE FUNCTION public.away() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF NEW.request_id = 'second' AND EXISTS (SELECT FROM public.outage) THEN
-        RAISE EXCEPTION 'the database system is starting up' USING ERRCODE = '57P03';
-    END IF;
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER tests_away BEFORE INSERT ON ledger.names FOR EACH ROW EXECUTE FUNCTION public.away();
-"""
-# What a server does not have that took over from one which it had not been following closely.
-NEVER_HEARD_OF = """
-DELETE FROM ledger.entries WHERE request_id = 'first';
-DELETE FROM ledger.decisions WHERE request_id = 'first';
-DELETE FROM ledger.names WHERE request_id = 'first';
-UPDATE ledger.accounts SET current_year_fen = current_year_fen + 1000 WHERE person_id = 'MOTHER';
-DELETE FROM public.outage;
-"""
-
-
-async def test_what_was_decided_before_an_outage_is_not_answered_from_memory(world: World) -> None:
-    """The database that comes back may be another one: whatever it does not know is decided by it."""
-    world.start_worker(batch_max=1)
-    await world.family("MOTHER")
-    await world.db.execute(OUTAGE)
-    asking = asyncio.create_task(world.ask("settle_bulk", bulk(bill(request_id="first"), bill(request_id="second"))))
-    await until(lambda: _is_decided(world, "first"))
-
-    async with world.db.transaction():
-        await world.db.execute(NEVER_HEARD_OF)
-    answer = await asking
-
-    assert said(answer) == [("first", "settled", None), ("second", "settled", None)]
-    assert [each["replayed"] for each in answer["answers"]] == [False, False]
-    assert (await world.balances())["MOTHER"] == (98_000, 0, 0)
-
-
-async def _is_decided(world: World, request_id: str) -> bool:
-    return bool(await world.db.fetchval("SELECT count(*) FROM ledger.names WHERE request_id = $1", request_id))
