@@ -34,6 +34,9 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble.AGAIN
     if isinstance(error, asyncpg.PostgresError):
         return _of_state(error.sqlstate or "")
+    # The client's own protocol is at a loss: the connection broke under it, and the request is not to blame.
+    if isinstance(error, asyncpg.InternalClientError):
+        return Trouble.AWAY
     if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | ConnectionError | EOFError):
         away = not isinstance(error, asyncpg.DataError)
         return Trouble.AWAY if away else Trouble.POISON

@@ -15,7 +15,7 @@ from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.topology import DEAD, SETTLEMENT
 from tests.conftest import Database
 from tests.support.processes import ServiceProcess
-from tests.support.world import World, bill, envelope, until
+from tests.support.world import World, bill, until
 
 
 class Worker(ServiceProcess):
@@ -220,59 +220,3 @@ async def _messages(world: World, queue: str) -> int:
 
 async def _administrator(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(database.url.rpartition("/")[0] + "/postgres")
-
-
-STOPS_AT_THE_SECOND = """
-CREATE TABLE public.outage (at timestamptz DEFAULT now());
-INSERT INTO public.outage DEFAULT VALUES;
-CREATE FUNCTION public.away() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF NEW.request_id = 'second' AND EXISTS (SELECT FROM public.outage) THEN
-        RAISE EXCEPTION 'the database system is shutting down' USING ERRCODE = '57P01';
-    END IF;
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER tests_away BEFORE INSERT ON ledger.names FOR EACH ROW EXECUTE FUNCTION public.away();
-"""
-# What a server does not have that took over from one which it had not been following closely.
-NEVER_HEARD_OF_THE_FIRST = """
-DELETE FROM ledger.entries WHERE request_id = 'first';
-DELETE FROM ledger.decisions WHERE request_id = 'first';
-DELETE FROM ledger.names WHERE request_id = 'first';
-UPDATE ledger.accounts SET current_year_fen = current_year_fen + 1000 WHERE person_id = 'MOTHER';
-DELETE FROM public.outage;
-"""
-
-
-async def test_what_was_decided_before_an_outage_is_not_answered_from_memory(
-    world: World, database: Database, stack: AsyncExitStack
-) -> None:
-    """The database that comes back may be another one: what it does not know, it decides."""
-    worker = Worker(world, GONGJI_BATCH_MAX="1")
-    stack.callback(worker.kill)
-    await until(worker.is_ready)
-    await world.family("MOTHER")
-    await world.db.execute(STOPS_AT_THE_SECOND)
-    admin = await _administrator(database)
-    stack.push_async_callback(admin.close)
-    bills = [bill(request_id="first"), bill(request_id="second")]
-    asking = asyncio.create_task(world.ask("settle_bulk", envelope(settlements=bills), timeout_s=60))
-    await until(partial(_is_decided, world, "first"))
-
-    await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
-    await admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'gongji%'",
-        database.name,
-    )
-    await until(worker.is_not_ready)
-    await world.db.execute(NEVER_HEARD_OF_THE_FIRST)
-    await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
-    answer = await asking
-
-    assert [(each["outcome"], each["replayed"]) for each in answer["answers"]] == [("settled", False)] * 2
-    assert (await world.balances())["MOTHER"] == (98_000, 0, 0)
-
-
-async def _is_decided(world: World, request_id: str) -> bool:
-    return bool(await world.db.fetchval("SELECT count(*) FROM ledger.names WHERE request_id = $1", request_id))

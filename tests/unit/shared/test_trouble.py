@@ -1,0 +1,26 @@
+"""What an error of the database means for the work in hand."""
+
+import asyncpg
+import pytest
+
+from shared.postgres.trouble import Trouble, trouble_of
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("got result for unknown protocol state"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.AdminShutdownError("terminating connection"),
+        ConnectionResetError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_connection_that_breaks_is_no_requests_fault(error: Exception) -> None:
+    """The database is away; nothing is dead-lettered."""
+    assert trouble_of(error) is Trouble.AWAY
+
+
+def test_values_that_postgresql_refuses_are() -> None:
+    """The request is found alone."""
+    assert trouble_of(asyncpg.CheckViolationError("no_sevens")) is Trouble.POISON
