@@ -32,15 +32,6 @@ CONTRAS = {
     "in_transit": ("in_transit", "在途"),
     "self": ("self", "本账户"),
 }
-# What a record leaves out of a candidate.
-AS_WITH_MOST = {
-    "out": None,
-    "limit_left_fen": None,
-    "annual_limit_fen": None,
-    "used_fen": 0,
-    "connected": True,
-    "closed": None,
-}
 # What may happen to a movement later.
 KINDS = {
     "refund": ("refund", "退回"),
@@ -117,7 +108,7 @@ async def _story(url: str, name: str) -> dict[str, Any] | None:
     story |= {
         "policy": record.get("policy"),
         "locked": record.get("locked", []),
-        "candidates": [{**AS_WITH_MOST, **seen} for seen in ranked(record.get("considered", []))],
+        "candidates": ranked(record.get("considered", [])),
     }
     story["decision_id"] = public_id(province, story["decision_id"])
     for named in (*story["candidates"], *story["entries"], *story["later"]):
@@ -212,7 +203,7 @@ def _candidates(story: dict[str, Any], answer: dict[str, Any], say: Speech) -> T
     ):
         table.add_column(say(english, chinese))
     for place, seen in enumerate(story["candidates"]):
-        if seen.get("out"):
+        if seen["out"]:
             text = TEXTS[Reason(seen["out"])]
             verdict = f"{say('out', '不参与')}: {say(text.english, text.chinese)}"
         elif seen["payer_id"] == answer["payer_id"]:

@@ -11,9 +11,8 @@ from aiormq.channel import Channel
 from bench.peers.echoing import ANSWER_TYPE, LANES, PREFETCH, Lane, run_lanes
 from bench.peers.environment import PeerSettings, say_ready
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import close, connect, hosts, open_channel, tap_of
+from shared.rabbit.connection import close, connect, consume, hosts, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
-from shared.rabbit.tap import taken_by_the_tap
 from shared.rabbit.topology import RESULTS, SETTLEMENT
 from shared.rabbit.wire import Message
 from shared.runtime.lifecycle import read_settings, run
@@ -51,8 +50,7 @@ async def lane_on(consuming: Channel, publisher: Publisher) -> Lane[Message]:
 
     lane = Lane(publish, acknowledge_up_to)
     await consuming.basic_qos(prefetch_count=PREFETCH)
-    tap_of(consuming).on_delivery = lane.arrive
-    await consuming.basic_consume(SETTLEMENT, taken_by_the_tap)
+    await consume(consuming, SETTLEMENT, lane.arrive)
     return lane
 
 

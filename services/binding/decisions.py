@@ -50,8 +50,8 @@ def _ranked(province: int, considered: list[dict[str, Any]]) -> tuple[Ranked, ..
             bound_at=seen["bound_at"],
             policy=seen["policy"],
             usable_fen=seen["usable_fen"],
-            limit_left_fen=seen.get("limit_left_fen"),
-            out=Reason(seen["out"]) if seen.get("out") else None,
+            limit_left_fen=seen["limit_left_fen"],
+            out=Reason(seen["out"]) if seen["out"] else None,
         )
         for seen in ranked(considered)
     )

@@ -20,10 +20,9 @@ from services.settlement.model import Replay, Resolution
 from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import tap_of
+from shared.rabbit.connection import consume
 from shared.rabbit.publisher import Publisher, PublishFailed
 from shared.rabbit.replies import Replies
-from shared.rabbit.tap import taken_by_the_tap
 from shared.rabbit.topology import DEAD
 from shared.rabbit.wire import Message
 
@@ -240,9 +239,7 @@ class Lane:
     # ---- the subscription ----
 
     async def _subscribe(self) -> None:
-        tap_of(self._channel).on_delivery = self._on_delivery
-        consumed = await self._channel.basic_consume(self._queue, taken_by_the_tap)
-        self._tag = consumed.consumer_tag
+        self._tag = await consume(self._channel, self._queue, self._on_delivery)
         metrics.CONSUMING.labels(self._queue).inc()
 
     async def _unsubscribe(self) -> None:

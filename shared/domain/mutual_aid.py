@@ -220,11 +220,22 @@ def rank(seen: Considered) -> tuple[int, datetime, UUID]:
     return -seen.usable_fen, seen.bound_at, seen.binding_id
 
 
-def ranked(considered: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Considered candidates, as a record has them, in the order of the rule: those in the ranking first, the richest at the top."""
+# What a record leaves out of a candidate.
+AS_WITH_MOST = {
+    "out": None,
+    "limit_left_fen": None,
+    "annual_limit_fen": None,
+    "used_fen": 0,
+    "connected": True,
+    "closed": None,
+}
+
+
+def ranked(considered: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Considered candidates, whole again, in the order of the rule: those in the ranking first, the richest at the top."""
     return sorted(
-        considered,
-        key=lambda seen: (seen.get("out") is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
+        ({**AS_WITH_MOST, **seen} for seen in considered),
+        key=lambda seen: (seen["out"] is not None, -seen["usable_fen"], seen["bound_at"], seen["binding_id"]),
     )
 
 

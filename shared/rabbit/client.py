@@ -11,9 +11,8 @@ from pydantic_core import from_json
 
 from shared.rabbit import topology
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import connect, hosts, open_channel, tap_of
+from shared.rabbit.connection import connect, consume, hosts, open_channel
 from shared.rabbit.publisher import DIRECT_REPLY, Outgoing, Publisher
-from shared.rabbit.tap import taken_by_the_tap
 from shared.rabbit.wire import Message
 
 
@@ -34,8 +33,7 @@ class Client:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     async def start(self) -> None:
-        tap_of(self._channel).on_delivery = self._on_answer
-        await self._channel.basic_consume(DIRECT_REPLY, taken_by_the_tap, no_ack=True)
+        await consume(self._channel, DIRECT_REPLY, self._on_answer, no_ack=True)
 
     async def ask(
         self,

@@ -6,7 +6,7 @@ session that used the connection; whoever supervises starts another, with new co
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiormq
 import structlog
@@ -14,8 +14,9 @@ from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
-from shared.rabbit.tap import ChannelTap, Tap
+from shared.rabbit.tap import ChannelTap, Tap, taken_by_the_tap
 from shared.rabbit.tolerance import read_tolerantly
+from shared.rabbit.wire import Message
 
 log = structlog.get_logger()
 
@@ -81,6 +82,14 @@ async def open_channel(connection: Connection, *, confirms: bool) -> Channel:
     # A number that was another channel's before is nobody's now.
     connection.tap.channels.pop(channel.number, None)
     return channel
+
+
+async def consume(channel: Channel, queue: str, on_delivery: Callable[[Message], None], *, no_ack: bool = False) -> str:
+    """Has every message of a queue handed over as it comes. Returns the consumer's tag."""
+    tap_of(channel).on_delivery = on_delivery
+    consumed = await channel.basic_consume(queue, taken_by_the_tap, no_ack=no_ack)
+    assert consumed.consumer_tag
+    return consumed.consumer_tag
 
 
 def tap_of(channel: Channel) -> ChannelTap:

@@ -22,8 +22,7 @@ BASIC_NACK = b"\x00\x3c\x00\x78"
 
 FRAME_HEAD = Struct(">BHI")
 CONTENT_HEAD = Struct(">HHQH")
-CONFIRM = Struct(">QB")
-TAG = Struct(">QB")
+TAG_AND_BITS = Struct(">QB")
 BASIC = 60
 MANDATORY = 1
 
@@ -82,7 +81,7 @@ class Confirm:
 def read_deliver(payload: bytes) -> Message:
     """The method frame before a delivered message: consumer tag, delivery tag, redelivered, exchange, routing key."""
     place = 5 + payload[4]
-    tag, _ = TAG.unpack_from(payload, place)
+    tag, _ = TAG_AND_BITS.unpack_from(payload, place)
     exchange, place = _read_text(payload, place + 9)
     routing_key, _ = _read_text(payload, place)
     return Message(tag, exchange, routing_key)
@@ -97,7 +96,7 @@ def read_return(payload: bytes) -> Message:
 
 
 def read_confirm(payload: bytes) -> Confirm:
-    tag, bits = CONFIRM.unpack_from(payload, 4)
+    tag, bits = TAG_AND_BITS.unpack_from(payload, 4)
     return Confirm(tag, bool(bits & 1))
 
 
