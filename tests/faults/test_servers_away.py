@@ -15,7 +15,7 @@ from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.topology import DEAD, SETTLEMENT
 from tests.conftest import Database
 from tests.support.processes import ServiceProcess
-from tests.support.world import World, bill, until
+from tests.support.world import World, bill, envelope, until
 
 
 class Worker(ServiceProcess):
@@ -97,11 +97,7 @@ async def test_a_worker_waits_for_a_database_that_is_away(
     await world.stop_workers()
     admin = await _administrator(database)
     stack.push_async_callback(admin.close)
-    await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
-    await admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'gongji%'",
-        database.name,
-    )
+    await _send_away(admin, database)
 
     asking = [asyncio.create_task(world.ask("settle", bill(amount_fen=1), timeout_s=60)) for _ in range(20)]
     await until(worker.is_not_ready)
@@ -220,3 +216,70 @@ async def _messages(world: World, queue: str) -> int:
 
 async def _administrator(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(database.url.rpartition("/")[0] + "/postgres")
+
+
+HANGS_AT_THE_SECOND = """
+CREATE TABLE public.outage (at timestamptz DEFAULT now());
+INSERT INTO public.outage DEFAULT VALUES;
+CREATE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF NEW.request_id = 'second' AND EXISTS (SELECT FROM public.outage) THEN
+        -- Until its session is ended.
+        PERFORM pg_sleep(600);
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER tests_hang BEFORE INSERT ON ledger.names FOR EACH ROW EXECUTE FUNCTION public.hang();
+"""
+# What a server does not have that took over from one which it had not been following closely.
+NEVER_HEARD_OF_THE_FIRST = """
+DELETE FROM ledger.entries WHERE request_id = 'first';
+DELETE FROM ledger.decisions WHERE request_id = 'first';
+DELETE FROM ledger.names WHERE request_id = 'first';
+UPDATE ledger.accounts SET current_year_fen = current_year_fen + 1000 WHERE person_id = 'MOTHER';
+DELETE FROM public.outage;
+"""
+
+
+async def test_what_was_decided_before_an_outage_is_not_answered_from_memory(
+    world: World, database: Database, stack: AsyncExitStack
+) -> None:
+    """The database that comes back may be another one: what it does not know, it decides."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.stop_workers()
+    worker = Worker(world, GONGJI_BATCH_MAX="1")
+    stack.callback(worker.kill)
+    await world.db.execute(HANGS_AT_THE_SECOND)
+    admin = await _administrator(database)
+    stack.push_async_callback(admin.close)
+    bills = [bill(request_id="first"), bill(request_id="second")]
+    asking = asyncio.create_task(world.ask("settle_bulk", envelope(settlements=bills), timeout_s=60))
+    await until(partial(_hangs, admin, database))
+
+    await _send_away(admin, database)
+    await until(worker.is_not_ready)
+    await world.db.execute(NEVER_HEARD_OF_THE_FIRST)
+    await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+    answer = await asking
+
+    assert [(each["outcome"], each["replayed"]) for each in answer["answers"]] == [("settled", False)] * 2
+    assert (await world.balances())["MOTHER"] == (98_000, 0, 0)
+
+
+async def _hangs(admin: "asyncpg.Connection[asyncpg.Record]", database: Database) -> bool:
+    return bool(
+        await admin.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'PgSleep'", database.name
+        )
+    )
+
+
+async def _send_away(admin: "asyncpg.Connection[asyncpg.Record]", database: Database) -> None:
+    """No session of Gongji's stays, and none is let in."""
+    await admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'gongji%'",
+        database.name,
+    )
