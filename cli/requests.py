@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
-from cli.environment import environment
+from cli.institution import SendsAs, sends_as
 from cli.options import AsJson, Lang
 from cli.speech import (
     ANSWERED,
@@ -269,7 +269,7 @@ def _ask(kind: type[Request], asked: dict[str, Any], timeout: float, as_json: bo
     except ValidationError as error:
         errors.print(f"[red]{describe(error)}[/]")
         raise typer.Exit(USAGE) from None
-    answer = asyncio.run(send(environment()["GONGJI_AMQP_URL"], request, timeout_s=timeout))
+    answer = asyncio.run(send(sends_as(request.institution_id), request, timeout_s=timeout))
     if as_json:
         print_json(answer)
     else:
@@ -277,11 +277,12 @@ def _ask(kind: type[Request], asked: dict[str, Any], timeout: float, as_json: bo
     raise typer.Exit(REJECTED if answer["outcome"] in ("rejected", "differs") else ANSWERED)
 
 
-async def send(amqp_url: str, request: Request, *, timeout_s: float) -> dict[str, Any]:
+async def send(sender: SendsAs, request: Request, *, timeout_s: float) -> dict[str, Any]:
     """The answer to one request, on a connection of its own."""
-    async with client(amqp_url, name="gongji-cli") as asking:
+    body = request.model_dump_json().encode()
+    async with client(sender.amqp_url, name="gongji-cli") as asking:
         return await asking.ask(
-            request.operation, request.insured_region, request.model_dump_json().encode(), timeout_s=timeout_s
+            request.operation, request.insured_region, body, timeout_s=timeout_s, user_id=sender.user_id
         )
 
 

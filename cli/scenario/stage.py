@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from cli.environment import Environment
+from cli.institution import SendsAs
 from cli.requests import send
 from cli.scenario.parts import Scenario
 from cli.speech import Speech
@@ -52,7 +53,7 @@ class Stage:
 
     async def ask(self, request: Request) -> dict[str, Any]:
         """The answer to a message."""
-        return await send(self.reach["GONGJI_AMQP_URL"], request, timeout_s=ANSWER_TIMEOUT_S)
+        return await send(SendsAs(self.reach["GONGJI_AMQP_URL"]), request, timeout_s=ANSWER_TIMEOUT_S)
 
     async def call(
         self, role: Role, method: str, path: str, body: Any = None, *, member: str | None = None, **query: str

@@ -1,5 +1,6 @@
 """What the stack runs besides its servers, as a table."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ AMQP = "GONGJI_AMQP_URL"
 HTTP_PORT = "GONGJI_HTTP_PORT"
 CONSUMES = "GONGJI_CONSUMES"
 LANES = "GONGJI_LANES"
+AUTHENTICATE_SENDERS = "GONGJI_AUTHENTICATE_SENDERS"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 ID_NUMBER_KEY = "GONGJI_ID_NUMBER_KEY_FILE"
 BLIND_INDEX_KEY = "GONGJI_BLIND_INDEX_KEY_FILE"
@@ -53,17 +55,9 @@ def gongji(workers: int) -> Stack:
             Step("declare", python("shared.rabbit", "declare"), (AMQP,)),
         ),
         services=(
-            *(
-                Service(
-                    f"settlement-{number}",
-                    python("services.settlement"),
-                    (DATABASE, AMQP),
-                    settings={CONSUMES: "settlement"},
-                )
-                for number in range(1, workers + 1)
-            ),
-            Service("bulk", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "bulk", LANES: "2"}),
-            Service("inquiry", python("services.settlement"), (DATABASE, AMQP), settings={CONSUMES: "inquiry"}),
+            *(settlement(f"settlement-{number}", "settlement") for number in range(1, workers + 1)),
+            settlement("bulk", "bulk", {LANES: "2"}),
+            settlement("inquiry", "inquiry"),
             Service(
                 "binding",
                 python("services.binding"),
@@ -72,6 +66,12 @@ def gongji(workers: int) -> Stack:
             Service("bookkeeping", python("services.bookkeeping"), (DATABASE, AMQP)),
         ),
     )
+
+
+def settlement(name: str, consumes: str, more: Mapping[str, str] | None = None) -> Service:
+    """A worker for some of the queues. Whoever is on this machine may send as anybody, unless the environment says otherwise."""
+    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false"), **(more or {})}
+    return Service(name, python("services.settlement"), (DATABASE, AMQP), settings=settings)
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:

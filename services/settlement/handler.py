@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from services.settlement import decisions, ledger, originals, registry, transfers
+from services.settlement import decisions, ledger, originals, refusals, registry, transfers
 from services.settlement.batch import Batch
 from services.settlement.concerns import UNDOING, touched
 from services.settlement.incoming import Incoming, RequestName
@@ -135,6 +135,7 @@ class Handler:
         return results
 
     async def _record(self, connection: Any, work: Batch, resolutions: Sequence[Resolution]) -> None:
+        await refusals.add(connection, resolutions, work.now)
         decided = [resolution for resolution in resolutions if resolution.kept]
         if decided or work.closed:
             await ledger.record(connection, work.journal.movements, decided, work.now, work.undone)

@@ -15,9 +15,10 @@ from services.settlement.model import Contra, Decision, Entry, Position, Rejecti
 from services.settlement.reconciling import reconcile
 from services.settlement.transferring import transfer
 from services.settlement.undoing import cancel, refund
-from shared.domain.enrolment import InstitutionKind, Insurance
+from shared.domain.enrolment import Insurance
 from shared.domain.mutual_aid import PATIENT_GUARDS, Bill, Candidate, Choice, choose, first_broken, own_money
 from shared.domain.reasons import Reason
+from shared.messages.catalogue import CATALOGUE
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import OCCURRED_AHEAD_MAX, Operation, Outcome, Request
 from shared.messages.lookup import LookupRequest
@@ -25,21 +26,6 @@ from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.transfer import TransferRequest
 from shared.messages.undo import CancelRequest, RefundRequest
-
-CARE_GIVERS = frozenset(
-    {InstitutionKind.HOSPITAL, InstitutionKind.PHARMACY, InstitutionKind.GATEWAY, InstitutionKind.TAX_OFFICE}
-)
-# A lookup and a cancel speak of the sender's own request, so every kind of institution may send them.
-MAY_SEND: dict[Operation, frozenset[InstitutionKind]] = {
-    Operation.SETTLE: CARE_GIVERS,
-    Operation.QUOTE: CARE_GIVERS,
-    Operation.CREDIT: frozenset({InstitutionKind.AGENCY}),
-    Operation.TRANSFER: frozenset({InstitutionKind.AGENCY, InstitutionKind.GATEWAY}),
-    Operation.REFUND: CARE_GIVERS,
-    Operation.RECONCILE: CARE_GIVERS,
-    Operation.CANCEL: frozenset(InstitutionKind),
-    Operation.LOOKUP: frozenset(InstitutionKind),
-}
 
 
 def decide(request: Request, position: Position) -> Verdict:
@@ -127,7 +113,7 @@ def refuse_institution(operation: Operation, position: Position) -> Reason | Non
         return Reason.INSTITUTION_UNKNOWN
     if institution.suspended:
         return Reason.INSTITUTION_SUSPENDED
-    if institution.kind not in MAY_SEND[operation]:
+    if institution.kind not in CATALOGUE[operation].senders:
         return Reason.INSTITUTION_NOT_ALLOWED
     return None
 

@@ -22,7 +22,8 @@ class SettlementSettings(ServiceSettings):
     database_url: DatabaseUrl
     database_role: str | None = "gongji_settlement"
     amqp_url: AmqpUrls
-    authenticate_senders: bool = False
+    # Off only where nobody but you reaches the broker.
+    authenticate_senders: bool = True
     # A process for each keeps a backlog of one from slowing another down: docs/adr/0011, docs/adr/0013.
     consumes: Consumes = Consumes.ALL
     batch_max: int = Field(default=100, ge=1, le=5_000)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json, to_json
 
+from shared.domain.enrolment import InstitutionKind
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of
 from shared.messages.bulk import BULK_BYTES_MAX, SETTLEMENTS_MAX, BulkAnswer, BulkRequest
@@ -38,11 +39,12 @@ AnswerType = (
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How one operation looks on the wire."""
+    """How one operation looks on the wire, and which kinds of institution may send it."""
 
     request: type[Request]
     answer: AnswerType
     queue: str
+    senders: frozenset[InstitutionKind]
     bytes_max: int = BODY_BYTES_MAX
 
 
@@ -52,16 +54,24 @@ SETTLEMENT_QUEUE = "gongji.settlement"
 BULK_QUEUE = "gongji.bulk"
 INQUIRY_QUEUE = "gongji.inquiry"
 
+CARE_GIVERS = frozenset(
+    {InstitutionKind.HOSPITAL, InstitutionKind.PHARMACY, InstitutionKind.GATEWAY, InstitutionKind.TAX_OFFICE}
+)
+AGENCIES = frozenset({InstitutionKind.AGENCY})
+TRANSFERRING = frozenset({InstitutionKind.AGENCY, InstitutionKind.GATEWAY})
+# A lookup and a cancel speak of the sender's own request, so every kind of institution may send them.
+EVERYBODY = frozenset(InstitutionKind)
+
 CATALOGUE: dict[Operation, Wire] = {
-    Operation.SETTLE: Wire(SettleRequest, SettleAnswer, SETTLEMENT_QUEUE),
-    Operation.SETTLE_BULK: Wire(BulkRequest, BulkAnswer, BULK_QUEUE, BULK_BYTES_MAX),
-    Operation.CREDIT: Wire(CreditRequest, CreditAnswer, SETTLEMENT_QUEUE),
-    Operation.REFUND: Wire(RefundRequest, RefundAnswer, SETTLEMENT_QUEUE),
-    Operation.CANCEL: Wire(CancelRequest, CancelAnswer, SETTLEMENT_QUEUE),
-    Operation.TRANSFER: Wire(TransferRequest, TransferAnswer, SETTLEMENT_QUEUE),
-    Operation.QUOTE: Wire(QuoteRequest, SettleAnswer, INQUIRY_QUEUE),
-    Operation.LOOKUP: Wire(LookupRequest, LookupAnswer, INQUIRY_QUEUE),
-    Operation.RECONCILE: Wire(ReconcileRequest, ReconcileAnswer, INQUIRY_QUEUE),
+    Operation.SETTLE: Wire(SettleRequest, SettleAnswer, SETTLEMENT_QUEUE, CARE_GIVERS),
+    Operation.SETTLE_BULK: Wire(BulkRequest, BulkAnswer, BULK_QUEUE, CARE_GIVERS, BULK_BYTES_MAX),
+    Operation.CREDIT: Wire(CreditRequest, CreditAnswer, SETTLEMENT_QUEUE, AGENCIES),
+    Operation.REFUND: Wire(RefundRequest, RefundAnswer, SETTLEMENT_QUEUE, CARE_GIVERS),
+    Operation.CANCEL: Wire(CancelRequest, CancelAnswer, SETTLEMENT_QUEUE, EVERYBODY),
+    Operation.TRANSFER: Wire(TransferRequest, TransferAnswer, SETTLEMENT_QUEUE, TRANSFERRING),
+    Operation.QUOTE: Wire(QuoteRequest, SettleAnswer, INQUIRY_QUEUE, CARE_GIVERS),
+    Operation.LOOKUP: Wire(LookupRequest, LookupAnswer, INQUIRY_QUEUE, EVERYBODY),
+    Operation.RECONCILE: Wire(ReconcileRequest, ReconcileAnswer, INQUIRY_QUEUE, CARE_GIVERS),
 }
 
 

@@ -437,6 +437,26 @@ ALTER TABLE ledger.pages ALTER COLUMN page_no ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE ledger.refusals (
+    province smallint NOT NULL,
+    refusal_id bigint NOT NULL,
+    refused_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    amqp_user text,
+    institution_id text NOT NULL,
+    request_id text NOT NULL,
+    operation text NOT NULL
+);
+
+ALTER TABLE ledger.refusals ALTER COLUMN refusal_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME ledger.refusals_refusal_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE ledger.relayed (
     province smallint NOT NULL,
     seal_no bigint NOT NULL
@@ -786,6 +806,9 @@ ALTER TABLE ONLY ledger.cancellations
 ALTER TABLE ONLY ledger.names
     ADD CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id);
 
+ALTER TABLE ONLY ledger.refusals
+    ADD CONSTRAINT one_row_per_refusal PRIMARY KEY (province, refusal_id);
+
 ALTER TABLE ONLY ledger.pages
     ADD CONSTRAINT pages_pkey PRIMARY KEY (province, page_no);
 
@@ -967,6 +990,9 @@ GRANT SELECT ON TABLE ledger.names TO gongji_audit;
 GRANT INSERT ON TABLE ledger.pages TO gongji_settlement;
 GRANT SELECT ON TABLE ledger.pages TO gongji_audit;
 GRANT SELECT,DELETE ON TABLE ledger.pages TO gongji_bookkeeping;
+
+GRANT INSERT ON TABLE ledger.refusals TO gongji_settlement;
+GRANT SELECT ON TABLE ledger.refusals TO gongji_audit;
 
 GRANT SELECT,INSERT ON TABLE ledger.relayed TO gongji_bookkeeping;
 GRANT SELECT ON TABLE ledger.relayed TO gongji_audit;

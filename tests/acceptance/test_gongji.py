@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from aiormq.exceptions import ProbableAuthenticationError
 
 from shared.domain.times import SHANGHAI
 from shared.rabbit.connection import connect, open_channel
@@ -228,6 +229,26 @@ def test_money_is_given_to_a_wallet_and_the_year_is_turned(stack: Stack) -> None
     assert turned == {"year": year, "accounts": 0, "moved_fen": 0}
     assert f"{year + 1} has not begun in Shanghai" in refused
     assert stack.json("audit")["totals"]["in_transit_fen"] == 500
+
+
+def test_an_institution_is_let_in_and_shut_out(stack: Stack) -> None:
+    """A user of its own with a password that is shown once; it sends as that user; then it is gone."""
+    said = ("institution", "add", "CLINIC", "--kind", "pharmacy", "--region", "130100")
+
+    made, again = stack.json(*said), stack.json(*said)
+    answer = stack.json("settle", "-i", "CLINIC", "-r", "130100", "--person", "CHILD", "--amount-fen", "1")
+    renewed = stack.json(*said, "--new-password")
+    stack.run("institution", "shut-out", "CLINIC")
+    refused = stack.run("institution", "add", "a.b", "--kind", "pharmacy", "--region", "130100", code=2)
+
+    assert made["amqp_url"].startswith(f"amqp://CLINIC:{made['password']}@")
+    assert (again["password"], again["amqp_url"]) == (None, None)
+    assert (made["reply_queue"], made["results_queue"]) == ("reply.CLINIC.answers", "results.CLINIC")
+    assert answer["outcome"] == "settled"
+    assert renewed["password"] != made["password"]
+    assert "'a.b' is no user's name" in refused
+    with pytest.raises(ProbableAuthenticationError):
+        asyncio.run(connect([renewed["amqp_url"]], name="tests"))
 
 
 @pytest.mark.parametrize("file", ["hebei.yaml", "regions.yaml", "afterwards.yaml"])

@@ -22,6 +22,7 @@ class ServiceProcess:
                 "GONGJI_DATABASE_URL": world.database_url,
                 "GONGJI_AMQP_URL": world.amqp_url,
                 "GONGJI_HTTP_PORT": str(self.port),
+                "GONGJI_AUTHENTICATE_SENDERS": "false",
                 **variables,
             },
             stdout=subprocess.DEVNULL,

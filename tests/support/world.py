@@ -81,9 +81,16 @@ class World:
     # ---- the worker ----
 
     def start_worker(self, **settings: Any) -> None:
-        """Another settlement worker in this process."""
+        """Another settlement worker in this process; anybody may send as anybody, unless told otherwise."""
         stop = asyncio.Event()
-        told = SettlementSettings(database_url=self.database_url, amqp_url=self.amqp_url, **settings)
+        told = SettlementSettings(
+            **{
+                "database_url": self.database_url,
+                "amqp_url": self.amqp_url,
+                "authenticate_senders": False,
+                **settings,
+            }
+        )
         self.workers.append((asyncio.create_task(run(told, stop, self.clock)), stop))
 
     async def stop_workers(self) -> None:

@@ -1,0 +1,174 @@
+"""institution: who may send. A user of the broker, its rights and queues, and the registration that they belong to."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+import typer
+
+from cli.environment import environment, state_directory
+from cli.options import AsJson, Lang
+from cli.speech import NO_ANSWER, REJECTED, USAGE, console, errors, print_json, speech
+from cli.stack import make_token
+from deploy.devstack.keys import write_private
+from shared.domain.enrolment import InstitutionKind
+from shared.domain.roles import Role
+from shared.rabbit.access import USER_PATTERN, Access
+from shared.rabbit.connection import hosts
+from shared.rabbit.management import Management, ManagementRefused, vhost_of
+
+app = typer.Typer(help="Institutions and their users at the broker.", no_args_is_help=True)
+
+MANAGEMENT = "GONGJI_RABBITMQ_MANAGEMENT_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How an institution reaches the broker; `password` is None where the one that it has was left alone."""
+
+    access: Access
+    password: str | None
+    amqp_url: str | None
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "institution_id": self.access.institution_id,
+            "amqp_user": self.access.user,
+            "password": self.password,
+            "amqp_url": self.amqp_url,
+            "reply_queue": self.access.reply_queue,
+            "results_queue": self.access.results_queue,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SendsAs:
+    """Over which URL a request goes, and the user to name in it; None where the broker does not know the sender by name."""
+
+    amqp_url: str
+    user_id: str | None = None
+
+
+def sends_as(institution_id: str) -> SendsAs:
+    """As the institution's own user, if it was let in on this machine; else as whoever the environment names."""
+    try:
+        own = _url_file(institution_id).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return SendsAs(environment()["GONGJI_AMQP_URL"])
+    return SendsAs(own, unquote(urlsplit(own).username or ""))
+
+
+def _url_file(institution_id: str) -> Path:
+    return state_directory() / "institutions" / institution_id
+
+
+@app.command()
+def add(
+    institution: Annotated[str, typer.Argument(metavar="ID", help="The institution's id.")],
+    kind: Annotated[InstitutionKind, typer.Option(help="What it is: that decides which requests it may send.")],
+    region: Annotated[str, typer.Option("--region", "-r", help="Six digits: where it is.")],
+    name: Annotated[str | None, typer.Option(help="Its name; else its id.")] = None,
+    user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
+    new_password: Annotated[bool, typer.Option("--new-password", help="Replace the password that it has.")] = False,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Register an institution, and let it in at the broker: a user with a random password, rights for its own requests and
+    answers alone, and its queues. Run again, it puts right what differs and leaves the password as it is.
+    """
+    say = speech(lang)
+    amqp_user = user or institution
+    if not re.fullmatch(USER_PATTERN, amqp_user):
+        errors.print(f"[red]{amqp_user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -[/]")
+        raise typer.Exit(USAGE)
+    access = Access(amqp_user, institution, kind)
+    said = {"name": name or institution, "kind": kind, "region_code": region, "amqp_user": amqp_user}
+    with broker() as management:
+        password = None
+        if new_password or not management.knows(amqp_user):
+            password = secrets.token_urlsafe(32)
+            management.put_user(amqp_user, password)
+        management.grant(access)
+    _register(institution, said)
+    login = Login(access, password, _amqp_url(amqp_user, password) if password else None)
+    if login.amqp_url:
+        _remember(institution, login.amqp_url)
+    if as_json:
+        print_json(login.told())
+        return
+    console.print(say(f"{institution} may send as {amqp_user}", f"{institution} 可以用户 {amqp_user} 的身份发送请求"))
+    if login.amqp_url:
+        console.print(
+            say("  its URL, shown once:  ", "  连接地址（只显示一次）：") + login.amqp_url, markup=False, soft_wrap=True
+        )
+    else:
+        console.print(
+            say("  its password is as it was; --new-password makes another", "  密码未变；用 --new-password 重新生成")
+        )
+    console.print(say("  lasting reply queue:  ", "  持久应答队列：") + access.reply_queue)
+    console.print(say("  answers without reply_to:  ", "  未指定 reply_to 的应答：") + access.results_queue)
+
+
+@app.command()
+def shut_out(
+    institution: Annotated[str, typer.Argument(metavar="ID", help="The institution's id.")],
+    user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
+    lang: Lang = None,
+) -> None:
+    """Take away an institution's user at the broker, at once, with its connections. What it is registered as, and its queues, stay."""
+    with broker() as management:
+        management.remove_user(user or institution)
+    _url_file(institution).unlink(missing_ok=True)
+    say = speech(lang)
+    console.print(say(f"{institution} can no longer enter", f"{institution} 已不能接入"))
+
+
+@contextmanager
+def broker() -> Iterator[Management]:
+    """The broker's management. What goes wrong there ends the command in one sentence."""
+    known = environment()
+    try:
+        with Management(known[MANAGEMENT], vhost_of(hosts(known["GONGJI_AMQP_URL"])[0])) as management:
+            yield management
+    except ManagementRefused as error:
+        errors.print(f"[red]{error}[/]", markup=True)
+        raise typer.Exit(REJECTED) from None
+    except httpx.TransportError as error:
+        address = known[MANAGEMENT].rpartition("@")[2]
+        errors.print(f"[red]cannot reach the broker's management at {address}: {type(error).__name__}[/]")
+        raise typer.Exit(NO_ANSWER) from None
+
+
+def _register(institution: str, said: dict[str, Any]) -> None:
+    base_url = environment()["GONGJI_BINDING_URL"]
+    headers = {"Authorization": f"Bearer {make_token(Role.OPERATOR)}"}
+    try:
+        response = httpx.put(f"{base_url}/v1/institutions/{institution}", json=said, headers=headers, timeout=30)
+    except httpx.TransportError as error:
+        errors.print(f"[red]{base_url}: {type(error).__name__}: run the command again[/]")
+        raise typer.Exit(NO_ANSWER) from None
+    if response.is_error:
+        answer = response.json()
+        errors.print(f"[red]{answer['reason']}: {answer['detail_en']}[/]")
+        for each in answer.get("fields", ()):
+            errors.print(f"  {each['field']}: {each['problem']}", markup=False)
+        raise typer.Exit(REJECTED)
+
+
+def _amqp_url(user: str, password: str) -> str:
+    """The broker's URL with another user."""
+    parts = urlsplit(hosts(environment()["GONGJI_AMQP_URL"])[0])
+    address = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{quote(user)}:{quote(password)}@{address}").geturl()
+
+
+def _remember(institution: str, amqp_url: str) -> None:
+    file = _url_file(institution)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(file, amqp_url.encode())

@@ -1,0 +1,61 @@
+"""What an institution's user may do at the broker: publish its own kinds of request, read its own answers, no more. Pure.
+
+RabbitMQ asks for a regular expression each for what a user may configure, write to and read from, and for the routing keys of a topic
+exchange. Nothing may be declared or deleted: the queues are made for the institution.
+"""
+
+import re
+from dataclasses import dataclass
+
+from shared.domain.enrolment import InstitutionKind
+from shared.messages.catalogue import CATALOGUE
+from shared.rabbit.topology import REQUESTS, RESULTS
+
+NOTHING = "^$"
+# A dot would let the queues of "clinic.north" begin as those of "clinic" do.
+USER_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
+# A till has a connection and an institution some tills; whoever forgets to close one is told, and holds up nobody else.
+CONNECTIONS_MAX = 100
+CHANNELS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The rights of one user of the broker, who sends for one institution."""
+
+    user: str
+    institution_id: str
+    kind: InstitutionKind
+
+    @property
+    def reply_queue(self) -> str:
+        """For answers that are to outlive a connection; direct reply-to needs no queue."""
+        return f"reply.{self.user}.answers"
+
+    @property
+    def results_queue(self) -> str:
+        """For answers to requests without `reply_to`."""
+        return f"results.{self.user}"
+
+    @property
+    def results_key(self) -> str:
+        return f"*.*.{self.institution_id}"
+
+    @property
+    def permissions(self) -> dict[str, str]:
+        """As RabbitMQ's management API takes them."""
+        user = re.escape(self.user)
+        return {
+            "configure": NOTHING,
+            "write": f"^{re.escape(REQUESTS)}$",
+            "read": rf"^(reply\.{user}\.[^.]+|results\.{user})$",
+        }
+
+    @property
+    def topic_permissions(self) -> tuple[dict[str, str], ...]:
+        """Which routing keys; an exchange that none is defined for would be open."""
+        operations = "|".join(sorted(operation for operation, wire in CATALOGUE.items() if self.kind in wire.senders))
+        return (
+            {"exchange": REQUESTS, "write": rf"^({operations})\.[0-9]{{6}}$", "read": NOTHING},
+            {"exchange": RESULTS, "write": NOTHING, "read": NOTHING},
+        )

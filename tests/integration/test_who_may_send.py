@@ -1,0 +1,278 @@
+"""Institutions with users of their own at a real broker, and whoever tries to be another one or to get at what is not theirs."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+from aiormq.channel import Channel
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed, ProbableAuthenticationError
+from pamqp.commands import Basic
+
+from deploy.devstack.state import StackState
+from shared.domain.enrolment import InstitutionKind
+from shared.rabbit.access import Access
+from shared.rabbit.client import client
+from shared.rabbit.connection import close, connect, open_channel
+from shared.rabbit.management import Management, vhost_of
+from shared.rabbit.topology import BULK, DEAD, EVENTS, INQUIRY, REQUESTS, RESULTS, SETTLEMENT
+from tests.support.world import World, bill, envelope, until
+
+
+@dataclass
+class Door:
+    """The broker's door: who has been let in, with which URL."""
+
+    world: World
+    management: Management
+    urls: dict[str, str] = field(default_factory=dict)
+
+    async def let_in(self, institution_id: str, kind: InstitutionKind = InstitutionKind.HOSPITAL) -> Access:
+        """As `gongji institution add` does it. Users are the whole broker's, so each test has names of its own."""
+        access = Access(f"{institution_id}-{secrets.token_hex(4)}", institution_id, kind)
+        password = secrets.token_urlsafe(16)
+        self.management.put_user(access.user, password)
+        self.management.grant(access)
+        parts = urlsplit(self.world.amqp_url)
+        address = parts.netloc.rpartition("@")[2]
+        self.urls[access.user] = parts._replace(netloc=f"{access.user}:{password}@{address}").geturl()
+        await self.world.institution(institution_id, kind=kind, amqp_user=access.user)
+        return access
+
+    @asynccontextmanager
+    async def channel(self, access: Access) -> AsyncIterator[Channel]:
+        connection = await connect([self.urls[access.user]], name="tests")
+        yield await open_channel(connection, confirms=True)
+        await close(connection)
+
+    async def ask(self, access: Access, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+        async with client(self.urls[access.user], name="tests") as till:
+            said = {"user_id": access.user, **more}
+            return await till.ask("settle", body["insured_region"], orjson.dumps(body), timeout_s=30, **said)
+
+
+@pytest.fixture
+def door(world: World, servers: StackState) -> Iterator[Door]:
+    """Nobody is in yet; afterwards nobody is any more."""
+    assert servers.urls.rabbitmq_management
+    with Management(servers.urls.rabbitmq_management, vhost_of(world.amqp_url)) as management:
+        opened = Door(world, management)
+        yield opened
+        for user in opened.urls:
+            management.remove_user(user)
+
+
+@pytest.fixture
+async def clinic(door: Door) -> Access:
+    """A hospital, and a worker that knows its senders."""
+    door.world.start_worker(authenticate_senders=True)
+    await door.world.person("CHILD", insurance="resident")
+    return await door.let_in("H1")
+
+
+def message(access: Access, body: dict[str, Any], **more: Any) -> tuple[bytes, Basic.Properties]:
+    said = {"message_type": "settle", "user_id": access.user, "delivery_mode": 2, **more}
+    return orjson.dumps(body), Basic.Properties(**said)
+
+
+async def publish(
+    channel: Channel, access: Access, body: dict[str, Any], key: str = "settle.130100", **more: Any
+) -> None:
+    content, properties = message(access, body, **more)
+    await channel.basic_publish(content, exchange=REQUESTS, routing_key=key, properties=properties)
+
+
+async def get(channel: Channel, queue: str) -> dict[str, Any]:
+    """The next message of a queue, once there is one."""
+    found: list[bytes] = []
+
+    async def there() -> bool:
+        got = await channel.basic_get(queue, no_ack=True)
+        if got.delivery_tag is not None:
+            found.append(got.body)
+        return bool(found)
+
+    await until(there)
+    answer: dict[str, Any] = orjson.loads(found[0])
+    return answer
+
+
+async def refusals(world: World) -> list[tuple[Any, ...]]:
+    rows = await world.db.fetch(
+        "SELECT province, reason, amqp_user, institution_id, request_id, operation FROM ledger.refusals ORDER BY refusal_id"
+    )
+    return [tuple(row) for row in rows]
+
+
+# ---- what one may ----
+
+
+async def test_an_institution_is_answered_directly(door: Door, clinic: Access) -> None:
+    """With nothing but what it was given: its own request, direct reply-to."""
+    answer = await door.ask(clinic, bill())
+
+    assert answer["reason"] == "no_binding"
+    assert await refusals(door.world) == []
+
+
+async def test_an_institution_reads_its_own_queues(door: Door, clinic: Access) -> None:
+    """The lasting reply queue that was made for it, and the results of what it asked without a reply address."""
+    async with door.channel(clinic) as channel:
+        await publish(channel, clinic, bill(request_id="to-reply"), reply_to=clinic.reply_queue)
+        await publish(channel, clinic, bill(request_id="to-results"))
+
+        assert (await get(channel, clinic.reply_queue))["request_id"] == "to-reply"
+        assert (await get(channel, clinic.results_queue))["request_id"] == "to-results"
+
+
+async def test_an_agency_credits_and_a_hospital_may_not_even_send_it(door: Door, clinic: Access) -> None:
+    """Which requests a user may publish follows from what its institution is."""
+    agency = await door.let_in("A1", InstitutionKind.AGENCY)
+    said = envelope(institution_id="A1", person_id="CHILD", fund="current_year", amount_fen=1)
+
+    async with door.channel(agency) as channel:
+        await publish(channel, agency, said, "credit.130100", message_type="credit")
+        answer = await get(channel, agency.results_queue)
+
+    assert answer["reason"] == "person_not_employee"
+    async with door.channel(clinic) as channel:
+        with pytest.raises(ChannelAccessRefused):
+            await publish(channel, clinic, said, "credit.130100", message_type="credit")
+
+
+# ---- being somebody else ----
+
+
+async def test_nobody_is_in_without_a_password(door: Door, clinic: Access) -> None:
+    """A wrong one, and none."""
+    parts = urlsplit(door.urls[clinic.user])
+    address = parts.netloc.rpartition("@")[2]
+    wrong = parts._replace(netloc=f"{clinic.user}:wrong@{address}").geturl()
+
+    for url in (wrong, wrong.replace(":wrong@", ":@")):
+        with pytest.raises(ProbableAuthenticationError):
+            await connect([url], name="tests")
+
+
+async def test_the_broker_itself_refuses_a_forged_user(door: Door, clinic: Access) -> None:
+    """`user_id` says somebody else than who is connected: the channel is closed and nothing is routed."""
+    victim = await door.let_in("H2")
+
+    async with door.channel(clinic) as channel:
+        with pytest.raises(ChannelPreconditionFailed):
+            await publish(channel, victim, bill(institution_id="H2"))
+
+    assert await refusals(door.world) == []
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
+async def test_a_foreign_institution_is_refused_and_written_down(door: Door, clinic: Access, *, named: bool) -> None:
+    """One's own user, somebody else's institution; and no user at all."""
+    await door.let_in("H2")
+    body = bill(institution_id="H2", request_id="not-mine")
+
+    answer = await door.ask(clinic, body, user_id=clinic.user if named else None)
+
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "sender_mismatch")
+    assert await refusals(door.world) == [
+        (13, "sender_mismatch", clinic.user if named else None, "H2", "not-mine", "settle")
+    ]
+
+
+async def test_answers_go_to_nobody_elses_queue(door: Door, clinic: Access) -> None:
+    """A foreign reply queue: refused, written down, and the refusal goes to one's own results."""
+    victim = await door.let_in("H2")
+
+    async with door.channel(clinic) as channel:
+        await publish(channel, clinic, bill(request_id="astray"), reply_to=victim.reply_queue)
+        answer = await get(channel, clinic.results_queue)
+
+    assert (answer["request_id"], answer["reason"]) == ("astray", "reply_queue_not_allowed")
+    assert [row[1] for row in await refusals(door.world)] == ["reply_queue_not_allowed"]
+    assert await waiting(door.world, victim.reply_queue) == 0
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) -> None:
+    """Copies go through the same exchange, so no further than requests do: not to queues, and no other operation."""
+    victim = await door.let_in("H2")
+    astray = [victim.reply_queue, victim.results_queue, DEAD, EVENTS, "settle.settled.H2", "credit.130100"]
+
+    async with door.channel(clinic) as channel:
+        await publish(channel, clinic, bill(request_id="copied"), headers={header: astray})
+        answer = await get(channel, clinic.results_queue)
+
+    assert (answer["request_id"], answer["reason"]) == ("copied", "no_binding")
+    for queue in (victim.reply_queue, victim.results_queue, DEAD):
+        assert await waiting(door.world, queue) == 0
+
+
+# ---- what is not one's own ----
+
+Attempt = Callable[[Channel, Access, Access], Awaitable[Any]]
+OURS = (SETTLEMENT, BULK, INQUIRY, DEAD)
+
+
+def _publish(exchange: str, key: Callable[[Access], str]) -> Attempt:
+    async def attempt(channel: Channel, me: Access, victim: Access) -> None:
+        content, properties = message(me, bill())
+        await channel.basic_publish(content, exchange=exchange, routing_key=key(victim), properties=properties)
+
+    return attempt
+
+
+def _read(queue: Callable[[Access], str]) -> Attempt:
+    async def attempt(channel: Channel, _: Access, victim: Access) -> None:
+        await channel.basic_get(queue(victim))
+
+    return attempt
+
+
+ATTEMPTS: dict[str, Attempt] = {
+    "publish a result": _publish(RESULTS, lambda victim: f"settle.settled.{victim.institution_id}"),
+    "publish an event": _publish(EVENTS, lambda _: "account.debited"),
+    "publish a dead letter": _publish(DEAD, lambda _: ""),
+    "publish into a queue": _publish("", lambda _: SETTLEMENT),
+    "publish into a reply queue": _publish("", lambda victim: victim.reply_queue),
+    "publish under another key": _publish(REQUESTS, lambda _: "settle.130100.more"),
+    "read a foreign reply": _read(lambda victim: victim.reply_queue),
+    "read foreign results": _read(lambda victim: victim.results_queue),
+    **{f"read {queue}": _read(lambda _, queue=queue: queue) for queue in OURS},  # type: ignore[misc]
+    "declare a queue": lambda channel, me, _: channel.queue_declare(f"reply.{me.user}.more"),
+    "declare our queue": lambda channel, *_: channel.queue_declare(SETTLEMENT, durable=True),
+    "delete our queue": lambda channel, *_: channel.queue_delete(SETTLEMENT),
+    "delete one's own queue": lambda channel, me, _: channel.queue_delete(me.reply_queue),
+    "purge our queue": lambda channel, *_: channel.queue_purge(SETTLEMENT),
+    "unbind our queue": lambda channel, *_: channel.queue_unbind(SETTLEMENT, REQUESTS, "settle.*"),
+    "hear of everybody's results": lambda channel, me, _: channel.queue_bind(me.results_queue, RESULTS, "#"),
+    "delete our exchange": lambda channel, *_: channel.exchange_delete(REQUESTS),
+    "declare an exchange": lambda channel, me, _: channel.exchange_declare(f"reply.{me.user}.exchange"),
+}
+
+
+async def test_what_is_not_ones_own_stays_closed(door: Door, clinic: Access) -> None:
+    """The broker refuses each of these, whatever the worker would have said; honest requests go on being answered."""
+    victim = await door.let_in("H2")
+    refused = []
+
+    for name, attempt in ATTEMPTS.items():
+        async with door.channel(clinic) as channel:
+            try:
+                await attempt(channel, clinic, victim)
+            except ChannelAccessRefused:
+                refused.append(name)
+
+    assert refused == list(ATTEMPTS)
+    assert (await door.ask(clinic, bill()))["reason"] == "no_binding"
+
+
+async def waiting(world: World, queue: str) -> int | None:
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=False)
+    declared = await channel.queue_declare(queue, passive=True)
+    await close(connection)
+    return declared.message_count
