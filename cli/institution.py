@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import httpx
 import typer
@@ -17,6 +17,7 @@ from cli.options import AsJson, Lang
 from cli.speech import NO_ANSWER, REJECTED, USAGE, console, errors, print_json, speech
 from cli.stack import make_token
 from deploy.devstack.keys import write_private
+from deploy.devstack.plan import certificates_of
 from shared.domain.enrolment import InstitutionKind
 from shared.domain.roles import Role
 from shared.rabbit.access import USER_PATTERN, Access
@@ -30,7 +31,10 @@ MANAGEMENT = "GONGJI_RABBITMQ_MANAGEMENT_URL"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How an institution reaches the broker; `password` is None where the one that it has was left alone."""
+    """How an institution reaches the broker; without a URL where it was let in before, and its password left alone.
+
+    Without a password but with a URL it comes with a certificate.
+    """
 
     access: Access
     password: str | None
@@ -76,11 +80,15 @@ def add(
     name: Annotated[str | None, typer.Option(help="Its name; else its id.")] = None,
     user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
     new_password: Annotated[bool, typer.Option("--new-password", help="Replace the password that it has.")] = False,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="No password: a client certificate says who it is. Needs TLS.")
+    ] = False,
     as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Register an institution, and let it in at the broker: a user with a random password, rights for its own requests and
-    answers alone, and its queues. Run again, it puts right what differs and leaves the password as it is.
+    answers alone, and its queues. Run again, it puts right what differs and leaves the password as it is. A certificate's common
+    name is the user; the local stack's authority issues one, elsewhere yours does.
     """
     say = speech(lang)
     amqp_user = user or institution
@@ -90,13 +98,13 @@ def add(
     access = Access(amqp_user, institution, kind)
     said = {"name": name or institution, "kind": kind, "region_code": region, "amqp_user": amqp_user}
     with broker() as management:
-        password = None
-        if new_password or not management.knows(amqp_user):
-            password = secrets.token_urlsafe(32)
+        password = None if certificate else secrets.token_urlsafe(32)
+        kept = not (new_password or certificate) and management.knows(amqp_user)
+        if not kept:
             management.put_user(amqp_user, password)
         management.grant(access)
     _register(institution, said)
-    login = Login(access, password, _amqp_url(amqp_user, password) if password else None)
+    login = Login(access, None, None) if kept else Login(access, password, _amqp_url(amqp_user, password))
     if login.amqp_url:
         _remember(institution, login.amqp_url)
     if as_json:
@@ -161,11 +169,17 @@ def _register(institution: str, said: dict[str, Any]) -> None:
         raise typer.Exit(REJECTED)
 
 
-def _amqp_url(user: str, password: str) -> str:
-    """The broker's URL with another user."""
+def _amqp_url(user: str, password: str | None) -> str:
+    """The broker's URL with another user, who has a password or, on the local stack, is given a certificate."""
     parts = urlsplit(hosts(environment()["GONGJI_AMQP_URL"])[0])
     address = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{quote(user)}:{quote(password)}@{address}").geturl()
+    if password is not None:
+        return parts._replace(netloc=f"{quote(user)}:{quote(password)}@{address}").geturl()
+    query = {"auth": "EXTERNAL", **dict(parse_qsl(parts.query))}
+    local = certificates_of(state_directory())
+    if local.authority.exists():
+        query["certfile"], query["keyfile"] = map(str, local.issue(user))
+    return parts._replace(netloc=f"{quote(user)}@{address}", query=urlencode(query, safe="/")).geturl()
 
 
 def _remember(institution: str, amqp_url: str) -> None:

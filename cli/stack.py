@@ -23,6 +23,7 @@ TOKEN_LIFE_S = 12 * 3600
 def up(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Settlement workers to run.")] = 1,
     pg: Annotated[str | None, typer.Option(help="PostgreSQL version to use, such as 15, if it is installed.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Let PostgreSQL and RabbitMQ speak TLS only.")] = False,
 ) -> None:
     """Start the whole stack in the background and return when it is ready.
 
@@ -30,7 +31,7 @@ def up(
     is started again. With GONGJI_DATABASE_URL or GONGJI_AMQP_URL set, that server is used instead.
     """
     forget_own_urls()
-    launch.up(state_directory(), workers=workers, pg=pg, progress=console.print)
+    launch.up(state_directory(), workers=workers, pg=pg, tls=tls, progress=console.print)
     console.print("ready; `gongji env` tells how to reach it, `gongji down` stops it")
 
 

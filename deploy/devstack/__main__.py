@@ -15,8 +15,9 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=PROJECT / ".local", help="state directory")
     parser.add_argument("--pg", metavar="VERSION", help="Debian's PostgreSQL of this version")
     parser.add_argument("--owner", type=int, metavar="PID", help="stop when this process ends")
+    parser.add_argument("--tls", action="store_true", help="servers that speak TLS only")
     arguments = parser.parse_args()
-    options = Options(directory=arguments.state, pg=arguments.pg, owner_pid=arguments.owner)
+    options = Options(arguments.state, pg=arguments.pg, owner_pid=arguments.owner, tls=arguments.tls)
     return supervise(options, SERVERS_ONLY if arguments.servers_only else gongji(arguments.workers))
 
 

@@ -36,6 +36,7 @@ def up(
     servers_only: bool = False,
     pg: str | None = None,
     owner_pid: int | None = None,
+    tls: bool = False,
     progress: Callable[[str], None],
     timeout_s: float = 180,
 ) -> StackState:
@@ -55,6 +56,8 @@ def up(
             options.append("--servers-only")
         if pg is not None:
             options.append(f"--pg={pg}")
+        if tls:
+            options.append("--tls")
         if owner_pid is not None:
             options.append(f"--owner={owner_pid}")
         return start(directory, options, progress, deadline)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.devstack import ports
+from deploy.devstack.certificates import Certificates
 from deploy.devstack.identity import ProcessRecord
 from deploy.devstack.postgres import database_url
 from deploy.devstack.rabbitmq import RabbitPorts, amqp_url, management_url
@@ -23,8 +24,9 @@ def given(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
-def first_state(directory: Path, stack: Stack, previous: StackState | None) -> StackState:
+def first_state(directory: Path, stack: Stack, previous: StackState | None, *, tls: bool = False) -> StackState:
     """The state to begin with; what an earlier start of this directory used is kept."""
+    certificates = certificates_of(directory) if tls else None
     names = (POSTGRES, *RABBIT, *(service.name for service in stack.services))
     assigned = ports.assign(names, previous.ports if previous else {})
     credentials = previous.credentials if previous else new_credentials()
@@ -33,7 +35,7 @@ def first_state(directory: Path, stack: Stack, previous: StackState | None) -> S
         supervisor=ProcessRecord.of("supervisor", os.getpid()),
         ports=assigned,
         credentials=credentials,
-        urls=urls(assigned, credentials, stack),
+        urls=urls(assigned, credentials, stack, certificates),
         keys_directory=directory / "keys",
     )
 
@@ -42,11 +44,17 @@ def new_credentials() -> Credentials:
     return Credentials(postgres_password=secrets.token_hex(16), rabbitmq_password=secrets.token_hex(16))
 
 
-def urls(assigned: Mapping[str, int], credentials: Credentials, stack: Stack) -> Urls:
+def certificates_of(directory: Path) -> Certificates:
+    return Certificates(directory / "certificates")
+
+
+def urls(
+    assigned: Mapping[str, int], credentials: Credentials, stack: Stack, certificates: Certificates | None = None
+) -> Urls:
     """The addresses of the stack; a server given in the environment takes the place of ours."""
     rabbit = rabbit_ports(assigned)
-    own_database = database_url(assigned[POSTGRES], credentials.postgres_password)
-    own_amqp = amqp_url(rabbit.amqp, credentials.rabbitmq_password)
+    own_database = database_url(assigned[POSTGRES], credentials.postgres_password, certificates=certificates)
+    own_amqp = amqp_url(rabbit.amqp, credentials.rabbitmq_password, certificates)
     own_management = management_url(rabbit.management, credentials.rabbitmq_password)
     return Urls(
         database=given(DATABASE) or own_database,

