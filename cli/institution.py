@@ -11,8 +11,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import httpx
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from pydantic_core import from_json
 
-from cli.environment import environment, state_directory
+from cli.environment import NotReachable, environment, state_directory
 from cli.options import AsJson, Lang
 from cli.speech import NO_ANSWER, REJECTED, USAGE, console, errors, print_json, speech
 from cli.stack import make_token
@@ -20,6 +23,7 @@ from deploy.devstack.keys import write_private
 from deploy.devstack.plan import certificates_of
 from shared.domain.enrolment import InstitutionKind
 from shared.domain.roles import Role
+from shared.messages.signing import KEYS, EdwardsKey, Sm2Key, public_key, sign
 from shared.rabbit.access import USER_PATTERN, Access
 from shared.rabbit.connection import hosts
 from shared.rabbit.management import Management, ManagementRefused, vhost_of
@@ -53,19 +57,35 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class SendsAs:
-    """Over which URL a request goes, and the user to name in it; None where the broker does not know the sender by name."""
+    """Over which URL a request goes, the user to name in it if the broker knows the sender by name, and the key file to sign it with."""
 
     amqp_url: str
     user_id: str | None = None
+    signing_key_file: Path | None = None
+
+    def sign(self, operation: str, body: bytes) -> str | None:
+        """The detached signature, where there is a key. Raises NotReachable where its file holds none."""
+        if self.signing_key_file is None:
+            return None
+        try:
+            private = load_pem_private_key(self.signing_key_file.read_bytes(), password=None)
+        except (OSError, ValueError) as error:
+            raise NotReachable(f"GONGJI_SIGNING_KEY_FILE {self.signing_key_file}: {error}") from None
+        if not isinstance(private, Ed25519PrivateKey):
+            raise NotReachable(f"GONGJI_SIGNING_KEY_FILE {self.signing_key_file}: it is not an Ed25519 key")
+        return sign(private, self.signing_key_file.stem, operation, body)
 
 
 def sends_as(institution_id: str) -> SendsAs:
     """As the institution's own user, if it was let in on this machine; else as whoever the environment names."""
+    known = environment()
+    key = known.get("GONGJI_SIGNING_KEY_FILE")
+    signing_key_file = Path(key) if key else None
     try:
         own = _url_file(institution_id).read_text(encoding="utf-8")
     except FileNotFoundError:
-        return SendsAs(environment()["GONGJI_AMQP_URL"])
-    return SendsAs(own, unquote(urlsplit(own).username or ""))
+        return SendsAs(known["GONGJI_AMQP_URL"], signing_key_file=signing_key_file)
+    return SendsAs(own, unquote(urlsplit(own).username or ""), signing_key_file)
 
 
 def _url_file(institution_id: str) -> Path:
@@ -80,6 +100,14 @@ def add(
     name: Annotated[str | None, typer.Option(help="Its name; else its id.")] = None,
     user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
     new_password: Annotated[bool, typer.Option("--new-password", help="Replace the password that it has.")] = False,
+    signing_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A public key that it signs its requests with: PEM (Ed25519) or a JWK. Several times: any of them. None: unsigned.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     certificate: Annotated[
         bool, typer.Option("--certificate", help="No password: a client certificate says who it is. Needs TLS.")
     ] = False,
@@ -96,7 +124,14 @@ def add(
         errors.print(f"[red]{amqp_user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -[/]")
         raise typer.Exit(USAGE)
     access = Access(amqp_user, institution, kind)
-    said = {"name": name or institution, "kind": kind, "region_code": region, "amqp_user": amqp_user}
+    keys = [_key_in(file).model_dump(mode="json") for file in signing_key or ()]
+    said = {
+        "name": name or institution,
+        "kind": kind,
+        "region_code": region,
+        "amqp_user": amqp_user,
+        "signing_keys": keys,
+    }
     with broker() as management:
         password = None if certificate else secrets.token_urlsafe(32)
         kept = not (new_password or certificate) and management.knows(amqp_user)
@@ -151,6 +186,23 @@ def broker() -> Iterator[Management]:
         address = known[MANAGEMENT].rpartition("@")[2]
         errors.print(f"[red]cannot reach the broker's management at {address}: {type(error).__name__}[/]")
         raise typer.Exit(NO_ANSWER) from None
+
+
+def _key_in(file: Path) -> EdwardsKey | Sm2Key:
+    """The public key in a file; its kid is the file's name without its ending. Ends the command where there is none."""
+    content = file.read_bytes()
+    try:
+        if content.lstrip().startswith(b"{"):
+            (key,) = KEYS.validate_python((from_json(content),))
+            return key
+        public = load_pem_public_key(content)
+        if isinstance(public, Ed25519PublicKey):
+            return public_key(public, file.stem)
+        problem = "a PEM file must hold an Ed25519 key"
+    except ValueError as error:
+        problem = str(error)
+    errors.print(f"[red]{file}: no public key to check signatures with: {problem}[/]", markup=True)
+    raise typer.Exit(USAGE)
 
 
 def _register(institution: str, said: dict[str, Any]) -> None:

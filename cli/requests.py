@@ -282,7 +282,12 @@ async def send(sender: SendsAs, request: Request, *, timeout_s: float) -> dict[s
     body = request.model_dump_json().encode()
     async with client(sender.amqp_url, name="gongji-cli") as asking:
         return await asking.ask(
-            request.operation, request.insured_region, body, timeout_s=timeout_s, user_id=sender.user_id
+            request.operation,
+            request.insured_region,
+            body,
+            timeout_s=timeout_s,
+            user_id=sender.user_id,
+            signature=sender.sign(request.operation, body),
         )
 
 

@@ -11,6 +11,7 @@ from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
 from shared.domain.roles import Role
+from shared.messages.signing import KEYS
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "registry.sql")
@@ -83,6 +84,7 @@ async def put_institution(connection: Any, institution_id: str, said: Institutio
         said.region_code,
         said.amqp_user,
         said.status,
+        KEYS.dump_json(said.signing_keys).decode(),
         now,
     )
 

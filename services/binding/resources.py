@@ -10,6 +10,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -26,6 +27,7 @@ from shared.domain.regions import REGION_CODE_PATTERN
 from shared.domain.relations import Relation
 from shared.domain.times import Day
 from shared.messages.reconcile import Totals
+from shared.messages.signing import AnyKey, Keys
 
 
 def _without_nul(value: str) -> str:
@@ -33,6 +35,9 @@ def _without_nul(value: str) -> str:
         raise ValueError("must not contain NUL")
     return value
 
+
+# The one in use, the next, and those of a few tills.
+SIGNING_KEYS_MAX = 8
 
 Item = TypeVar("Item")
 
@@ -83,6 +88,14 @@ class InstitutionIn(Body):
     region_code: Region
     amqp_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     status: InstitutionStatus = InstitutionStatus.ACTIVE
+    signing_keys: Annotated[tuple[AnyKey, ...], Field(max_length=SIGNING_KEYS_MAX)] = ()
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _each_has_its_name(cls, keys: Keys) -> Keys:
+        if len({key.kid for key in keys}) < len(keys):
+            raise ValueError("two keys have one kid: give each its own")
+        return keys
 
 
 class InstitutionOut(InstitutionIn):

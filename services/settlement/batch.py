@@ -33,6 +33,7 @@ from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
 from shared.domain.times import shanghai_date, shanghai_year
+from shared.messages import signing
 from shared.messages.envelope import Operation, Outcome
 
 MOVEMENT_KINDS = {
@@ -201,11 +202,14 @@ class Batch:
         original = self.original(incoming.original) if incoming.original else None
         if patient_key is None and original and original.movement:
             patient_key = patient_of(self._settlement(original))
+        institution = facts.institutions.get(name.institution_id)
+        must_sign = institution.signing_keys if institution else ()
         return Position(
             now=self.now,
             sender=incoming.sender,
             authenticate_senders=self.authenticate_senders,
-            institution=facts.institutions.get(name.institution_id),
+            institution=institution,
+            signature_holds=not must_sign or signing.holds(must_sign, incoming.sender.signed),
             stored=None if incoming.is_inquiry else facts.stored.get(name),
             cancelled=name in facts.cancelled,
             patient=patient,

@@ -21,6 +21,7 @@ from services.settlement.model import (
 )
 from services.settlement.records import returned_of
 from shared.domain.enrolment import InstitutionKind, InstitutionStatus
+from shared.messages.signing import keys_of
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "decisions.sql")
@@ -45,7 +46,10 @@ async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) 
             facts.cancelled.add(name)
         if row["kind"] is not None:
             facts.institutions[name.institution_id] = Institution(
-                InstitutionKind(row["kind"]), row["status"] == InstitutionStatus.SUSPENDED, row["amqp_user"]
+                InstitutionKind(row["kind"]),
+                row["status"] == InstitutionStatus.SUSPENDED,
+                row["amqp_user"],
+                keys_of(row["signing_keys"]),
             )
     return epoch
 

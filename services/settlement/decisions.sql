@@ -12,6 +12,7 @@ SELECT
     institution.kind,
     institution.status,
     institution.amqp_user,
+    institution.signing_keys,
     (SELECT coalesce(sum(epoch), 0)::bigint FROM registry.settlement_policy_epochs) AS policy_epoch
 FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY
     AS asked (province, institution_id, request_id, place)

@@ -10,6 +10,7 @@ from services.settlement.rules import owns_reply_queue
 from shared.domain.values import dataclass
 from shared.messages.catalogue import Bulk, Malformed, parse
 from shared.messages.envelope import Answer, Operation, Outcome, Request
+from shared.messages.signing import Signed
 from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import DEAD, RESULTS
 from shared.rabbit.wire import Message
@@ -62,7 +63,8 @@ class Posting:
 
 
 def sender_of(message: Message) -> Sender:
-    return Sender(message.user_id or None, message.reply_to or None)
+    signed = Signed(message.signature, message.type or "", message.body) if message.signature else None
+    return Sender(message.user_id or None, message.reply_to or None, signed)
 
 
 def read(message: Message) -> Delivery:

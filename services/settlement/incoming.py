@@ -8,6 +8,7 @@ from shared.domain.regions import province_of
 from shared.domain.values import dataclass
 from shared.messages.envelope import Operation, Request
 from shared.messages.lookup import LookupRequest
+from shared.messages.signing import Signed
 from shared.messages.transfer import TransferRequest
 from shared.messages.undo import CancelRequest, RefundRequest
 
@@ -33,10 +34,11 @@ class RequestName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a message, as far as the broker vouches for it."""
+    """Who sent a message, as far as the broker vouches for it, and what the sender has signed."""
 
     user_id: str | None = None
     reply_to: str | None = None
+    signed: Signed | None = None
 
 
 NOT_VOUCHED_FOR = Sender()

@@ -17,6 +17,7 @@ from shared.domain.reasons import Reason
 from shared.domain.values import dataclass
 from shared.messages.envelope import Answer, Outcome
 from shared.messages.reconcile import Difference, OurLine, Totals
+from shared.messages.signing import Keys
 from shared.messages.undo import Effect
 
 NOBODY = PersonKey(0, "")
@@ -32,6 +33,7 @@ class Institution:
     kind: InstitutionKind
     suspended: bool
     amqp_user: str | None
+    signing_keys: Keys = ()
 
 
 # The operation under which a name is kept that was cancelled before its request came.
@@ -62,6 +64,7 @@ class Position:
     sender: Sender
     authenticate_senders: bool
     institution: Institution | None
+    signature_holds: bool = True
     stored: StoredDecision | None = None
     cancelled: bool = False
     patient: Enrolment | None = None

@@ -11,7 +11,7 @@ from shared.postgres.queries import load_queries
 SQL = load_queries(__package__, "refusals.sql")
 
 # A sender who is not who they say, or who asks for what is somebody else's.
-WATCHED = frozenset({Reason.SENDER_MISMATCH, Reason.REPLY_QUEUE_NOT_ALLOWED})
+WATCHED = frozenset({Reason.SENDER_MISMATCH, Reason.REPLY_QUEUE_NOT_ALLOWED, Reason.SIGNATURE_INVALID})
 
 
 async def add(connection: Any, resolutions: Sequence[Resolution], now: datetime) -> None:

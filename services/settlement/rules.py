@@ -90,13 +90,12 @@ def refuse_sender(request: Request, position: Position) -> Reason | None:
     registered = institution.amqp_user if institution else None
     if sender.user_id is not None and registered is not None and sender.user_id != registered:
         return Reason.SENDER_MISMATCH
-    if not position.authenticate_senders:
-        return None
-    if sender.user_id is None or sender.user_id != registered:
-        return Reason.SENDER_MISMATCH
-    if sender.reply_to is not None and not owns_reply_queue(sender):
-        return Reason.REPLY_QUEUE_NOT_ALLOWED
-    return None
+    if position.authenticate_senders:
+        if sender.user_id is None or sender.user_id != registered:
+            return Reason.SENDER_MISMATCH
+        if sender.reply_to is not None and not owns_reply_queue(sender):
+            return Reason.REPLY_QUEUE_NOT_ALLOWED
+    return None if position.signature_holds else Reason.SIGNATURE_INVALID
 
 
 def owns_reply_queue(sender: Sender) -> bool:

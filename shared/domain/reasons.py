@@ -18,6 +18,8 @@ class Reason(StrEnum):
     INSTITUTION_UNKNOWN = "institution_unknown"
     INSTITUTION_SUSPENDED = "institution_suspended"
     INSTITUTION_NOT_ALLOWED = "institution_not_allowed"
+    # Right after reply_queue_not_allowed in precedence.
+    SIGNATURE_INVALID = "signature_invalid"
     # The patient (declined), in order of precedence.
     PERSON_UNKNOWN = "person_unknown"
     CREDENTIAL_MISMATCH = "credential_mismatch"
@@ -95,6 +97,9 @@ TEXTS: dict[Reason, Text] = {
     Reason.INSTITUTION_SUSPENDED: Text("该定点医药机构已被暂停结算。", "The institution is suspended."),
     Reason.INSTITUTION_NOT_ALLOWED: Text(
         "该机构无权办理此类业务。", "This kind of institution may not send this request."
+    ),
+    Reason.SIGNATURE_INVALID: Text(
+        "请求的数字签名缺失或验证不通过。", "The request is not signed, or its signature does not hold."
     ),
     Reason.PERSON_UNKNOWN: Text(
         "在参保地查不到该人员，请核对个人编号和参保地。",

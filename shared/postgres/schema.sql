@@ -566,10 +566,12 @@ CREATE TABLE registry.institutions (
     status text NOT NULL,
     registered_at timestamp with time zone NOT NULL,
     changed_at timestamp with time zone NOT NULL,
+    signing_keys jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT institution_id_is_opaque CHECK ((institution_id ~ '^[A-Za-z0-9_-]{1,30}$'::text)),
     CONSTRAINT institution_region_has_six_digits CHECK ((region_code ~ '^[0-9]{6}$'::text)),
     CONSTRAINT institution_status_is_known CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text]))),
-    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['hospital'::text, 'pharmacy'::text, 'gateway'::text, 'tax_office'::text, 'agency'::text])))
+    CONSTRAINT kind_is_known CHECK ((kind = ANY (ARRAY['hospital'::text, 'pharmacy'::text, 'gateway'::text, 'tax_office'::text, 'agency'::text]))),
+    CONSTRAINT signing_keys_are_a_list CHECK ((jsonb_typeof(signing_keys) = 'array'::text))
 );
 
 CREATE TABLE registry.kinship_links (
@@ -750,7 +752,8 @@ CREATE VIEW registry.settlement_institutions AS
  SELECT institution_id,
     kind,
     status,
-    amqp_user
+    amqp_user,
+    signing_keys
    FROM registry.institutions;
 
 CREATE VIEW registry.settlement_kinship_links AS

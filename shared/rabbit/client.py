@@ -9,6 +9,7 @@ from typing import Any
 from aiormq.channel import Channel
 from pydantic_core import from_json
 
+from shared.messages.signing import SIGNATURE_HEADER
 from shared.rabbit import topology
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import connect, consume, hosts, open_channel
@@ -43,6 +44,7 @@ class Client:
         *,
         timeout_s: float = 30.0,
         user_id: str | None = None,
+        signature: str | None = None,
     ) -> dict[str, Any]:
         """The answer to one request. Raises NoAnswer or NotRouted."""
         correlation_id = secrets.token_hex(16)
@@ -56,6 +58,7 @@ class Client:
             correlation_id=correlation_id,
             reply_to=DIRECT_REPLY,
             user_id=user_id,
+            headers={SIGNATURE_HEADER: signature} if signature else {},
         )
         try:
             (receipt,) = await self._publisher.publish([request])

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
-from pamqp import encode
+from pamqp import decode, encode
+
+from shared.messages.signing import SIGNATURE_HEADER
 
 METHOD, HEADER, BODY = 1, 2, 3
 FRAME_END = b"\xce"
@@ -25,6 +27,7 @@ CONTENT_HEAD = Struct(">HHQH")
 TAG_AND_BITS = Struct(">QB")
 BASIC = 60
 MANDATORY = 1
+SIGNATURE_FIELD = SIGNATURE_HEADER.encode()
 
 # Properties in the order in which they follow their flags. What is kept of a message is named; the rest is passed over.
 FLAGS: tuple[tuple[int, str, str | None], ...] = (
@@ -64,6 +67,7 @@ class Message:
     message_id: str | None = None
     type: str | None = None
     user_id: str | None = None
+    signature: str | None = None
     body: bytes = b""
 
 
@@ -121,8 +125,21 @@ def read_properties(payload: bytes, message: Message) -> int:
         elif kind == "moment":
             place += 8
         else:
-            place += 4 + int.from_bytes(payload[place : place + 4])
+            end = place + 4 + int.from_bytes(payload[place : place + 4])
+            if SIGNATURE_FIELD in payload[place:end]:
+                message.signature = _signature_of(payload[place:end])
+            place = end
     return int(body_size)
+
+
+def _signature_of(table: bytes) -> str:
+    """The one header that anybody here looks at. Of a table that cannot be read, or one of another type: a signature that is none."""
+    try:
+        _, headers = decode.field_table(table)
+    except Exception:  # noqa: BLE001 whatever the library raises for what others wrote
+        return "unreadable"
+    found = headers.get(SIGNATURE_HEADER)
+    return found if isinstance(found, str) else "unreadable"
 
 
 def _read_text(payload: bytes, place: int) -> tuple[str, int]:

@@ -15,6 +15,8 @@ import psutil
 import pytest
 import yaml
 from aiormq.exceptions import ProbableAuthenticationError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.domain.times import SHANGHAI
 from shared.rabbit.connection import connect, open_channel
@@ -194,6 +196,28 @@ def test_money_is_given_to_a_wallet_and_the_year_is_turned(stack: Stack) -> None
     assert turned == {"year": year, "accounts": 0, "moved_fen": 0}
     assert f"{year + 1} has not begun in Shanghai" in refused
     assert stack.json("audit")["totals"]["in_transit_fen"] == 500
+
+
+def test_an_institution_signs_what_it_sends(stack: Stack, tmp_path: Path) -> None:
+    """The key that it is registered with, and another one under the same name."""
+    mine, others = tmp_path / "mine" / "till-1.pem", tmp_path / "others" / "till-1.pem"
+    for file in (mine, others):
+        file.parent.mkdir()
+        private = Ed25519PrivateKey.generate()
+        file.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        file.with_suffix(".pub").write_bytes(public)
+    quote = ("quote", "-i", "SIGNS", "-r", "130100", "--person", "CHILD", "--amount-fen", "1", "--json")
+
+    added = ("institution", "add", "SIGNS", "--kind", "pharmacy", "--region", "130100")
+    stack.run(*added, "--signing-key", str(mine.with_suffix(".pub")))
+    signed = json.loads(stack.run(*quote, GONGJI_SIGNING_KEY_FILE=str(mine)))
+    forged = json.loads(stack.run(*quote, code=1, GONGJI_SIGNING_KEY_FILE=str(others)))
+    private_half = stack.run(*added, "--signing-key", str(mine), code=2)
+
+    assert signed["outcome"] == "settled"
+    assert forged["reason"] == "signature_invalid"
+    assert "no public key to check signatures with" in private_half
 
 
 def test_an_institution_is_let_in_and_shut_out(stack: Stack) -> None:

@@ -11,10 +11,12 @@ import orjson
 import pytest
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed, ProbableAuthenticationError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pamqp.commands import Basic
 
 from deploy.devstack.state import StackState
 from shared.domain.enrolment import InstitutionKind
+from shared.messages.signing import public_key, sign
 from shared.rabbit.access import Access
 from shared.rabbit.client import client
 from shared.rabbit.connection import close, connect, open_channel
@@ -209,6 +211,48 @@ async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) ->
     assert (answer["request_id"], answer["reason"]) == ("copied", "no_binding")
     for queue in (victim.reply_queue, victim.results_queue, DEAD):
         assert await waiting(door.world, queue) == 0
+
+
+# ---- signatures ----
+
+
+async def test_an_institution_with_keys_must_sign(door: Door, clinic: Access) -> None:
+    """Its own key over this very body for this very operation; else it is refused, and written down."""
+    private, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    keys = [public_key(private, "till-1").model_dump()]
+    await door.world.institution("H1", amqp_user=clinic.user, signing_keys=keys)
+    body = bill(request_id="signed")
+    content = orjson.dumps(body)
+
+    refused = [
+        await door.ask(clinic, body, signature=signature)
+        for signature in (
+            None,
+            sign(stranger, "till-1", "settle", content),
+            sign(private, "till-1", "quote", content),
+            sign(private, "till-1", "settle", content + b" "),
+        )
+    ]
+    settled = await door.ask(clinic, body, signature=sign(private, "till-1", "settle", content))
+
+    assert {(answer["outcome"], answer["reason"]) for answer in refused} == {("rejected", "signature_invalid")}
+    assert settled["reason"] == "no_binding"
+    assert [row[1] for row in await refusals(door.world)] == ["signature_invalid"] * 4
+
+
+async def test_a_signed_bulk_message_is_signed_as_a_whole(door: Door, clinic: Access) -> None:
+    """One signature over the message is each settlement's."""
+    private = Ed25519PrivateKey.generate()
+    await door.world.institution("H1", amqp_user=clinic.user, signing_keys=[public_key(private, "k").model_dump()])
+    content = orjson.dumps(envelope(settlements=[bill(), bill()]))
+
+    async with client(door.urls[clinic.user], name="tests") as till:
+        signature = sign(private, "k", "settle_bulk", content)
+        answer = await till.ask("settle_bulk", "130100", content, user_id=clinic.user, signature=signature)
+        unsigned = await till.ask("settle_bulk", "130100", content, user_id=clinic.user)
+
+    assert [each["reason"] for each in answer["answers"]] == ["no_binding"] * 2
+    assert [each["reason"] for each in unsigned["answers"]] == ["signature_invalid"] * 2
 
 
 # ---- what is not one's own ----

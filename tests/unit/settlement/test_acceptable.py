@@ -20,6 +20,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[st
     "malformed": ({"occurred_at": TOO_LATE}, {}, {"occurred_at": JUST_RIGHT}, {}),
     "sender_mismatch": ({}, {"user_id": "other"}, {}, {"user_id": "clinic"}),
     "reply_queue_not_allowed": ({}, {"reply_to": "reply.other.1"}, {}, {"reply_to": "reply.clinic.1"}),
+    "signature_invalid": ({}, {"signature_holds": False}, {}, {"signature_holds": True}),
     "request_conflict": (
         {},
         {"stored": stored(settle(amount_fen=1))},

@@ -170,3 +170,34 @@ def test_a_text_that_is_too_long_for_amqp_is_named_before_anything_is_written() 
     """A length is one byte."""
     with pytest.raises(ValueError, match="has 256 bytes"):
         wire.publish(1, FRAME_MAX, b"", exchange="", routing_key="é" * 128, mandatory=False, properties={})
+
+
+@pytest.mark.parametrize(
+    ("headers", "signature"),
+    [
+        ({"other": "a", "x-jws-signature": "p..s", "more": 1}, "p..s"),
+        ({"other": "x-jws-signature"}, "unreadable"),
+        ({"x-jws-signature": 7}, "unreadable"),
+        ({"other": "a"}, None),
+        ({}, None),
+    ],
+)
+def test_the_signature_is_the_one_header_that_is_read(headers: dict[str, Any], signature: str | None) -> None:
+    """One that is no text, or that is only spoken of, is a signature that holds of nothing."""
+    message = wire.Message(1, "", "")
+    header = ContentHeader(body_size=3, properties=Basic.Properties(headers=headers, correlation_id="c"))
+
+    wire.read_properties(payload(header), message)
+
+    assert (message.signature, message.correlation_id) == (signature, "c")
+
+
+def test_headers_that_cannot_be_read_are_a_signature_that_is_none() -> None:
+    """A table with an unknown kind of field in it; what stands after it is read all the same."""
+    message = wire.Message(1, "", "")
+    table = b"\x0fx-jws-signature?"
+    content = wire.CONTENT_HEAD.pack(wire.BASIC, 0, 0, wire.HEADERS | wire.CORRELATION_ID)
+
+    wire.read_properties(content + len(table).to_bytes(4) + table + b"\x01c", message)
+
+    assert (message.signature, message.correlation_id) == ("unreadable", "c")
