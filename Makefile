@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test bench bench-docs check format contracts secrets
+.PHONY: help demo test nemesis bench bench-docs check format contracts secrets
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -25,6 +25,9 @@ demo: .venv/.synced ## play the example families of five regions through the who
 
 test: .venv/.synced ## every test, on private servers of its own
 	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
+
+nemesis: .venv/.synced ## faults at random over a running stack, then every invariant; SEED=n, MINUTES=m, SEEDS=so many one after the other
+	@exec $(RUN)python -m tests.nemesis $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 bench: .venv/.synced-bench ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=throughput; GROWTH=1 with ACCOUNTS="n n", PROVE=1
 	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \

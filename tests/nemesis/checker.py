@@ -1,0 +1,135 @@
+"""Do the invariants of the contract hold of a history? It knows what was sent, what was answered, and the contract's words. Pure.
+
+Nothing of the project is used here. What only the ledger can tell (entries, the richest at the moment of the debit) is left to
+`gongji audit` and to deciding every decision again, which the run asks for besides.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.nemesis.history import INQUIRIES, Answer, Asked, History
+
+MONEY = ("own_account_fen", "wallet_fen", "mutual_aid_fen")
+
+
+def violations(history: History) -> list[str]:
+    """What must not be, in sentences; none, where everything holds."""
+    found: list[str] = []
+    for check in (answered, one_decision, as_looked_up, adds_up, cancelled_for_good, authorised, conserved):
+        found += [f"{check.__name__}: {sentence}" for sentence in check(history)]
+    return found
+
+
+def answered(history: History) -> Iterator[str]:
+    """Invariant 5: every accepted request is answered once the faults are over."""
+    for each in history.asked.values():
+        if not each.heard:
+            yield f"{each.operation} {each.name} was never answered"
+
+
+def one_decision(history: History) -> Iterator[str]:
+    """Invariant 2: every answer under a name says the same, but for `replayed`, until it is cancelled."""
+    cancelled = {each.body["original_request_id"] for each in history.decided("cancel")}
+    for each in history.asked.values():
+        if each.operation in INQUIRIES:
+            continue
+        said = [heard.answer for heard in each.heard]
+        for refused in (answer for answer in said if answer["outcome"] == "rejected"):
+            if refused["reason"] != "request_cancelled" or each.name not in cancelled:
+                yield f"{each.operation} {each.name} was rejected: {refused['reason']}"
+        different = {repr(same(answer)) for answer in said if answer["outcome"] != "rejected"}
+        if len(different) > 1:
+            yield f"{each.operation} {each.name} was answered in {len(different)} ways: {sorted(different)}"
+
+
+def as_looked_up(history: History) -> Iterator[str]:
+    """What a lookup tells afterwards is what was answered."""
+    for name, found in history.looked_up.items():
+        each = history.asked[name]
+        for heard in each.heard:
+            if heard.answer["outcome"] != "rejected" and (
+                not found["original"] or same(found["original"]) != same(heard.answer)
+            ):
+                yield f"{each.operation} {name}: answered {same(heard.answer)}, looked up {found['original']}"
+        if found["outcome"] == "not_found" and not found["cancelled"]:
+            yield f"{each.operation} {name} is not known and was not cancelled"
+
+
+def adds_up(history: History) -> Iterator[str]:
+    """own + wallet + mutual_aid + cash = amount; at most one payer, who is there exactly where mutual aid pays."""
+    for each in history.decided("settle"):
+        for answer in (heard.answer for heard in each.heard):
+            if answer["outcome"] == "rejected":
+                continue
+            if sum(answer[part] for part in (*MONEY, "cash_fen")) != each.body["amount_fen"]:
+                yield f"settle {each.name}: its parts are not its amount: {answer}"
+            if bool(answer["payer_id"]) != bool(answer["mutual_aid_fen"]):
+                yield f"settle {each.name}: mutual aid without a payer, or the other way round: {answer}"
+
+
+def cancelled_for_good(history: History) -> Iterator[str]:
+    """What is sent after a cancel was answered is rejected, whatever became of it before."""
+    ended: dict[str, float] = {}
+    for each in history.decided("cancel"):
+        for heard in each.heard:
+            if heard.answer["outcome"] == "cancelled":
+                original = each.body["original_request_id"]
+                ended[original] = min(ended.get(original, heard.came_s), heard.came_s)
+    for name, ended_s in ended.items():
+        for heard in history.asked[name].heard if name in history.asked else ():
+            if heard.sent_s > ended_s and heard.answer["outcome"] != "rejected":
+                yield f"{name} was cancelled and answered {heard.answer['outcome']} afterwards"
+
+
+def authorised(history: History) -> Iterator[str]:
+    """Invariant 4: nobody pays who was certainly not bound while the request was under way."""
+    for each in history.decided("settle"):
+        for heard in each.heard:
+            answer = heard.answer
+            if answer["outcome"] == "rejected" or answer["replayed"]:
+                continue
+            for period in history.unbound:
+                if (
+                    answer["payer_id"] == period.payer_id
+                    and each.body["person_id"] == period.beneficiary_id
+                    and period.from_s < each.sent_s
+                    and heard.came_s < period.until_s
+                ):
+                    yield f"settle {each.name}: {period.payer_id} paid after the binding's end was answered"
+
+
+def conserved(history: History) -> Iterator[str]:
+    """Invariant 1: everybody has what was paid in, less what the answers say was taken, plus what they say was given back."""
+    expected: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for name, found in history.looked_up.items():
+        each, answer = history.asked[name], found["original"]
+        if answer:
+            for person_id, personal_fen, wallet_fen in moved(each, answer, history):
+                expected[person_id][0] += personal_fen
+                expected[person_id][1] += wallet_fen
+    for person_id, have in history.balances.items():
+        if tuple(expected[person_id]) != have:
+            yield f"{person_id} has {have} (personal, wallet) fen and should have {tuple(expected[person_id])}"
+
+
+def moved(each: Asked, answer: Answer, history: History) -> Iterator[tuple[str, int, int]]:
+    """Whom an answer says to have paid or got how much, in the personal account and in the wallet."""
+    match each.operation:
+        case "credit" if answer["outcome"] == "credited":
+            yield each.body["person_id"], each.body["amount_fen"], 0
+        case "transfer" if answer["outcome"] == "transferred":
+            yield each.body["from_person_id"], -each.body["amount_fen"], 0
+            yield each.body["to_person_id"], 0, each.body["amount_fen"]
+        case "settle":
+            yield each.body["person_id"], -answer["own_account_fen"], -answer["wallet_fen"]
+            if answer["payer_id"]:
+                yield answer["payer_id"], -answer["mutual_aid_fen"], 0
+        case "refund" | "cancel" if answer["outcome"] in ("refunded", "cancelled") and answer["amount_fen"]:
+            patient = history.asked[each.body["original_request_id"]].body["person_id"]
+            yield patient, answer["own_account_fen"], answer["wallet_fen"]
+            if answer["payer_id"]:
+                yield answer["payer_id"], answer["mutual_aid_fen"], 0
+
+
+def same(answer: Answer) -> Answer:
+    return {name: value for name, value in answer.items() if name != "replayed"}
