@@ -26,12 +26,12 @@ from deploy.devstack.state import StackState
 from tests.nemesis.checker import violations
 from tests.nemesis.faults import FAULTS, Target
 from tests.nemesis.history import History
-from tests.nemesis.load import Clerk, look_again, till
+from tests.nemesis.load import TILLS, Clerk, converge, look_again, till
 
-TILLS, WORKERS = 8, 3
+WORKERS = 3
 FAULT_LASTS_S = (0.5, 4.0)
 QUIET_S = (0.5, 3.0)
-CONVERGED_WITHIN_S = 120.0
+CONVERGED_WITHIN_S = 60.0
 NAME = "诸葛孔明"
 
 console = Console(highlight=False)
@@ -91,7 +91,8 @@ async def run(running: StackState, target: Target, seed: int, minutes: float) ->
                     await asyncio.sleep(chance.uniform(*FAULT_LASTS_S))
             enough.set()
         async with asyncio.timeout(CONVERGED_WITHIN_S):
-            await look_again(running.urls.amqp, history)
+            await converge(running.urls.amqp, history)
+        await look_again(running.urls.amqp, history)
     return history, drawn
 
 

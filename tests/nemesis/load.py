@@ -4,10 +4,11 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
@@ -17,8 +18,11 @@ from shared.rabbit.client import Client, NoAnswer, NotRouted, client
 from shared.rabbit.connection import BrokerError
 from shared.rabbit.publisher import PublishFailed
 from shared.runtime.tokens import sign_token
-from tests.nemesis.history import Answer, Asked, Heard, History, Period
+from tests.nemesis.history import INQUIRIES, Answer, Asked, Heard, History, Period
 
+Thing = TypeVar("Thing")
+
+TILLS = 8
 HOSPITAL, AGENCY, REGION = "H1", "A1", "130100"
 FAMILIES = 10
 NOT_ANSWERED = (NoAnswer, NotRouted, PublishFailed, *BrokerError)
@@ -134,23 +138,42 @@ def _bill(person_id: str, amount_fen: int, **more: Any) -> dict[str, Any]:
 # ---- once the faults are over ----
 
 
+async def converge(amqp_url: str, history: History) -> None:
+    """Asks everything that was not answered again, until it is."""
+    await _on_tills(amqp_url, history, [each for each in history.asked.values() if not each.heard], _answered)
+
+
 async def look_again(amqp_url: str, history: History) -> None:
-    """Asks everything that was not answered again, then looks everything up and asks for balances. Raises TimeoutError."""
-    mine = Till(amqp_url, history)
-    for asked in list(history.asked.values()):
-        while not asked.heard:
-            await mine.ask(asked)
-    for asked in list(history.asked.values()):
-        if asked.operation not in ("quote", "lookup"):
-            institution_id = asked.body["institution_id"]
-            lookup = Asked("lookup", {**envelope(institution_id), "original_request_id": asked.name})
-            history.looked_up[asked.name] = await _answered(mine, lookup)
-    for family in range(FAMILIES):
-        for person_id in people(family):
-            bill = _bill(person_id, 10**11, use_mutual_aid=False)
-            said = await _answered(mine, Asked("quote", {**envelope(HOSPITAL), **bill}))
-            history.balances[person_id] = said["own_account_fen"], said["wallet_fen"]
-    await mine.hang_up()
+    """Looks everything up, and asks for everybody's balance."""
+
+    async def look_up(mine: Till, asked: Asked) -> None:
+        lookup = Asked("lookup", {**envelope(asked.body["institution_id"]), "original_request_id": asked.name})
+        history.looked_up[asked.name] = await _answered(mine, lookup)
+
+    async def ask_for_balance(mine: Till, person_id: str) -> None:
+        bill = _bill(person_id, 10**11, use_mutual_aid=False)
+        said = await _answered(mine, Asked("quote", {**envelope(HOSPITAL), **bill}))
+        history.balances[person_id] = said["own_account_fen"], said["wallet_fen"]
+
+    kept = [each for each in history.asked.values() if each.operation not in INQUIRIES]
+    await _on_tills(amqp_url, history, kept, look_up)
+    everybody = [person_id for family in range(FAMILIES) for person_id in people(family)]
+    await _on_tills(amqp_url, history, everybody, ask_for_balance)
+
+
+async def _on_tills(
+    amqp_url: str, history: History, things: Sequence[Thing], do: Callable[[Till, Thing], Awaitable[Any]]
+) -> None:
+    """Each of these once, on several tills at a time."""
+    waiting = iter(things)
+
+    async def work() -> None:
+        mine = Till(amqp_url, history)
+        for thing in waiting:
+            await do(mine, thing)
+        await mine.hang_up()
+
+    await asyncio.gather(*(work() for _ in range(TILLS)))
 
 
 async def _answered(mine: Till, asked: Asked) -> Answer:
