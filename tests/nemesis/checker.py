@@ -6,9 +6,12 @@ Nothing of the project is used here. What only the ledger can tell (entries, the
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 from tests.nemesis.history import INQUIRIES, Answer, Asked, History
 
+# More of the same says nothing new.
+TOLD_MAX = 20
 MONEY = ("own_account_fen", "wallet_fen", "mutual_aid_fen")
 
 
@@ -16,7 +19,7 @@ def violations(history: History) -> list[str]:
     """What must not be, in sentences; none, where everything holds."""
     found: list[str] = []
     for check in (answered, one_decision, as_looked_up, adds_up, cancelled_for_good, authorised, conserved):
-        found += [f"{check.__name__}: {sentence}" for sentence in check(history)]
+        found += [f"{check.__name__}: {sentence}" for sentence in islice(check(history), TOLD_MAX)]
     return found
 
 

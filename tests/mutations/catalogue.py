@@ -1,0 +1,127 @@
+"""Bugs to be planted one at a time, each with the test that must notice it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`before` stands once in `file`, and is replaced by `after`; `caught_by` is a test's node id, without parameters."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    caught_by: str
+
+
+UNDOING = "tests/integration/test_undoing.py::"
+MUTATIONS = (
+    # The five of the design.
+    Mutation(
+        "a request is acknowledged before it is decided",
+        "services/settlement/lane.py",
+        "            settled = await self._decide(batch, stop)\n",
+        "            await self._channel.basic_ack(max(each.tag for each in batch), multiple=True, wait=False)\n"
+        "            settled = await self._decide(batch, stop)\n",
+        "tests/faults/test_worker.py::test_what_a_killed_worker_had_in_hand_is_answered_by_the_next",
+    ),
+    Mutation(
+        "a name need not be unique",
+        "shared/postgres/migrations/0011_books_by_month.sql",
+        "CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id)",
+        "CONSTRAINT one_decision_per_request CHECK (province >= 0)",
+        "tests/faults/test_requests.py::test_one_request_in_the_hands_of_two_workers_is_decided_once",
+    ),
+    Mutation(
+        "accounts are locked in the order in which they are found",
+        "services/settlement/ledger.sql",
+        "ORDER BY account.province, account.person_id\nFOR NO KEY UPDATE OF account;",
+        "ORDER BY random()\nFOR NO KEY UPDATE OF account;",
+        "tests/integration/test_settlement.py::test_eight_workers_on_one_family_never_deadlock_and_never_overdraw",
+    ),
+    Mutation(
+        "the payer is picked before the accounts are locked",
+        "services/settlement/handler.py",
+        "        journal = await ledger.accounts(connection, wanted, hold, now)\n",
+        "        journal = await ledger.accounts(connection, wanted, Hold.READ, now)\n",
+        "tests/integration/test_settlement.py::test_eight_workers_on_one_family_never_deadlock_and_never_overdraw",
+    ),
+    Mutation(
+        "two payers are combined",
+        "shared/domain/mutual_aid.py",
+        "    Guard(Reason.RICHEST_PAYER_INSUFFICIENT, lambda seen, bill: seen.usable_fen >= bill.shortfall_fen),\n",
+        "    Guard(Reason.RICHEST_PAYER_INSUFFICIENT, lambda seen, bill: 2 * seen.usable_fen >= bill.shortfall_fen),\n",
+        "tests/integration/test_settlement.py::test_two_payers_are_never_combined",
+    ),
+    # Ten more.
+    Mutation(
+        "of two equally rich payers the later bound one pays",
+        "shared/domain/mutual_aid.py",
+        "    return -seen.usable_fen, seen.bound_at, seen.binding_id\n",
+        "    return -seen.usable_fen, datetime.max - seen.bound_at.replace(tzinfo=None), seen.binding_id  # type: ignore\n",
+        "tests/unit/settlement/test_mutual_aid.py::test_tie_goes_to_the_binding_made_earliest",
+    ),
+    Mutation(
+        "what a payer must keep is shared as well",
+        "shared/domain/mutual_aid.py",
+        "    return max(shared_fen - policy.keep_fen, 0)\n",
+        "    return max(shared_fen, 0)\n",
+        "tests/integration/test_shared_money.py::test_what_a_region_keeps_back_a_patient_spends_alone",
+    ),
+    Mutation(
+        "another content under a known name is answered as if it were the same",
+        "services/settlement/rules.py",
+        "    if stored.operation != request.operation or from_json(stored.content) != canonical(request):\n",
+        "    if stored.operation != request.operation:\n",
+        "tests/integration/test_settlement.py::test_the_same_id_with_other_content_is_refused",
+    ),
+    Mutation(
+        "a request that was cancelled before it came is decided",
+        "services/settlement/rules.py",
+        "    if stored.is_tombstone:\n        return Rejection(Reason.REQUEST_CANCELLED)\n",
+        "    if stored.is_tombstone:\n        return Replay(stored)\n",
+        UNDOING + "test_a_cancel_before_its_original_blocks_it",
+    ),
+    Mutation(
+        "a batch does not hold its provinces' authority",
+        "shared/postgres/authority.py",
+        '        await connection.execute(f"BEGIN; SELECT {locks}")\n',
+        '        await connection.execute("BEGIN")\n',
+        "tests/integration/test_authority.py::test_a_change_waits_for_the_batch_that_is_deciding",
+    ),
+    Mutation(
+        "a request that waits is acknowledged with those behind it",
+        "services/settlement/lane.py",
+        "        if not self._put_aside:\n            await self._channel.basic_ack",
+        "        if tags:\n            await self._channel.basic_ack",
+        "tests/faults/test_database_rows.py::test_a_request_that_had_to_wait_is_not_acknowledged_in_passing",
+    ),
+    Mutation(
+        "what was decided before an outage is answered from memory",
+        "services/settlement/lane.py",
+        "                results.clear()\n",
+        "                pass\n",
+        "tests/faults/test_database.py::test_what_was_decided_before_an_outage_is_not_answered_from_memory",
+    ),
+    Mutation(
+        "a request in a batch does not see what the one before it took",
+        "services/settlement/journal.py",
+        "            self.accounts[entry.person] = self.accounts.get(entry.person, EMPTY).plus(entry)\n",
+        "            self.accounts.get(entry.person, EMPTY).plus(entry)\n",
+        "tests/property/test_batch_order.py::test_one_batch_equals_batches_of_one",
+    ),
+    Mutation(
+        "anybody's reply queue may be named",
+        "services/settlement/rules.py",
+        '    return sender.user_id is not None and reply_to.startswith(f"reply.{sender.user_id}.")\n',
+        '    return sender.user_id is not None and reply_to.startswith("reply.")\n',
+        "tests/integration/test_who_may_send.py::test_answers_go_to_nobody_elses_queue",
+    ),
+    Mutation(
+        "any signature will do",
+        "shared/messages/signing.py",
+        "        return _verify(key, _decoded(signature), content)\n",
+        "        return bool(_decoded(signature))\n",
+        "tests/unit/messages/test_signing.py::test_everything_else_does_not_hold",
+    ),
+)
