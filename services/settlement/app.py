@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 # Beside one for each lane: one for the chores, one for the rechecks, and one to ask whether the database is there.
 OTHER_CONNECTIONS = 3
+# A batch takes milliseconds; twice what the server gives one statement before it says so itself.
+TRANSACTION_S_MAX = 30.0
 QUEUES_OF = {
     Consumes.ALL: (SETTLEMENT, BULK, INQUIRY),
     Consumes.SETTLEMENT: (SETTLEMENT,),
@@ -38,6 +40,7 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
             name="gongji-settlement",
             size_max=len(queues) * settings.lanes + OTHER_CONNECTIONS,
             plan_once=True,
+            lent_s_max=TRANSACTION_S_MAX,
         )
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)

@@ -64,6 +64,7 @@ class Lane:
         self._arrived: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._lost = False
+        self._paused = False
         self._put_aside: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
 
@@ -111,25 +112,37 @@ class Lane:
 
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
+        async for attempt in stamina.retry_context(
+            on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
+        ):
+            with attempt:
+                if self._paused and stop.is_set():
+                    return None
+                try:
+                    results = await self._results(batch)
+                except ServersAway as away:
+                    await self._pause(away)
+                    raise
+        await self._go_on()
+        return self._settled_by(iter(results), batch)
+
+    async def _results(self, batch: Sequence[Delivery]) -> list[Result]:
+        """A result for each request. Raises ServersAway, and then nothing of it is kept.
+
+        The server that is back may be another one, which does not know what its predecessor had committed: nothing that
+        was decided before is answered from memory.
+        """
         incoming = [each for delivery in batch for each in delivery.incoming]
         results: list[Result] = []
         while len(results) < len(incoming):
             # A bulk message is more than a batch: it is decided in several.
             part = incoming[len(results) : len(results) + self._batch_max]
             metrics.BATCH_SIZE.observe(len(part))
-            try:
-                with metrics.STAGE_SECONDS.labels("decide").time():
-                    # One that has waited before does not make the others wait again.
-                    wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
-                    results += await self._handler.handle(part, wait=wait)
-            except ServersAway as away:
-                await self._pause(away, stop)
-                if stop.is_set():
-                    return None
-                # The server that is back may be another one, which does not know what its predecessor had committed:
-                # nothing that was decided before is answered from memory.
-                results.clear()
-        return self._settled_by(iter(results), batch)
+            with metrics.STAGE_SECONDS.labels("decide").time():
+                # One that has waited before does not make the others wait again.
+                wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
+                results += await self._handler.handle(part, wait=wait)
+        return results
 
     def _settled_by(self, results: Iterator[Result], batch: Sequence[Delivery]) -> list[Settled]:
         now = self._clock()
@@ -169,23 +182,24 @@ class Lane:
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
 
-    async def _pause(self, away: ServersAway, stop: asyncio.Event) -> None:
-        """Stops consuming until the database answers again. What was delivered stays in hand, unacknowledged.
+    async def _pause(self, away: ServersAway) -> None:
+        """Stops consuming until a batch can be decided again. What was delivered stays in hand, unacknowledged.
 
         Giving it back would count towards the delivery limit, and a long outage would dead-letter good requests.
         """
+        if self._paused:
+            return
+        self._paused = True
         log.warning("database_away", queue=self._queue, error=str(away))
         metrics.PAUSES.labels(self._queue).inc()
         await self._unsubscribe()
-        async for attempt in stamina.retry_context(
-            on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
-        ):
-            with attempt:
-                if not stop.is_set():
-                    await self._handler.ready()
-        if not stop.is_set():
-            await self._subscribe()
-            log.info("database_back", queue=self._queue)
+
+    async def _go_on(self) -> None:
+        if not self._paused:
+            return
+        self._paused = False
+        await self._subscribe()
+        log.info("database_back", queue=self._queue)
 
     # ---- second step: answer, then acknowledge ----
 
