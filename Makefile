@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test bench bench-docs check format contracts secrets
+.PHONY: help demo test faults bench bench-docs check format contracts secrets
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -23,8 +23,11 @@ help: ## list the targets
 demo: .venv/.synced ## play the example families of five regions through the whole system
 	@exec $(RUN)gongji demo $(LANG_OPTION)
 
-test: .venv/.synced ## every test, on private servers of its own
-	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
+test: .venv/.synced ## every test but the long ones of faults, on private servers of its own
+	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest -m "not long" $(ARGS)
+
+faults: .venv/.synced ## every fault of docs/reliability.md, the long ones too; SEED=n draws by chance what an earlier run drew
+	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest tests/faults $(if $(SEED),-p randomly --randomly-seed=$(SEED)) $(ARGS)
 
 bench: .venv/.synced-bench ## measure what docs/performance.md says; QUICK=1, ROUNDS=n, FIGURE=throughput; GROWTH=1 with ACCOUNTS="n n", PROVE=1
 	@exec $(RUN)python -m bench $(FIGURE) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \

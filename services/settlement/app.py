@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.settlement import failpoints
 from services.settlement.chores import Chores
 from services.settlement.consumer import Consumer
 from services.settlement.handler import Handler, ServersAway
@@ -32,6 +33,9 @@ QUEUES_OF = {
 
 async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
     """Works until `stop`, then drains: no new deliveries, the batch in hand decided, answered, acknowledged."""
+    if settings.failpoint:
+        failpoints.arm(settings.failpoint)
+        log.warning("failpoint_armed", failpoint=settings.failpoint)
     queues = QUEUES_OF[settings.consumes]
     async with AsyncExitStack() as house:
         pool = await create_pool(
