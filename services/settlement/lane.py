@@ -64,7 +64,6 @@ class Lane:
         self._arrived: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._lost = False
-        self._paused = False
         self._put_aside: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
 
@@ -112,18 +111,12 @@ class Lane:
 
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
-        async for attempt in stamina.retry_context(
-            on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
-        ):
-            with attempt:
-                if self._paused and stop.is_set():
-                    return None
-                try:
-                    results = await self._results(batch)
-                except ServersAway as away:
-                    await self._pause(away)
-                    raise
-        await self._go_on()
+        try:
+            results = await self._results(batch)
+        except ServersAway as away:
+            if (again := await self._results_after(away, batch, stop)) is None:
+                return None
+            results = again
         return self._settled_by(iter(results), batch)
 
     async def _results(self, batch: Sequence[Delivery]) -> list[Result]:
@@ -182,24 +175,26 @@ class Lane:
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
 
-    async def _pause(self, away: ServersAway) -> None:
-        """Stops consuming until a batch can be decided again. What was delivered stays in hand, unacknowledged.
+    async def _results_after(
+        self, away: ServersAway, batch: Sequence[Delivery], stop: asyncio.Event
+    ) -> list[Result] | None:
+        """Stops consuming until the batch can be decided. What was delivered stays in hand, unacknowledged.
 
         Giving it back would count towards the delivery limit, and a long outage would dead-letter good requests.
         """
-        if self._paused:
-            return
-        self._paused = True
         log.warning("database_away", queue=self._queue, error=str(away))
         metrics.PAUSES.labels(self._queue).inc()
         await self._unsubscribe()
-
-    async def _go_on(self) -> None:
-        if not self._paused:
-            return
-        self._paused = False
+        async for attempt in stamina.retry_context(
+            on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
+        ):
+            with attempt:
+                if stop.is_set():
+                    return None
+                results = await self._results(batch)
         await self._subscribe()
         log.info("database_back", queue=self._queue)
+        return results
 
     # ---- second step: answer, then acknowledge ----
 
