@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test nemesis bench bench-docs check format contracts secrets
+.PHONY: help demo test faults nemesis bench bench-docs check format contracts secrets
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -23,8 +23,11 @@ help: ## list the targets
 demo: .venv/.synced ## play the example families of five regions through the whole system
 	@exec $(RUN)gongji demo $(LANG_OPTION)
 
-test: .venv/.synced ## every test, on private servers of its own
-	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest $(ARGS)
+test: .venv/.synced ## every test but the long ones of faults, on private servers of its own
+	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest -m "not long" $(ARGS)
+
+faults: .venv/.synced ## every fault of docs/reliability.md, the long ones too; SEED=n draws by chance what an earlier run drew
+	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest tests/faults $(if $(SEED),-p randomly --randomly-seed=$(SEED)) $(ARGS)
 
 nemesis: .venv/.synced ## faults at random over a running stack, then every invariant; SEED=n, MINUTES=m, SEEDS=so many one after the other
 	@exec $(RUN)python -m tests.nemesis $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))

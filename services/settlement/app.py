@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.settlement import failpoints
 from services.settlement.chores import Chores
 from services.settlement.consumer import Consumer
 from services.settlement.handler import Handler, ServersAway
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 
 # Beside one for each lane: one for the chores, one for the rechecks, and one to ask whether the database is there.
 OTHER_CONNECTIONS = 3
+# A batch takes milliseconds; twice what the server gives one statement before it says so itself.
+TRANSACTION_S_MAX = 30.0
 QUEUES_OF = {
     Consumes.ALL: (SETTLEMENT, BULK, INQUIRY),
     Consumes.SETTLEMENT: (SETTLEMENT,),
@@ -30,6 +33,9 @@ QUEUES_OF = {
 
 async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
     """Works until `stop`, then drains: no new deliveries, the batch in hand decided, answered, acknowledged."""
+    if settings.failpoint:
+        failpoints.arm(settings.failpoint)
+        log.warning("failpoint_armed", failpoint=settings.failpoint)
     queues = QUEUES_OF[settings.consumes]
     async with AsyncExitStack() as house:
         pool = await create_pool(
@@ -38,6 +44,7 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
             name="gongji-settlement",
             size_max=len(queues) * settings.lanes + OTHER_CONNECTIONS,
             plan_once=True,
+            lent_s_max=TRANSACTION_S_MAX,
         )
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)

@@ -88,6 +88,8 @@ class Handler:
                     case Trouble.AGAIN:
                         log.info("batch_again", requests=len(batch), error=type(error).__name__)
                     case Trouble.AWAY:
+                        # The other connections of the pool lead to the same server, or to what was it.
+                        await self.pool.expire_connections()
                         raise away(error) from error
                     case Trouble.BUSY if wait:
                         return await self.handle(batch, wait=False)
@@ -104,11 +106,13 @@ class Handler:
 
     async def ready(self) -> None:
         """Returns if the database answers; raises ServersAway if not."""
-        async with self._connection() as connection:
-            try:
+        try:
+            async with self._connection() as connection:
                 await connection.fetchval("SELECT 1", timeout=ANSWER_TIMEOUT_S)
-            except Exception as error:
-                raise away(error) from error
+        except ServersAway:
+            raise
+        except Exception as error:
+            raise away(error) from error
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

@@ -111,25 +111,31 @@ class Lane:
 
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
+        try:
+            results = await self._results(batch)
+        except ServersAway as away:
+            if (again := await self._results_after(away, batch, stop)) is None:
+                return None
+            results = again
+        return self._settled_by(iter(results), batch)
+
+    async def _results(self, batch: Sequence[Delivery]) -> list[Result]:
+        """A result for each request. Raises ServersAway, and then nothing of it is kept.
+
+        The server that is back may be another one, which does not know what its predecessor had committed: nothing that
+        was decided before is answered from memory.
+        """
         incoming = [each for delivery in batch for each in delivery.incoming]
         results: list[Result] = []
         while len(results) < len(incoming):
             # A bulk message is more than a batch: it is decided in several.
             part = incoming[len(results) : len(results) + self._batch_max]
             metrics.BATCH_SIZE.observe(len(part))
-            try:
-                with metrics.STAGE_SECONDS.labels("decide").time():
-                    # One that has waited before does not make the others wait again.
-                    wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
-                    results += await self._handler.handle(part, wait=wait)
-            except ServersAway as away:
-                await self._pause(away, stop)
-                if stop.is_set():
-                    return None
-                # The server that is back may be another one, which does not know what its predecessor had committed:
-                # nothing that was decided before is answered from memory.
-                results.clear()
-        return self._settled_by(iter(results), batch)
+            with metrics.STAGE_SECONDS.labels("decide").time():
+                # One that has waited before does not make the others wait again.
+                wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
+                results += await self._handler.handle(part, wait=wait)
+        return results
 
     def _settled_by(self, results: Iterator[Result], batch: Sequence[Delivery]) -> list[Settled]:
         now = self._clock()
@@ -169,8 +175,10 @@ class Lane:
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
 
-    async def _pause(self, away: ServersAway, stop: asyncio.Event) -> None:
-        """Stops consuming until the database answers again. What was delivered stays in hand, unacknowledged.
+    async def _results_after(
+        self, away: ServersAway, batch: Sequence[Delivery], stop: asyncio.Event
+    ) -> list[Result] | None:
+        """Stops consuming until the batch can be decided. What was delivered stays in hand, unacknowledged.
 
         Giving it back would count towards the delivery limit, and a long outage would dead-letter good requests.
         """
@@ -181,11 +189,12 @@ class Lane:
             on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
         ):
             with attempt:
-                if not stop.is_set():
-                    await self._handler.ready()
-        if not stop.is_set():
-            await self._subscribe()
-            log.info("database_back", queue=self._queue)
+                if stop.is_set():
+                    return None
+                results = await self._results(batch)
+        await self._subscribe()
+        log.info("database_back", queue=self._queue)
+        return results
 
     # ---- second step: answer, then acknowledge ----
 

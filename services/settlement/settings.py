@@ -6,6 +6,9 @@ from pydantic import Field
 
 from shared.runtime.lifecycle import AmqpUrls, DatabaseUrl, ServiceSettings
 
+# PLACE:ACTION or PLACE:ACTION:N; services/settlement/failpoints.py has the places.
+FAILPOINT = r"^(before_begin|after_debit|after_commit|after_confirm):(kill|stop)(:[1-9]\d{0,5})?$"
+
 
 class Consumes(StrEnum):
     """Which queues a worker takes requests from."""
@@ -36,3 +39,5 @@ class SettlementSettings(ServiceSettings):
     chores_every_s: float = Field(default=5.0, gt=0, le=3_600)
     # How often some decisions of the last day are decided again.
     recheck_every_s: float = Field(default=60.0, gt=0, le=86_400)
+    # For tests of faults alone.
+    failpoint: str | None = Field(default=None, pattern=FAILPOINT)

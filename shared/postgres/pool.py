@@ -1,8 +1,13 @@
 """Connections to PostgreSQL, each limited to one role."""
 
+import asyncio
+from functools import partial
 from typing import Any
 
 import asyncpg
+import structlog
+
+log = structlog.get_logger()
 
 # Durations are milliseconds. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
 SESSION: dict[str, str] = {
@@ -13,6 +18,8 @@ SESSION: dict[str, str] = {
     "timezone": "UTC",
 }
 CONNECT_TIMEOUT_S = 5.0
+# Longer than any transaction takes whose statements keep to the session's limits.
+LENT_S_MAX = 150.0
 # Every statement finds its rows by a key. A plan that was made while a table was empty would read all of it, and stay.
 PLAN_ONCE = {
     "plan_cache_mode": "force_generic_plan",
@@ -22,10 +29,34 @@ PLAN_ONCE = {
 }
 
 
+class Connection(asyncpg.Connection):
+    """A connection that is given up when whoever has it is kept waiting for too long.
+
+    A server that has fallen silent, or the way to it, closes nothing and answers nothing, and no limit of the session's
+    is heard from it. What becomes of a COMMIT that was sent is then not known here: it is not cancelled, which with
+    a synchronous standby could commit it here and nowhere else, but left to the server and looked up.
+    """
+
+    __slots__ = ("_returned_by",)
+
+    def lend(self, seconds: float) -> None:
+        self._returned_by = asyncio.get_running_loop().call_later(seconds, self._give_up, seconds)
+
+    def take_back(self) -> None:
+        self._returned_by.cancel()
+
+    def _give_up(self, seconds: float) -> None:
+        if not self.is_closed():
+            log.warning("connection_given_up", after_s=seconds)
+            self.terminate()
+
+
 async def create_pool(
-    url: str, *, role: str | None, name: str, size_max: int, plan_once: bool = False
+    url: str, *, role: str | None, name: str, size_max: int, plan_once: bool = False, lent_s_max: float = LENT_S_MAX
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """A pool whose sessions act as `role` and call themselves `name`. Connects on first use.
+
+    Whoever has had a connection for `lent_s_max` seconds loses it.
 
     `plan_once` is for statements that are the same whatever is asked: planning them anew each time, which PostgreSQL
     prefers for short arrays, took a lone settlement longer than carrying them out.
@@ -35,7 +66,9 @@ async def create_pool(
         min_size=0,
         max_size=size_max,
         timeout=CONNECT_TIMEOUT_S,
-        reset=_leave_as_it_is,
+        connection_class=Connection,
+        setup=partial(_lend, seconds=lent_s_max),
+        reset=_take_back,
         server_settings=session(role, name) | (PLAN_ONCE if plan_once else {}),
         target_session_attrs="read-write",  # type: ignore[call-overload]  # the stubs do not know it yet
     )
@@ -51,7 +84,12 @@ def session(role: str | None, name: str) -> dict[str, str]:
     return SESSION | {"application_name": name} | ({"role": role} if role else {})
 
 
-async def _leave_as_it_is(connection: Any) -> None:
+async def _lend(connection: Any, seconds: float) -> None:
+    connection.lend(seconds)
+
+
+async def _take_back(connection: Any) -> None:
     """Nothing here outlives a transaction, so a released session needs no reset, and a batch saves a round trip."""
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
+    connection.take_back()

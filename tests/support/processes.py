@@ -1,13 +1,23 @@
-"""A service as a process of its own, so that it can be killed."""
+"""A service as a process of its own, so that it can be stopped, killed and cut off from its servers."""
 
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
+import orjson
+import psutil
 
 from deploy.devstack.ports import LOOPBACK
+from shared.rabbit.topology import SETTLEMENT
 from tests.support.ports import free_port
 from tests.support.world import World
+
+LOG_BYTES_MAX = 10_000_000
 
 
 class ServiceProcess:
@@ -15,6 +25,7 @@ class ServiceProcess:
 
     def __init__(self, service: str, world: World, **variables: str) -> None:
         self.port = free_port()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"services.{service}"],
             env={
@@ -25,7 +36,7 @@ class ServiceProcess:
                 "GONGJI_AUTHENTICATE_SENDERS": "false",
                 **variables,
             },
-            stdout=subprocess.DEVNULL,
+            stdout=self._log,
         )
 
     async def status(self, path: str) -> int | None:
@@ -39,12 +50,57 @@ class ServiceProcess:
     async def is_ready(self) -> bool:
         return await self.status("/readyz") == 200
 
+    async def is_not_ready(self) -> bool:
+        return await self.status("/readyz") == 503
+
     async def metric(self, name: str) -> float:
         """The sum over all labels."""
         async with httpx.AsyncClient() as http:
             text = (await http.get(f"http://{LOOPBACK}:{self.port}/metrics", timeout=10)).text
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
 
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """What it has said of one kind of event so far."""
+        return [line for line in self._lines() if line["event"] == event]
+
+    def has_logged(self, event: str, times: int = 1) -> bool:
+        return len(self.logged(event)) >= times
+
+    def has_died(self) -> bool:
+        return self.process.poll() == -signal.SIGKILL
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def is_stopped(self) -> bool:
+        return psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+
+    def resume(self) -> None:
+        """After it was stopped."""
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._log.close()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        # Not by seeking: the process writes at the same place in the file.
+        written = os.pread(self._log.fileno(), LOG_BYTES_MAX, 0)
+        for line in written.splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                yield orjson.loads(line)
+
+
+class Worker(ServiceProcess):
+    """A settlement worker; it takes inquiries too."""
+
+    def __init__(self, world: World, **variables: str) -> None:
+        super().__init__("settlement", world, **variables)
+
+    async def has_paused(self) -> bool:
+        """Whether it consumes no settlements; the broker itself still counts a consumer that holds messages."""
+        return await self.metric(f'gongji_consuming{{queue="{SETTLEMENT}"}}') == 0
+
+    async def has_put_aside(self, times: int) -> bool:
+        return await self.metric(f'gongji_requests_put_aside_total{{queue="{SETTLEMENT}"}}') >= times

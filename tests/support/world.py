@@ -194,6 +194,9 @@ class World:
         counted: int = await self.db.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 a test's own words
         return counted
 
+    async def has(self, table: str, at_least: int) -> bool:
+        return await self.count(table) >= at_least
+
 
 def envelope(**more: Any) -> dict[str, Any]:
     return {

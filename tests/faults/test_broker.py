@@ -1,0 +1,229 @@
+"""The broker under a worker: killed, blocked, silent, forgetful; nothing is acknowledged that was not answered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+from random import Random
+
+import pytest
+from prometheus_client import REGISTRY
+
+from shared.rabbit import publisher, wire
+from shared.rabbit.topology import SETTLEMENT
+from tests.support.correspondence import Correspondence, bills, waiting
+from tests.support.processes import Worker
+from tests.support.proxy import Link, Proxy, Towards, losing
+from tests.support.servers import Servers
+from tests.support.world import World, until
+
+
+@pytest.fixture
+async def proxy(town: World, dice: Random) -> AsyncIterator[Proxy]:
+    """Between whoever uses it and the broker."""
+    async with Proxy.before(town.amqp_url, dice) as before:
+        yield before
+
+
+# ---- killed ----
+
+
+async def test_a_worker_survives_the_death_of_the_broker(
+    town: World, sender: Correspondence, worker: Worker, run_servers: Servers
+) -> None:
+    """RabbitMQ is killed and comes back: new channels, new consumers, every request answered once more or at last."""
+    # A quorum queue that is killed in its first moments never elects a leader again; this one has lived.
+    await sender.send(bills(50))
+    await until(sender.is_complete)
+    sending = asyncio.create_task(sender.send(bills(1_000)))
+    await until(partial(town.has, "ledger.decisions", 100))
+
+    run_servers.process("rabbitmq").kill()
+    await sending
+    await until(worker.is_ready, timeout_s=90)
+    await sender.converge()
+
+    assert len(sender.told) == 1_050
+    assert worker.has_logged("broker_session_lost")
+
+
+# ---- confirms and acknowledgements that are lost ----
+
+
+@pytest.mark.long
+async def test_an_answer_that_is_never_confirmed_is_published_again(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """After a time-out, on a fresh channel; the reply queue has it twice, the request was delivered once."""
+    lost: list[Link] = []
+    proxy.passage = losing(wire.BASIC_ACK, Towards.CLIENT, 1, lost.append)
+    await sender.send(bills(1))
+
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url)
+    stack.callback(worker.kill)
+    await sender.converge(answers=2)
+
+    assert len(lost) == 1
+    assert not sender.replayed()
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+@pytest.mark.long
+async def test_a_result_that_is_never_confirmed_is_published_by_another_session(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """What goes to an exchange goes on the session's own channel, which ends with it; the request comes again."""
+    lost: list[Link] = []
+    proxy.passage = losing(wire.BASIC_ACK, Towards.CLIENT, 1, lost.append)
+    await sender.send(bills(1), reply_to=None)
+
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url)
+    stack.callback(worker.kill)
+    await sender.converge(answers=2)
+
+    assert len(lost) == 1
+    assert sender.replayed()
+    assert await worker.metric("gongji_broker_sessions_total") == 2
+
+
+async def test_an_acknowledgement_that_is_lost_brings_the_request_again(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """Its connection is cut with it; what was acknowledged comes again and gets the same answer."""
+    proxy.passage = losing(wire.BASIC_ACK, Towards.SERVER, 1, Link.cut)
+    await sender.send(bills(1))
+
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url)
+    stack.callback(worker.kill)
+    await sender.converge(answers=2)
+
+    assert sender.replayed()
+    assert worker.is_alive()
+    assert worker.has_logged("broker_session_lost")
+
+
+async def test_an_acknowledgement_on_a_dead_channel_brings_the_request_again(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """The worker acknowledges before it has heard that its connections are gone: it says so and goes on."""
+    await sender.send(bills(1))
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_FAILPOINT="after_confirm:stop")
+    stack.callback(worker.kill)
+    await until(worker.is_stopped)
+
+    proxy.cut()
+    worker.resume()
+    await sender.converge(answers=2)
+
+    assert sender.replayed()
+    assert worker.is_alive()
+    assert worker.has_logged("broker_session_lost")
+
+
+# ---- the broker's own measures ----
+
+
+async def test_a_cancelled_consumer_subscribes_again(
+    town: World, sender: Correspondence, worker: Worker, run_servers: Servers
+) -> None:
+    """Its queue was deleted; the next session makes what is missing, and whoever sends meanwhile sends again."""
+    await sender.send(bills(5))
+    await until(sender.is_complete)
+
+    await run_servers.rabbitmqctl("delete_queue", "--vhost", _vhost(town), SETTLEMENT)
+    await sender.send(bills(5))
+    await sender.converge()
+
+    assert await worker.metric("gongji_broker_sessions_total") == 2
+    assert "ConsumerLost" in worker.logged("broker_session_lost")[0]["causes"]
+
+
+ALARMS = {
+    "memory": (("set_vm_memory_high_watermark", "absolute", "1000"), ("set_vm_memory_high_watermark", "0.6")),
+    "disk": (("set_disk_free_limit", "100000GB"), ("set_disk_free_limit", "50MB")),
+}
+
+
+@pytest.fixture
+async def alarms(run_servers: Servers) -> AsyncIterator[Servers]:
+    """Whatever alarm a test has raised is over when it ends."""
+    yield run_servers
+    for _, over in ALARMS.values():
+        await run_servers.rabbitmqctl(*over)
+
+
+@pytest.mark.parametrize("alarm", [pytest.param("memory", marks=pytest.mark.long), "disk"])
+async def test_acknowledgements_flow_during_an_alarm(
+    town: World, sender: Correspondence, alarms: Servers, stack: AsyncExitStack, alarm: str
+) -> None:
+    """It blocks the connection that publishes, not the one that acknowledges; answers wait and nothing comes again."""
+    raised, over = ALARMS[alarm]
+    await sender.send(bills(1))
+    worker = Worker(town, GONGJI_FAILPOINT="after_confirm:stop")
+    stack.callback(worker.kill)
+    await until(worker.is_stopped)
+    await sender.send(bills(5))
+
+    await alarms.rabbitmqctl(*raised)
+    worker.resume()
+    # The first is acknowledged; the others are decided, and wait to be answered.
+    await until(partial(_holds, alarms, town, 5))
+    await until(partial(town.has, "ledger.decisions", 7))
+    await sender.collect()
+    answered = len(sender.told)
+    await alarms.rabbitmqctl(*over)
+    await sender.converge()
+
+    assert answered == 1
+    assert not sender.replayed()
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+async def _holds(broker: Servers, world: World, messages: int) -> bool:
+    """Whether the queue has so many messages, delivered or not."""
+    listed = await broker.rabbitmqctl("list_queues", "--vhost", _vhost(world), "name", "messages")
+    return f"{SETTLEMENT}\t{messages}\n" in listed
+
+
+def _vhost(world: World) -> str:
+    return world.amqp_url.rpartition("/")[2]
+
+
+async def test_answers_wait_for_the_end_of_an_alarm(
+    town: World, alarms: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a confirm may take: the same session goes on, and every request was delivered once."""
+    monkeypatch.setattr(publisher, "CONFIRM_TIMEOUT_S", 1.0)
+    asked = _count_questions(monkeypatch)
+    raised, over = ALARMS["memory"]
+    asking = [asyncio.create_task(town.settle(amount_fen=1, timeout_s=60)) for _ in range(5)]
+    await until(partial(_waiting, town, 5))
+    await alarms.rabbitmqctl(*raised)
+    sessions = REGISTRY.get_sample_value("gongji_broker_sessions_total") or 0
+
+    town.start_worker()
+    await until(lambda: asked)
+    await alarms.rabbitmqctl(*over)
+    answers = await asyncio.gather(*asking)
+
+    assert {answer["outcome"] for answer in answers} == {"settled"}
+    assert {answer["replayed"] for answer in answers} == {False}
+    assert REGISTRY.get_sample_value("gongji_broker_sessions_total") == sessions + 1
+
+
+async def _waiting(world: World, count: int) -> bool:
+    return await waiting(world, SETTLEMENT) == count
+
+
+def _count_questions(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What publishers found when a confirm was late."""
+    found: list[bool] = []
+    original = publisher.Publisher._blocked  # noqa: SLF001 the one place where an alarm is seen
+
+    async def asked(self: publisher.Publisher) -> bool:
+        blocked = await original(self)
+        found.append(blocked)
+        return blocked
+
+    monkeypatch.setattr(publisher.Publisher, "_blocked", asked)
+    return found

@@ -1,0 +1,111 @@
+"""A database that has run out of something: requests wait, and are answered once there is enough again."""
+
+import os
+import secrets
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import pytest
+from yarl import URL
+
+from deploy.devstack import state
+from tests.conftest import Database
+from tests.support.correspondence import Correspondence, bills
+from tests.support.processes import Worker
+from tests.support.servers import Servers
+from tests.support.world import World, until
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, run_servers: Servers) -> Iterator[Path]:
+    """A disk of a few megabytes that the server may write to."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    owner = run_servers.process("postgres").uids().effective
+    subprocess.run(
+        ["/usr/bin/mount", "-t", "tmpfs", "-o", f"size=64m,uid={owner},mode=0700", "tmpfs", disk], check=True
+    )
+    yield disk
+    subprocess.run(["/usr/bin/umount", "--lazy", disk], check=True)
+
+
+@pytest.fixture
+async def small_database(servers: state.StackState, template: str, small_disk: Path) -> AsyncIterator[Database]:
+    """A database all of whose tables lie on the small disk."""
+    space, name = (f"test_{secrets.token_hex(6)}" for _ in range(2))
+    admin = await asyncpg.connect(servers.urls.database)
+    await admin.execute(f"CREATE TABLESPACE {space} LOCATION '{small_disk}'")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {space}")
+    yield Database(servers.urls.database.rpartition("/")[0] + f"/{name}", name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.execute(f"DROP TABLESPACE {space}")
+    await admin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk")
+async def test_a_worker_waits_while_the_disk_is_full(
+    small_database: Database, amqp_url: str, keys: dict[str, Path], small_disk: Path, stack: AsyncExitStack
+) -> None:
+    """Nothing more can be written: requests wait, and are answered once there is room again."""
+    town = await stack.enter_async_context(World.build(small_database.url, amqp_url, keys))
+    town.start_worker()
+    await town.family("MOTHER")
+    await town.stop_workers()
+    sender = await stack.enter_async_context(Correspondence.of(town))
+    worker = Worker(town)
+    stack.callback(worker.kill)
+    ballast = small_disk / "ballast"
+
+    _fill(ballast)
+    await sender.send(bills(2_000))
+    await until(partial(worker.has_logged, "database_away"))
+    await until(worker.has_paused)
+    ballast.unlink()
+    await sender.converge()
+
+    assert [line["error"].partition(":")[0] for line in worker.logged("database_away")] == ["DiskFullError"]
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+def _fill(ballast: Path) -> None:
+    """To the last page."""
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+@pytest.fixture
+async def login(database: Database) -> AsyncIterator[str]:
+    """A worker's login of its own, which may have two sessions: its url."""
+    name, password = f"test_{secrets.token_hex(6)}", secrets.token_hex(16)
+    admin = await asyncpg.connect(database.url)
+    await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' CONNECTION LIMIT 2 IN ROLE gongji_settlement")
+    yield str(URL(database.url).with_user(name).with_password(password))
+    await admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = $1", name)
+    await admin.execute(f"DROP ROLE {name}")
+    await admin.close()
+
+
+async def test_a_worker_waits_while_no_connection_is_left(
+    town: World, sender: Correspondence, login: str, stack: AsyncExitStack
+) -> None:
+    """Idle sessions have taken all: requests stay in the queue, and are answered once one is free."""
+    idle = [await asyncpg.connect(login) for _ in range(2)]
+    worker = Worker(town, GONGJI_DATABASE_URL=login)
+    stack.callback(worker.kill)
+
+    await sender.send(bills(300))
+    await until(partial(worker.has_logged, "database_away"))
+    paused = {line["error"].partition(":")[0] for line in worker.logged("database_away")}
+    for session in idle:
+        await session.close()
+    await sender.converge()
+
+    assert paused == {"TooManyConnectionsError"}
+    assert await worker.metric("gongji_broker_sessions_total") == 1

@@ -1,0 +1,76 @@
+"""A database that answers nothing and closes nothing, seen by a pool of little patience."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+import asyncpg
+import orjson
+import pytest
+
+from services.settlement.handler import Handler, ServersAway
+from services.settlement.incoming import Incoming
+from services.settlement.model import Resolution
+from shared.domain.times import system_clock
+from shared.messages.lookup import LookupRequest
+from shared.postgres.pool import create_pool
+from shared.postgres.trouble import Trouble, trouble_of
+from tests.conftest import Database
+from tests.support.proxy import Proxy
+from tests.support.world import envelope
+
+PATIENCE_S = 0.5
+# Less than it once, more than it twice.
+A_WHILE = "SELECT pg_sleep(0.3)"
+
+Pool = asyncpg.Pool
+
+
+@pytest.fixture
+async def proxy(database: Database) -> AsyncIterator[Proxy]:
+    async with Proxy.before(database.url, Random(0)) as before:  # noqa: S311 nothing is drawn
+        yield before
+
+
+@pytest.fixture
+async def pool(proxy: Proxy) -> AsyncIterator[Pool]:
+    made = await create_pool(proxy.url, role="gongji_settlement", name="tests", size_max=2, lent_s_max=PATIENCE_S)
+    yield made
+    made.terminate()
+
+
+async def test_whoever_is_kept_waiting_loses_the_connection(pool: Pool) -> None:
+    """As if the server were away; the next one is a new one."""
+    with pytest.raises(Exception, match="closed") as lost:
+        await pool.execute("SELECT pg_sleep(60)")
+    found = await pool.fetchval("SELECT 1")
+
+    assert trouble_of(lost.value) is Trouble.AWAY
+    assert found == 1
+
+
+async def test_a_connection_that_was_given_back_in_time_is_kept(pool: Pool) -> None:
+    """However often it is lent."""
+    sessions = set()
+    for _ in range(4):
+        async with pool.acquire() as connection:
+            sessions.add(await connection.fetchval("SELECT pg_backend_pid()"))
+            await connection.execute(A_WHILE)
+
+    assert len(sessions) == 1
+
+
+async def test_no_connection_of_before_a_silence_is_used_after_it(pool: Pool, proxy: Proxy) -> None:
+    """The first that is given up stands for all: each of the others would cost as long a wait."""
+    handler = Handler(pool, system_clock)
+    body = orjson.dumps(envelope(original_request_id="R1"))
+    question = Incoming(LookupRequest.model_validate_json(body))
+    await asyncio.gather(*(pool.execute(A_WHILE) for _ in range(2)))
+
+    proxy.fall_silent()
+    with pytest.raises(ServersAway):
+        await handler.handle([question])
+    proxy.speak()
+    (result,) = await handler.handle([question])
+
+    assert isinstance(result, Resolution)

@@ -1,0 +1,33 @@
+"""The run's own servers, to be done something to."""
+
+import asyncio
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from deploy.devstack import state
+
+CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """By the pids that their supervisor has written down; it starts again what dies."""
+
+    directory: Path
+
+    def process(self, name: str) -> psutil.Process:
+        current = state.load(self.directory)
+        assert current is not None
+        return next(psutil.Process(each.pid) for each in current.processes if each.name == name)
+
+    async def rabbitmqctl(self, *argv: str) -> str:
+        """What the broker's own command says. It takes a second or two."""
+        environment = await asyncio.to_thread(self.process("rabbitmq").environ)
+        command = [CONTROL, "-q", "-n", environment["RABBITMQ_NODENAME"], *argv]
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
