@@ -44,6 +44,19 @@ async def lock_persons(connection: Any, person_ids: Iterable[str]) -> dict[str, 
     return {row["person_id"]: _person(row) for row in rows}
 
 
+async def find_persons(connection: Any, province: int, indexes: Iterable[bytes]) -> list[Person]:
+    """Those insured in a province whose ID number has one of these indexes, at most 200."""
+    return [_person(row) for row in await connection.fetch(SQL["find_persons"], province, list(indexes))]
+
+
+async def sealing_key(connection: Any) -> int:
+    """The key that seals, which stays so until the transaction is over."""
+    # A statement of its own: the next one sees what a change before us has committed.
+    await connection.execute(SQL["share_sealing_keys"])
+    key_id: int = await connection.fetchval(SQL["sealing_key"])
+    return key_id
+
+
 async def put_person(connection: Any, person: Person, id_number_index: bytes, now: datetime) -> set[int]:
     """Writes what the feed says of a locked person; returns the provinces in which this may change who can pay."""
     left = await connection.fetchrow(SQL["move_away"], person.person_id, person.region_code, now)
