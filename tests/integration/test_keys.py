@@ -79,7 +79,7 @@ async def fill(world: World, ring: RingFile, people: int) -> None:
 async def found(world: World, number: int) -> list[str]:
     """Who is found by an ID number at the counter."""
     body = {"id_number": id_number(number), "region_code": "130600"}
-    answer = await world.call(Role.CLERK, "POST", "/v1/persons/find", body)
+    answer = await world.call(Role.CLERK, "POST", "/v1/person-searches", body)
     answer.raise_for_status()
     return [each["person_id"] for each in answer.json()["items"]]
 

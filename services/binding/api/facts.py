@@ -73,7 +73,7 @@ async def get_person(person_id: PersonPath, caller: Asker, desk: Desk) -> Person
     return _person_out(granted(await desk.person(caller, person_id)), desk)
 
 
-@router.post("/persons/find", tags=["persons"])
+@router.post("/person-searches", tags=["persons"])
 async def find_persons(said: PersonSought, caller: Asker, desk: Desk) -> Page[PersonOut]:
     """Whose ID number this is, for somebody at a counter who does not know their person id.
 
