@@ -339,7 +339,8 @@ def test_image_is_built_from_the_lock_file_in_two_stages() -> None:
     final = instructions(-1)
 
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.11-slim\S*", base)
-    assert build.count("uv sync --locked --no-dev --no-editable") == 2
+    assert build.count("python deploy/bootstrap.py --no-dev --no-editable") == 2
+    assert "pip install" not in DOCKERFILE
     assert [rest for word, rest in final if word == "COPY"] == ["--from=build /opt/gongji /opt/gongji"]
 
 
