@@ -361,7 +361,9 @@ class Handler:
         async with self.pool.acquire() as connection:
             found = await decisions.find(connection, *place) if place else None
             about = [found.subject_id] if found and found.subject_id else []
-            await registry.record_act(connection, caller, Action.EXPLAIN, about, self.clock(), decision_id)
+            # What cannot be an id may be anything, and is not written down.
+            thing_id = decision_id if place else None
+            await registry.record_act(connection, caller, Action.EXPLAIN, about, self.clock(), thing_id)
         if found is None:
             return MISSING
         if caller.role is Role.OPERATOR:

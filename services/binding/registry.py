@@ -12,6 +12,7 @@ from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
 from shared.domain.roles import Role
 from shared.postgres.queries import load_queries
+from shared.telemetry.logging import redact
 
 SQL = load_queries(__package__, "registry.sql")
 # Members act for themselves, and the feed's word is in the registry as it was said.
@@ -124,11 +125,10 @@ async def record_act(
     now: datetime,
     thing_id: str | None = None,
 ) -> None:
-    """Writes down that a clerk or an operator was let through, and for whom."""
+    """Writes down that a clerk or an operator was let through, and for whom; an ID number given for a person id is not."""
     if caller.role in RECORDED:
-        await connection.execute(
-            SQL["record_act"], now, caller.subject, caller.role, action, list(person_ids), thing_id
-        )
+        about = [redact(person_id) for person_id in person_ids]
+        await connection.execute(SQL["record_act"], now, caller.subject, caller.role, action, about, thing_id)
 
 
 def _person(row: Any) -> Person:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,46 +19,13 @@ from shared.domain.times import SHANGHAI
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import REQUESTS
+from tests.support.stacks import GONGJI, Stack
 
-GONGJI = Path(sys.executable).with_name("gongji")
 TILL = ("--institution", "H1", "--region", "130100")
 RESIDENT = {"name": "某人", "id_number": "130102199003070099", "region_code": "130100", "insurance": "resident"}
 # Hebei's policy, with a wallet that is open at any hour.
 NEVER_CLOSED = {"scope": "province", "wallet": {"closed_from": "00:00", "closed_until": "00:00"}}
 AGENCY = ("--institution", "A1", "--region", "130100")
-
-
-class Stack:
-    """A stack that was started with `gongji up`, and how to talk to it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/root"),
-            "LANG": "C.UTF-8",
-            "GONGJI_STATE_DIR": str(directory),
-        }
-
-    def run(self, *words: str, code: int = 0, **more: str) -> str:
-        """One command; its stdout. Fails the test if it ends with another exit code."""
-        done = subprocess.run(
-            [GONGJI, *words], env={**self.environment, **more}, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout if code == 0 else done.stdout + done.stderr
-
-    def json(self, *words: str, code: int = 0) -> Any:
-        return json.loads(self.run(*words, "--json", code=code))
-
-    def pid(self, name: str) -> int:
-        pids = {process["name"]: process["pid"] for process in self.json("env")["processes"]}
-        pid: int = pids[name]
-        return pid
-
-    def call(self, role: str, method: str, path: str, body: Any = None) -> httpx.Response:
-        token = self.run("token", "--role", role).strip()
-        url = self.json("env")["GONGJI_BINDING_URL"]
-        return httpx.request(method, url + path, json=body, headers={"Authorization": f"Bearer {token}"})
 
 
 @pytest.fixture(scope="module")
