@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test faults nemesis bench bench-docs check format contracts secrets
+.PHONY: help demo test faults nemesis bench bench-docs check format contracts secrets sbom
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -40,13 +40,14 @@ bench-docs: .venv/.synced ## draw docs/performance/*.svg and write the tables of
 	@$(RUN)python -m bench.plots
 	@$(RUN)python -m bench.document
 
-check: .venv/.synced ## format, lint, types, import rules, SQL, generated files
+check: .venv/.synced ## format, lint, types, import rules, SQL, generated files, advisories against what is locked
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports
 	$(RUN)squawk --config deploy/squawk.toml shared/postgres/migrations/*.sql
 	$(RUN)python -m contracts check
+	$(RUN)python -m deploy.advisories
 
 format: .venv/.synced ## put code into shape
 	$(RUN)ruff format .
@@ -54,6 +55,9 @@ format: .venv/.synced ## put code into shape
 
 contracts: .venv/.synced ## write contracts/ anew from the code
 	$(RUN)python -m contracts write
+
+sbom: .venv/.synced ## write what a release is made of to sbom.cdx.json, CycloneDX
+	@$(RUN)uv export --locked --no-dev --format cyclonedx1.5 --quiet --output-file sbom.cdx.json
 
 secrets: .venv/.synced ## make what docker-compose.yml mounts and is missing in deploy/secrets
 	@$(RUN)python -m deploy.credentials

@@ -1,4 +1,4 @@
-"""Where the servers are: the environment first, else the local stack."""
+"""Where the servers are: the environment first, then the files of GONGJI_SECRETS_DIR, else the local stack."""
 
 import os
 from collections.abc import Mapping
@@ -43,4 +43,10 @@ def environment(directory: Path | None = None) -> Environment:
     running = state.read(directory or state_directory())
     local = running.environment() if running else {}
     given = {name: value for name, value in os.environ.items() if name.startswith("GONGJI_")}
-    return Environment({**local, **given})
+    return Environment({**local, **_of_files(given.get("GONGJI_SECRETS_DIR")), **given})
+
+
+def _of_files(directory: str | None) -> dict[str, str]:
+    """Variables that are told in files of their names in lower case, as the services are told them in a container."""
+    files = Path(directory).glob("gongji_*") if directory else ()
+    return {file.name.upper(): file.read_text(encoding="utf-8").strip() for file in files}

@@ -7,7 +7,20 @@ from collections.abc import Callable
 import asyncpg
 import typer
 
-from cli import audit, clearing, dead, demo, explain, institution, policy, reconcile_file, requests, rollover, stack
+from cli import (
+    audit,
+    clearing,
+    dead,
+    demo,
+    explain,
+    institution,
+    keys,
+    policy,
+    reconcile_file,
+    requests,
+    rollover,
+    stack,
+)
 from cli.environment import NotReachable
 from cli.speech import NO_ANSWER, USAGE, errors
 from deploy.devstack.failure import StackFailed
@@ -43,6 +56,7 @@ for panel, commands in PANELS.items():
 app.command(rich_help_panel="Operation")(rollover.rollover)
 app.add_typer(policy.app, name="policy", rich_help_panel="Operation")
 app.add_typer(institution.app, name="institution", rich_help_panel="Operation")
+app.add_typer(keys.app, name="keys", rich_help_panel="Operation")
 app.add_typer(dead.app, name="dead", rich_help_panel="Operation")
 
 

@@ -1,6 +1,7 @@
 """Makes .venv from uv.lock with nothing but python3: finds uv, or fetches it from PyPI, then syncs.
 
-Only the standard library, and no pip: a fresh Debian has neither pip nor venv.
+Only the standard library, and no pip: a fresh Debian has neither pip nor venv. uv.lock says which uv, by its hash, and uv takes no
+package whose hash is not the one in uv.lock.
 """
 
 import hashlib
@@ -12,11 +13,11 @@ import shutil
 import stat
 import subprocess
 import sys
+import tomllib
 import urllib.request
 import zipfile
 from pathlib import Path
 
-UV_VERSION = "0.13.9"
 PROJECT = Path(__file__).resolve().parent.parent
 TOOLS = PROJECT / ".local" / "tools"
 PYTHON_MIN = (3, 11)
@@ -35,15 +36,23 @@ def find_uv() -> Path:
     """Uv on the PATH, uv fetched earlier, or uv fetched now."""
     if found := shutil.which("uv"):
         return Path(found)
-    uv = TOOLS / f"uv-{UV_VERSION}"
+    version, hashes = locked_uv()
+    uv = TOOLS / f"uv-{version}"
     if not uv.exists():
-        print(f"fetching uv {UV_VERSION} from PyPI", file=sys.stderr, flush=True)  # noqa: T201 progress
-        fetch(uv)
+        print(f"fetching uv {version} from PyPI", file=sys.stderr, flush=True)  # noqa: T201 progress
+        fetch(version, hashes, uv)
     return uv
 
 
-def fetch(destination: Path) -> None:
-    """The uv binary out of its wheel, its checksum verified against the index's."""
+def locked_uv(lock: Path = PROJECT / "uv.lock") -> tuple[str, dict[str, str]]:
+    """The version of uv that is locked, and the hash of each of its wheels by its file's name."""
+    packages = tomllib.loads(lock.read_text(encoding="utf-8"))["package"]
+    (uv,) = (package for package in packages if package["name"] == "uv")
+    return uv["version"], {wheel["url"].rpartition("/")[2]: wheel["hash"] for wheel in uv["wheels"]}
+
+
+def fetch(version: str, hashes: dict[str, str], destination: Path) -> None:
+    """The uv binary out of its wheel, if the wheel is the one that is locked."""
     # The simple index is what mirrors have too.
     index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
     listing = urllib.request.Request(f"{index.rstrip('/')}/uv/", headers={"Accept": SIMPLE_JSON})  # noqa: S310
@@ -53,15 +62,15 @@ def fetch(destination: Path) -> None:
     wheels = [
         file
         for file in files
-        if file["filename"].startswith(f"uv-{UV_VERSION}-py3-none-manylinux")
+        if file["filename"].startswith(f"uv-{version}-py3-none-manylinux")
         and file["filename"].endswith(f"_{machine}.whl")
     ]
     if not wheels:
-        sys.exit(f"{index} has no uv {UV_VERSION} for {machine}: install uv (https://docs.astral.sh/uv) and try again")
+        sys.exit(f"{index} has no uv {version} for {machine}: install uv (https://docs.astral.sh/uv) and try again")
     with urllib.request.urlopen(wheels[0]["url"], timeout=300) as response:  # noqa: S310 from the index's answer
         wheel = response.read()
-    if hashlib.sha256(wheel).hexdigest() != wheels[0]["hashes"]["sha256"]:
-        sys.exit("the uv that was fetched is not the one that the index announces: try again")
+    if f"sha256:{hashlib.sha256(wheel).hexdigest()}" != hashes.get(wheels[0]["filename"]):
+        sys.exit(f"the uv that {index} gives is not the one in uv.lock, and was not used: try another index")
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/scripts/uv"))
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """`python -m deploy.credentials [FOLDER]`: the secrets that docker-compose.yml mounts, made where missing.
 
-What is there stays: a password in use, or the key that ID numbers are stored under, is never made anew. To
+What is there stays: a password in use, or the keys that ID numbers are stored under, are never made anew. To
 change a password, delete its file and run this again.
 """
 
@@ -22,11 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from services.binding.keyring import KeyRing
+from shared.domain.times import shanghai_date, system_clock
+
 FOLDER = Path(__file__).with_name("secrets")
 DEFINITIONS = Path(__file__).with_name("rabbitmq") / "definitions.json"
 DATABASE = "gongji"
-DATABASE_LOGINS = ("migrate", "settlement", "binding", "bookkeeping")
-KEY_BYTES = 32
+DATABASE_LOGINS = ("migrate", "settlement", "binding", "bookkeeping", "keys")
 
 
 def issue(folder: Path) -> None:
@@ -47,8 +49,7 @@ def issue(folder: Path) -> None:
         user["hashing_algorithm"] = "rabbit_password_hashing_sha256"
         _write(folder / f"{name}_amqp_url", f"amqp://{name}:{password}@rabbitmq:5672/{vhost}")
     _write(folder / "rabbitmq_definitions", json.dumps(definitions))
-    _kept(folder / "id_number_key", _key)
-    _kept(folder / "blind_index_key", _key)
+    _kept(folder / "key_ring", lambda: _ring(folder))
     # Where an identity provider issues the tokens, its public key takes this one's place.
     _kept(folder / "jwt_public_key", lambda: _public(_kept(folder / "jwt_private_key", _private, mode=0o400)))
 
@@ -82,8 +83,10 @@ def _password() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _key() -> str:
-    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+def _ring(folder: Path) -> str:
+    return KeyRing.first(
+        folder / "id_number_key", folder / "blind_index_key", made_on=shanghai_date(system_clock())
+    ).text
 
 
 def _private() -> str:
@@ -101,4 +104,4 @@ if __name__ == "__main__":
         sys.exit("usage: python -m deploy.credentials [FOLDER]")
     chosen = Path(sys.argv[1]) if sys.argv[1:] else FOLDER
     issue(chosen)
-    print(f"the secrets are in {chosen}; keep a copy of id_number_key and blind_index_key")  # noqa: T201
+    print(f"the secrets are in {chosen}; keep a copy of key_ring")  # noqa: T201

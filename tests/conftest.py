@@ -45,7 +45,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackState]:
 def keys(servers: StackState) -> dict[str, Path]:
     """The key files of the run, by the name of their variable."""
     environment = servers.environment()
-    return {name: Path(environment[name]) for name in environment if name.endswith("_KEY_FILE")}
+    return {name: Path(environment[name]) for name in environment if name.endswith(("_KEY_FILE", "_RING_FILE"))}
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 """The key files the services read, made once for each stack."""
 
-import base64
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-SYMMETRIC_KEY_BYTES = 32
+from services.binding.keyring import KeyRing
+from shared.domain.times import shanghai_date, system_clock
 
 
 @dataclass(frozen=True)
@@ -27,19 +26,19 @@ class KeyFiles:
         return self.directory / "jwt_public.pem"
 
     @property
-    def id_number(self) -> Path:
-        return self.directory / "id_number.key"
+    def ring(self) -> Path:
+        return self.directory / "key_ring"
 
     @property
-    def blind_index(self) -> Path:
-        return self.directory / "blind_index.key"
+    def of_first_release(self) -> tuple[Path, Path]:
+        """The two keys that a stack had before there were rings."""
+        return self.directory / "id_number.key", self.directory / "blind_index.key"
 
     def environment(self) -> dict[str, str]:
         """The files a service may read; the private key is for those who issue tokens."""
         return {
             "GONGJI_JWT_PUBLIC_KEY_FILE": str(self.jwt_public),
-            "GONGJI_ID_NUMBER_KEY_FILE": str(self.id_number),
-            "GONGJI_BLIND_INDEX_KEY_FILE": str(self.blind_index),
+            "GONGJI_KEY_RING_FILE": str(self.ring),
         }
 
     def create_missing(self) -> None:
@@ -47,9 +46,9 @@ class KeyFiles:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (self.jwt_private.exists() and self.jwt_public.exists()):
             self._create_jwt_pair()
-        for path in (self.id_number, self.blind_index):
-            if not path.exists():
-                write_private(path, base64.b64encode(secrets.token_bytes(SYMMETRIC_KEY_BYTES)))
+        if not self.ring.exists():
+            ring = KeyRing.first(*self.of_first_release, made_on=shanghai_date(system_clock()))
+            write_private(self.ring, ring.text.encode())
 
     def _create_jwt_pair(self) -> None:
         private = Ed25519PrivateKey.generate()

@@ -12,8 +12,7 @@ CONSUMES = "GONGJI_CONSUMES"
 LANES = "GONGJI_LANES"
 AUTHENTICATE_SENDERS = "GONGJI_AUTHENTICATE_SENDERS"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
-ID_NUMBER_KEY = "GONGJI_ID_NUMBER_KEY_FILE"
-BLIND_INDEX_KEY = "GONGJI_BLIND_INDEX_KEY_FILE"
+KEY_RING = "GONGJI_KEY_RING_FILE"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def gongji(workers: int) -> Stack:
             Service(
                 "binding",
                 python("services.binding"),
-                (DATABASE, JWT_PUBLIC_KEY, ID_NUMBER_KEY, BLIND_INDEX_KEY),
+                (DATABASE, JWT_PUBLIC_KEY, KEY_RING),
             ),
             Service("bookkeeping", python("services.bookkeeping"), (DATABASE, AMQP)),
         ),

@@ -15,10 +15,11 @@ from starlette.routing import compile_path
 from services.binding.api import router
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler
+from services.binding.keyring import RingFile
 from services.binding.metrics import Measure
 from services.binding.problems import MEDIA_TYPE, Problem, on_http, on_invalid, on_problem, problem_response
 from services.binding.reconciling import Reconciler
-from services.binding.sealing import Sealer
+from services.binding.sealing import Sealer, Unreadable
 from services.binding.settings import BindingSettings
 from shared.domain.reasons import Reason
 from shared.domain.times import Clock, system_clock
@@ -78,6 +79,7 @@ def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(405, on_wrong_method)
+    app.add_exception_handler(Unreadable, on_unreadable)
     for away in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         app.add_exception_handler(away, on_database_trouble)
     return app
@@ -89,6 +91,13 @@ async def on_wrong_method(request: Request, error: Exception) -> JSONResponse:
     return problem_response(
         Problem(Reason.METHOD_NOT_ALLOWED), {"Allow": ", ".join(methods)} if methods else error.headers
     )
+
+
+async def on_unreadable(_: Request, error: Exception) -> JSONResponse:
+    """A key that this instance does not have, or a value that is not what was sealed: for whoever keeps the keys."""
+    assert isinstance(error, Unreadable)
+    log.error("personal_data_unreadable", why=str(error), key_id=error.key_id)
+    return problem_response(Problem(Reason.UNAVAILABLE))
 
 
 async def on_database_trouble(_: Request, error: Exception) -> JSONResponse:
@@ -107,11 +116,13 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
             size_max=settings.database_connections_max,
         )
         house.callback(pool.terminate)
-        sealer = Sealer.from_files(settings.id_number_key_file, settings.blind_index_key_file)
+        ring = RingFile(settings.key_ring_file)
+        # A ring that cannot be used ends the process now, not at the first call.
+        log.info("key_ring_read", keys=list(ring.current().lines))
         authenticator = Authenticator(
             settings.jwt_public_key_file.read_bytes(), settings.jwt_audience, settings.jwt_leeway_s
         )
-        app = build(Handler(pool, clock, sealer), authenticator)
+        app = build(Handler(pool, clock, Sealer(ring.current)), authenticator)
         await house.enter_async_context(
             serving(app, settings.http_host, settings.http_port, drain_s=settings.drain_timeout_s)
         )

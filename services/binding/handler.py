@@ -30,7 +30,7 @@ from services.binding.model import (
     TransferState,
 )
 from services.binding.phrases import HOLDER_UNKNOWN, SHOWN_UNKNOWN
-from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn
+from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn, PersonSought
 from services.binding.sealing import Sealer
 from shared.domain.ids import parse_public_id, time_ordered_uuid
 from shared.domain.policy import PolicyVersion, RegionPolicy
@@ -134,6 +134,12 @@ class Handler:
         """What the feed says of a person; bindings that it makes impossible end with it."""
         async with self.change() as change:
             before = (await registry.lock_persons(change.connection, [person_id])).get(person_id)
+            sealed = self.sealer.seal(
+                said.name,
+                said.id_number,
+                person_id=person_id,
+                key_id=await registry.sealing_key(change.connection),
+            )
             person = Person(
                 province=province_of(said.region_code),
                 person_id=person_id,
@@ -141,12 +147,10 @@ class Handler:
                 insurance=said.insurance,
                 status=said.status,
                 account_frozen=False,
-                name_sealed=self.sealer.seal(said.name, person_id=person_id, field="name"),
-                id_number_sealed=self.sealer.seal(said.id_number, person_id=person_id, field="id_number"),
+                name_sealed=sealed.name,
+                id_number_sealed=sealed.id_number,
             )
-            change.provinces |= await registry.put_person(
-                change.connection, person, self.sealer.index(said.id_number), change.now
-            )
+            change.provinces |= await registry.put_person(change.connection, person, sealed.id_number_index, change.now)
             if before:
                 await self._close(change, caller, before, person)
             return await registry.person(change.connection, person_id) or person
@@ -155,6 +159,15 @@ class Handler:
         async with self.pool.acquire() as connection:
             await registry.record_act(connection, caller, Action.READ_PERSON, [person_id], self.clock())
             return await registry.person(connection, person_id) or MISSING
+
+    async def find_persons(self, caller: Caller, sought: PersonSought) -> list[Person]:
+        """Whose ID number this is. What is written down of it is whom it found, not what was asked for."""
+        async with self.pool.acquire() as connection:
+            indexes = self.sealer.indexes(sought.id_number)
+            found = await registry.find_persons(connection, province_of(sought.region_code), indexes)
+            people = [person.person_id for person in found]
+            await registry.record_act(connection, caller, Action.FIND_PERSONS, people, self.clock())
+            return found
 
     async def freeze(self, change: Change, caller: Caller, person_id: str, *, frozen: bool) -> bool:
         """Whether there is such a person to freeze or unfreeze."""
@@ -348,7 +361,9 @@ class Handler:
         async with self.pool.acquire() as connection:
             found = await decisions.find(connection, *place) if place else None
             about = [found.subject_id] if found and found.subject_id else []
-            await registry.record_act(connection, caller, Action.EXPLAIN, about, self.clock(), decision_id)
+            # What cannot be an id may be anything, and is not written down.
+            thing_id = decision_id if place else None
+            await registry.record_act(connection, caller, Action.EXPLAIN, about, self.clock(), thing_id)
         if found is None:
             return MISSING
         if caller.role is Role.OPERATOR:

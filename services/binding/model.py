@@ -53,6 +53,7 @@ class Action(StrEnum):
     LINK = "link"
     UNLINK = "unlink"
     READ_PERSON = "read_person"
+    FIND_PERSONS = "find_persons"
     LIST_BINDINGS = "list_bindings"
     LIST_LINKS = "list_links"
     LIST_PAYMENTS = "list_payments"
@@ -67,6 +68,15 @@ class Action(StrEnum):
     LIST_RECONCILIATIONS = "list_reconciliations"
     LIST_DIFFERENCES = "list_differences"
     DOWNLOAD_DIFFERENCES = "download_differences"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedIdentity:
+    """Who somebody is, all of it sealed with one key; `id_number_index` is the same for the same ID number and key."""
+
+    name: bytes
+    id_number: bytes
+    id_number_index: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from shared.domain.regions import province_of
 from shared.domain.roles import Role
 from shared.messages.signing import KEYS
 from shared.postgres.queries import load_queries
+from shared.telemetry.logging import redact
 
 SQL = load_queries(__package__, "registry.sql")
 # Members act for themselves, and the feed's word is in the registry as it was said.
@@ -43,6 +44,19 @@ async def lock_persons(connection: Any, person_ids: Iterable[str]) -> dict[str, 
     await connection.execute(SQL["lock_person_ids"], asked)
     rows = await connection.fetch(SQL["lock_persons"], asked)
     return {row["person_id"]: _person(row) for row in rows}
+
+
+async def find_persons(connection: Any, province: int, indexes: Iterable[bytes]) -> list[Person]:
+    """Those insured in a province whose ID number has one of these indexes, at most 200."""
+    return [_person(row) for row in await connection.fetch(SQL["find_persons"], province, list(indexes))]
+
+
+async def sealing_key(connection: Any) -> int:
+    """The key that seals, which stays so until the transaction is over."""
+    # A statement of its own: the next one sees what a change before us has committed.
+    await connection.execute(SQL["share_sealing_keys"])
+    key_id: int = await connection.fetchval(SQL["sealing_key"])
+    return key_id
 
 
 async def put_person(connection: Any, person: Person, id_number_index: bytes, now: datetime) -> set[int]:
@@ -113,11 +127,10 @@ async def record_act(
     now: datetime,
     thing_id: str | None = None,
 ) -> None:
-    """Writes down that a clerk or an operator was let through, and for whom."""
+    """Writes down that a clerk or an operator was let through, and for whom; an ID number given for a person id is not."""
     if caller.role in RECORDED:
-        await connection.execute(
-            SQL["record_act"], now, caller.subject, caller.role, action, list(person_ids), thing_id
-        )
+        about = [redact(person_id) for person_id in person_ids]
+        await connection.execute(SQL["record_act"], now, caller.subject, caller.role, action, about, thing_id)
 
 
 def _person(row: Any) -> Person:

@@ -6,6 +6,24 @@ SELECT province, person_id, region_code, insurance, status, account_frozen, name
 FROM registry.persons
 WHERE person_id = $1 AND moved_to IS NULL;
 
+-- name: find_persons
+-- Whose ID number this is, whichever key it is indexed with.
+SELECT province, person_id, region_code, insurance, status, account_frozen, name_sealed, id_number_sealed
+FROM registry.persons
+WHERE province = $1 AND id_number_index = ANY($2::bytea[]) AND moved_to IS NULL
+ORDER BY person_id
+LIMIT 200;
+
+-- name: share_sealing_keys
+-- No other key becomes the active one until the transaction is over.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('registry.sealing_keys', 2));
+
+-- name: sealing_key
+-- The key that personal data is sealed with now.
+SELECT key_id
+FROM registry.sealing_keys
+WHERE active;
+
 -- name: lock_person_ids
 -- One at a time about these people, known or not: who binds them, and what the feed says of them.
 SELECT pg_advisory_xact_lock(named.key)

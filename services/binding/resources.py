@@ -44,6 +44,7 @@ Item = TypeVar("Item")
 PersonId = Annotated[str, Field(pattern=PERSON_ID_PATTERN)]
 Region = Annotated[str, Field(pattern=REGION_CODE_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_without_nul)]
+IdNumber = Annotated[str, Field(pattern=r"^[0-9A-Za-z()-]{6,30}$")]
 StrictFlag = Annotated[bool, Field(strict=True)]
 Money = Annotated[int, Field(strict=True, ge=1, le=AMOUNT_MAX_FEN)]
 
@@ -64,7 +65,7 @@ class PersonIn(Body):
     """What the enrolment feed says of a person."""
 
     name: Name
-    id_number: Annotated[str, Field(pattern=r"^[0-9A-Za-z()-]{6,30}$")]
+    id_number: IdNumber
     region_code: Region
     insurance: Insurance
     status: EnrolmentStatus = EnrolmentStatus.ACTIVE
@@ -80,6 +81,13 @@ class PersonOut(BaseModel):
     insurance: Insurance
     status: EnrolmentStatus
     account_frozen: bool
+
+
+class PersonSought(Body):
+    """An ID number, and a region of the province in which its holder is insured."""
+
+    id_number: IdNumber
+    region_code: Region
 
 
 class InstitutionIn(Body):

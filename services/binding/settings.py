@@ -15,5 +15,4 @@ class BindingSettings(ServiceSettings):
     jwt_public_key_file: FilePath
     jwt_audience: str = AUDIENCE
     jwt_leeway_s: int = Field(default=10, ge=0, le=300)
-    id_number_key_file: FilePath
-    blind_index_key_file: FilePath
+    key_ring_file: FilePath

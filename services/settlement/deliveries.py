@@ -149,7 +149,8 @@ def _dead_letter(message: Message, found: Malformed, queue: str, now: datetime) 
         DEAD,
         message.routing_key,
         message.body,
-        type=message.type,
+        # A word that is no operation is the sender's own too.
+        type=found.operation,
         content_type=message.content_type,
         headers={
             "x-gongji-queue": queue,

@@ -6,7 +6,7 @@ DECLARE
     acting text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY[
-        'gongji_migrate', 'gongji_settlement', 'gongji_binding', 'gongji_bookkeeping', 'gongji_audit'
+        'gongji_migrate', 'gongji_settlement', 'gongji_binding', 'gongji_bookkeeping', 'gongji_audit', 'gongji_keys'
     ]
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN

@@ -707,6 +707,15 @@ CREATE TABLE registry.region_policies (
     CONSTRAINT versions_count_from_one CHECK ((version >= 1))
 );
 
+CREATE TABLE registry.sealing_keys (
+    key_id integer NOT NULL,
+    active boolean NOT NULL,
+    activated_at timestamp with time zone,
+    retired_at timestamp with time zone,
+    CONSTRAINT key_id_has_two_bytes CHECK (((key_id >= 1) AND (key_id <= 65535))),
+    CONSTRAINT the_active_key_is_not_retired CHECK (((NOT active) OR ((activated_at IS NOT NULL) AND (retired_at IS NULL))))
+);
+
 CREATE TABLE registry.transfer_acceptances (
     province smallint NOT NULL,
     transfer_id uuid NOT NULL,
@@ -866,6 +875,9 @@ ALTER TABLE ONLY registry.reconciliations
 ALTER TABLE ONLY registry.region_policies
     ADD CONSTRAINT region_policies_pkey PRIMARY KEY (province, code, version);
 
+ALTER TABLE ONLY registry.sealing_keys
+    ADD CONSTRAINT sealing_keys_pkey PRIMARY KEY (key_id);
+
 ALTER TABLE ONLY registry.transfer_acceptances
     ADD CONSTRAINT transfer_acceptances_pkey PRIMARY KEY (province, transfer_id);
 
@@ -892,6 +904,8 @@ CREATE INDEX bindings_by_payer ON registry.bindings USING btree (province, payer
 CREATE INDEX idempotency_keys_by_age ON registry.idempotency_keys USING btree (kept_at);
 
 CREATE INDEX kinship_links_by_holder ON registry.kinship_links USING btree (holder_id);
+
+CREATE UNIQUE INDEX one_active_sealing_key ON registry.sealing_keys USING btree (active) WHERE active;
 
 CREATE UNIQUE INDEX one_standing_kinship_link ON registry.kinship_links USING btree (province, shown_id, holder_id) WHERE (ended_at IS NULL);
 
@@ -925,6 +939,7 @@ GRANT USAGE ON SCHEMA registry TO gongji_settlement;
 GRANT USAGE ON SCHEMA registry TO gongji_binding;
 GRANT USAGE ON SCHEMA registry TO gongji_audit;
 GRANT USAGE ON SCHEMA registry TO gongji_bookkeeping;
+GRANT USAGE ON SCHEMA registry TO gongji_keys;
 
 REVOKE ALL ON FUNCTION ledger.prepare_month(first_month date) FROM PUBLIC;
 GRANT ALL ON FUNCTION ledger.prepare_month(first_month date) TO gongji_bookkeeping;
@@ -1032,6 +1047,16 @@ GRANT SELECT,DELETE ON TABLE registry.notices TO gongji_bookkeeping;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.persons TO gongji_binding;
 
+GRANT SELECT(province) ON TABLE registry.persons TO gongji_keys;
+
+GRANT SELECT(person_id) ON TABLE registry.persons TO gongji_keys;
+
+GRANT SELECT(name_sealed),UPDATE(name_sealed) ON TABLE registry.persons TO gongji_keys;
+
+GRANT SELECT(id_number_sealed),UPDATE(id_number_sealed) ON TABLE registry.persons TO gongji_keys;
+
+GRANT UPDATE(id_number_index) ON TABLE registry.persons TO gongji_keys;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE registry.policy_epochs TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE registry.reconciliation_differences TO gongji_binding;
@@ -1041,6 +1066,9 @@ GRANT SELECT,INSERT,DELETE ON TABLE registry.reconciliation_lines TO gongji_bind
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE registry.reconciliations TO gongji_binding;
 
 GRANT SELECT,INSERT ON TABLE registry.region_policies TO gongji_binding;
+
+GRANT SELECT ON TABLE registry.sealing_keys TO gongji_binding;
+GRANT SELECT,INSERT,UPDATE ON TABLE registry.sealing_keys TO gongji_keys;
 
 GRANT SELECT,INSERT ON TABLE registry.transfer_acceptances TO gongji_binding;
 

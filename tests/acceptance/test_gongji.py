@@ -22,7 +22,7 @@ from shared.domain.times import SHANGHAI
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import REQUESTS
-from tests.support.gongji import GONGJI, Stack
+from tests.support.stacks import GONGJI, Stack
 
 TILL = ("--institution", "H1", "--region", "130100")
 RESIDENT = {"name": "某人", "id_number": "130102199003070099", "region_code": "130100", "insurance": "resident"}

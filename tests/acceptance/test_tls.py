@@ -11,7 +11,7 @@ from aiormq.exceptions import AMQPConnectionError, AMQPError, ProbableAuthentica
 
 from deploy.devstack.certificates import Certificates
 from shared.rabbit.connection import connect
-from tests.support.gongji import Stack
+from tests.support.stacks import Stack
 
 
 @pytest.fixture(scope="module")

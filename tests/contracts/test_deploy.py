@@ -64,8 +64,8 @@ def test_services_are_these() -> None:
     """Every service of the project here has a settings class to hold it against."""
     ours = {name for name, service in SERVICES.items() if service["image"].startswith("gongji:")}
 
-    assert ours == set(SETTINGS)
-    assert set(SERVICES) == set(SETTINGS) | LONG_RUNNING
+    assert ours == set(SETTINGS) | {"keys"}
+    assert set(SERVICES) == set(SETTINGS) | LONG_RUNNING | {"keys"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -97,6 +97,29 @@ def test_command_names_a_module_that_says_what_it_is_missing(service: str) -> No
     assert ended.returncode in {1, 2}
     assert "GONGJI_" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_keys_are_kept_by_a_job_that_starts_only_when_asked(tmp_path: Path) -> None:
+    """Nothing but the ring and a login of its own; without them it says what it is missing."""
+    job = SERVICES["keys"]
+    python, *arguments = job["entrypoint"] + job["command"]
+
+    ended = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "GONGJI_STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (python, ended.returncode) == ("python", 2)
+    assert "set GONGJI_KEY_RING_FILE" in ended.stderr
+    assert job["profiles"] == ["keys"]
+    assert mounted("keys") == {"gongji_database_url": "keys_database_url", "key_ring": "key_ring"}
+    assert job["environment"]["GONGJI_KEY_RING_FILE"] == "/run/secrets/key_ring"
+    assert job["networks"] == ["database"]
 
 
 @pytest.mark.parametrize("service", SETTINGS)
@@ -316,7 +339,8 @@ def test_image_is_built_from_the_lock_file_in_two_stages() -> None:
     final = instructions(-1)
 
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.11-slim\S*", base)
-    assert build.count("uv sync --locked --no-dev --no-editable") == 2
+    assert build.count("python deploy/bootstrap.py --no-dev --no-editable") == 2
+    assert "pip install" not in DOCKERFILE
     assert [rest for word, rest in final if word == "COPY"] == ["--from=build /opt/gongji /opt/gongji"]
 
 

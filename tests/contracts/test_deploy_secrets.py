@@ -3,6 +3,7 @@
 import ast
 import base64
 import json
+import os
 import re
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy import credentials
+from services.binding.keyring import KeyRing
 from tests.support.compose import COMPOSE, ROOT, SERVICES, mounted
 
 
@@ -55,6 +57,20 @@ def test_secrets_are_never_made_anew(issued: Path) -> None:
     credentials.issue(issued)
 
     assert {name: (issued / name).read_bytes() for name in kept} == kept
+
+
+def test_the_first_release_s_keys_go_into_the_ring(tmp_path: Path) -> None:
+    """An upgrade makes the ring of the two files that data is stored under, and leaves them where they are."""
+    old = {name: base64.b64encode(os.urandom(32)).decode() for name in ("id_number_key", "blind_index_key")}
+    for name, key in old.items():
+        (tmp_path / name).write_text(key, encoding="utf-8")
+
+    credentials.issue(tmp_path)
+
+    (line,) = KeyRing.parse((tmp_path / "key_ring").read_text(encoding="utf-8")).lines.values()
+    assert (line.key_id, line.suite) == (1, "aes-256-gcm-1")
+    assert (line.sealing, line.index) == (old["id_number_key"], old["blind_index_key"])
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in old} == old
 
 
 def test_a_deleted_password_is_replaced_everywhere(issued: Path) -> None:
@@ -130,4 +146,4 @@ def test_secrets_step_needs_nothing_but_the_image() -> None:
     names += [each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names]
     imported = {name.partition(".")[0] for name in names}
 
-    assert imported - sys.stdlib_module_names == {"cryptography"}
+    assert imported - sys.stdlib_module_names == {"cryptography", "services", "shared"}

@@ -35,13 +35,13 @@ def test_ports_stay_unless_taken() -> None:
 def test_keys_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     keys = KeyFiles(tmp_path / "keys")
     keys.create_missing()
-    private = keys.jwt_private.read_bytes()
+    private, ring = keys.jwt_private.read_bytes(), keys.ring.read_bytes()
     load_pem_private_key(private, password=None)
     load_pem_public_key(keys.jwt_public.read_bytes())
-    for path in (keys.jwt_private, keys.id_number, keys.blind_index):
+    for path in (keys.jwt_private, keys.ring):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     keys.create_missing()
-    assert keys.jwt_private.read_bytes() == private
+    assert (keys.jwt_private.read_bytes(), keys.ring.read_bytes()) == (private, ring)
 
 
 def test_process_is_recognised_by_pid_and_start_time() -> None:

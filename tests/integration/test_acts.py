@@ -26,6 +26,13 @@ ACTS: dict[str, tuple[Role, str, str, Any, tuple[str, list[str], str | None]]] =
     "link": (Role.CLERK, "POST", "/v1/kinship-links", LINK, ("link", BOTH, "{made}")),
     "unlink": (Role.CLERK, "DELETE", "/v1/kinship-links/{link}", None, ("unlink", BOTH, "{link}")),
     "read a person": (Role.CLERK, "GET", "/v1/persons/PAYER", None, ("read_person", PAYER, None)),
+    "find persons": (
+        Role.CLERK,
+        "POST",
+        "/v1/person-searches",
+        {"id_number": "130102199003071234", "region_code": "130100"},
+        ("find_persons", ["CHILD", "PAYER"], None),
+    ),
     "list bindings": (Role.CLERK, "GET", "/v1/bindings?payer_id=PAYER", None, ("list_bindings", PAYER, None)),
     "list links": (Role.CLERK, "GET", "/v1/kinship-links?holder_id=PAYER", None, ("list_links", PAYER, None)),
     "list payments": (Role.CLERK, "GET", "/v1/persons/PAYER/payments", None, ("list_payments", PAYER, None)),
@@ -164,3 +171,27 @@ async def _scene(world: World, path: str) -> dict[str, str]:
 
 async def _acts(world: World) -> list[Any]:
     return list(await world.db.fetch("SELECT * FROM registry.acts ORDER BY act_id"))
+
+
+async def test_what_was_never_an_id_is_not_written_down(world: World) -> None:
+    """An ID number that a clerk gives for a person id; anything at all that an operator asks about as a decision."""
+    id_number = "13010219900307123X"
+    read = await world.call(Role.CLERK, "GET", f"/v1/persons/{id_number}")
+    bound = await world.call(
+        Role.CLERK, "POST", "/v1/bindings", {"payer_id": id_number, "beneficiary_id": "CHILD", "relation": "son"}
+    )
+    asked = [
+        (await world.call(Role.OPERATOR, "GET", f"/v1/decisions/{word}")).status_code
+        for word in ("欧阳修文", "Zhang%00San", id_number)
+    ]
+
+    acts = await world.db.fetch("SELECT action, person_ids, thing_id FROM registry.acts ORDER BY act_id")
+
+    assert (read.status_code, bound.status_code, asked) == (404, 409, [404, 404, 404])
+    assert [tuple(act.values()) for act in acts] == [
+        ("read_person", ["[redacted]"], None),
+        ("bind", ["[redacted]", "CHILD"], None),
+        ("explain", [], None),
+        ("explain", [], None),
+        ("explain", [], None),
+    ]

@@ -61,6 +61,20 @@ FORBIDDEN = {
     "the bookkeeper makes a table": ("gongji_bookkeeping", "CREATE TABLE ledger.mine ()"),
     "binding forges a notice": ("gongji_binding", "INSERT INTO registry.notices DEFAULT VALUES"),
     "the auditor seals": ("gongji_audit", "INSERT INTO ledger.seals DEFAULT VALUES"),
+    "the key keeper reads where people are insured": (
+        "gongji_keys",
+        "SELECT region_code, status FROM registry.persons",
+    ),
+    "the key keeper reads who was found": ("gongji_keys", "SELECT id_number_index FROM registry.persons"),
+    "the key keeper moves a person": ("gongji_keys", "UPDATE registry.persons SET region_code = '130100'"),
+    "the key keeper makes a person": ("gongji_keys", "INSERT INTO registry.persons DEFAULT VALUES"),
+    "the key keeper forgets a person": ("gongji_keys", "DELETE FROM registry.persons"),
+    "the key keeper reads bindings": ("gongji_keys", "SELECT * FROM registry.bindings"),
+    "the key keeper reads acts": ("gongji_keys", "SELECT * FROM registry.acts"),
+    "the key keeper forgets a key": ("gongji_keys", "DELETE FROM registry.sealing_keys"),
+    "the key keeper reads the ledger": ("gongji_keys", "SELECT * FROM ledger.accounts"),
+    "binding activates a key": ("gongji_binding", "UPDATE registry.sealing_keys SET active = false"),
+    "settlement reads about keys": ("gongji_settlement", "SELECT * FROM registry.sealing_keys"),
     "settlement migrates": ("gongji_settlement", "DROP SCHEMA ledger CASCADE"),
 }
 ALLOWED = {
@@ -77,6 +91,8 @@ ALLOWED = {
         "gongji_binding",
         "INSERT INTO registry.acts (at, subject, role, action, person_ids) VALUES (now(), 'clerk:x', 'clerk', 'bind', '{}')",
     ),
+    "binding reads which key is active": ("gongji_binding", "SELECT * FROM registry.sealing_keys WHERE active"),
+    "the key keeper seals anew": ("gongji_keys", "UPDATE registry.persons SET name_sealed = '', id_number_index = ''"),
     "binding reads acts": ("gongji_binding", "SELECT * FROM registry.acts"),
     "the bookkeeper takes pages away": ("gongji_bookkeeping", "DELETE FROM ledger.pages"),
     "the bookkeeper makes a month": ("gongji_bookkeeping", "SELECT ledger.prepare_month('2026-11-01')"),
@@ -108,7 +124,8 @@ async def test_a_role_may(database: Database, role: str, statement: str) -> None
 
 
 @pytest.mark.parametrize(
-    "role", ["gongji_migrate", "gongji_settlement", "gongji_binding", "gongji_bookkeeping", "gongji_audit"]
+    "role",
+    ["gongji_migrate", "gongji_settlement", "gongji_binding", "gongji_bookkeeping", "gongji_audit", "gongji_keys"],
 )
 async def test_the_roles_themselves_cannot_log_in(database: Database, role: str) -> None:
     """They are groups; logins are made by whoever deploys."""

@@ -29,6 +29,7 @@ FILES = {
     ("services.binding", "reconciliations.sql"): "gongji_binding",
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
+    ("services.binding", "resealing.sql"): "gongji_keys",
     ("cli", "policy.sql"): "gongji_audit",
 }
 QUERIES = [

@@ -21,6 +21,7 @@ from services.binding.auth import Authenticator
 from services.binding.dayfile import Limits
 from services.binding.days import DayAsked
 from services.binding.handler import Handler
+from services.binding.keyring import RingFile
 from services.binding.model import Caller, Refused
 from services.binding.reconciling import Reconciler
 from services.binding.sealing import Sealer
@@ -76,9 +77,7 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path], clock:
 async def desk(database: Database, keys: dict[str, Path], clock: Clock) -> AsyncIterator[Handler]:
     """Another binding service's, beside the world's own."""
     pool = await create_pool(database.url, role="gongji_binding", name="tests", size_max=2)
-    yield Handler(
-        pool, clock, Sealer.from_files(keys["GONGJI_ID_NUMBER_KEY_FILE"], keys["GONGJI_BLIND_INDEX_KEY_FILE"])
-    )
+    yield Handler(pool, clock, Sealer(RingFile(keys["GONGJI_KEY_RING_FILE"]).current))
     pool.terminate()
 
 

@@ -11,8 +11,10 @@ from services.binding.resources import (
     FreezeOut,
     InstitutionIn,
     InstitutionOut,
+    Page,
     PersonIn,
     PersonOut,
+    PersonSought,
     PolicyIn,
     PolicyOut,
 )
@@ -69,6 +71,16 @@ async def get_person(person_id: PersonPath, caller: Asker, desk: Desk) -> Person
     """A person's enrolment; the name and the ID number are masked."""
     allow(caller, Role.CLERK, person_id=person_id)
     return _person_out(granted(await desk.person(caller, person_id)), desk)
+
+
+@router.post("/person-searches", tags=["persons"])
+async def find_persons(said: PersonSought, caller: Asker, desk: Desk) -> Page[PersonOut]:
+    """Whose ID number this is, for somebody at a counter who does not know their person id.
+
+    The number is in the body, for an address would be written down on its way. It changes nothing and may be repeated.
+    """
+    allow(caller, Role.CLERK)
+    return Page(items=[_person_out(person, desk) for person in await desk.find_persons(caller, said)], next=None)
 
 
 @router.post("/accounts/{person_id}/freeze", response_model=FreezeOut, tags=["accounts"])

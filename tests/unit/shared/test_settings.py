@@ -48,10 +48,10 @@ def test_what_is_missing_or_wrong_is_named(monkeypatch: pytest.MonkeyPatch, caps
 def test_a_key_file_must_exist(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The binding service does not start without its keys."""
     monkeypatch.setenv("GONGJI_DATABASE_URL", "postgresql://x")
-    for name in ("JWT_PUBLIC_KEY", "ID_NUMBER_KEY", "BLIND_INDEX_KEY"):
+    for name in ("JWT_PUBLIC_KEY", "KEY_RING"):
         monkeypatch.setenv(f"GONGJI_{name}_FILE", "/nowhere/key")
 
     with pytest.raises(SystemExit):
         read_settings(BindingSettings)
 
-    assert "GONGJI_ID_NUMBER_KEY_FILE: Path does not point to a file" in capsys.readouterr().err
+    assert "GONGJI_KEY_RING_FILE: Path does not point to a file" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A stack that was started with `gongji up`, talked to from outside."""
+"""A whole stack from outside: the `gongji` command in a state directory of its own."""
 
 import json
 import os
