@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import asyncpg
+import httpx
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +17,7 @@ from starlette.routing import compile_path
 from services.binding.api import router
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler
+from services.binding.keys import Key, Keyring, KeySet, read_file, read_over_http
 from services.binding.metrics import Measure
 from services.binding.problems import MEDIA_TYPE, Problem, on_http, on_invalid, on_problem, problem_response
 from services.binding.reconciling import Reconciler
@@ -23,6 +26,7 @@ from services.binding.settings import BindingSettings
 from shared.domain.reasons import Reason
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
+from shared.runtime.rounds import rounds
 from shared.telemetry.probe import probe_routes, serving
 
 log = structlog.get_logger()
@@ -109,7 +113,10 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
         house.callback(pool.terminate)
         sealer = Sealer.from_files(settings.id_number_key_file, settings.blind_index_key_file)
         authenticator = Authenticator(
-            settings.jwt_public_key_file.read_bytes(), settings.jwt_audience, settings.jwt_leeway_s
+            await _keyring(settings, house, stop),
+            settings.jwt_audience,
+            settings.jwt_leeway_s,
+            settings.jwt_issuer,
         )
         app = build(Handler(pool, clock, sealer), authenticator)
         await house.enter_async_context(
@@ -119,3 +126,19 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
         await stop.wait()
         log.info("draining", deadline_s=settings.drain_timeout_s)
     log.info("stopped")
+
+
+async def _keyring(settings: BindingSettings, house: AsyncExitStack, stop: asyncio.Event) -> Keyring:
+    """The keys that tokens are checked with, kept fresh as long as the house stands."""
+    own = Key.from_pem(settings.jwt_public_key_file.read_bytes()) if settings.jwt_public_key_file else None
+    if settings.jwks_url:
+        client = await house.enter_async_context(httpx.AsyncClient())
+        provider = KeySet(partial(read_over_http, client, settings.jwks_url))
+    elif settings.jwks_file:
+        provider = KeySet(partial(read_file, settings.jwks_file))
+    else:
+        return Keyring(own)
+    # What goes wrong is logged where it does. A service that cannot be asked for keys yet is ready all the same.
+    refreshing = rounds(provider.refresh, stop, every_s=settings.jwks_refresh_s, failed=lambda _: None)
+    house.callback(asyncio.create_task(refreshing).cancel)
+    return Keyring(own, provider)

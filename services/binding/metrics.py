@@ -2,7 +2,7 @@
 
 from time import perf_counter
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +10,8 @@ from starlette.responses import Response
 HTTP_REQUESTS = Counter("gongji_http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("gongji_http_request_seconds", "Time to answer.", ["method", "route"])
 REFUSALS = Counter("gongji_http_refusals_total", "Refusals by their first reason.", ["reason"])
+KEYS_READS = Counter("gongji_jwks_reads_total", "Times that the provider's keys were asked for.", ["result"])
+KEYS_READ_AT = Gauge("gongji_jwks_read_at_seconds", "When they were read last, in Unix time.")
 
 
 class Measure(BaseHTTPMiddleware):

@@ -1,9 +1,14 @@
 """What the binding service is told."""
 
-from pydantic import Field, FilePath
+from typing import Annotated, Self
+
+from pydantic import Field, FilePath, model_validator
 
 from shared.runtime.lifecycle import DatabaseUrl, ServiceSettings
 from shared.runtime.tokens import AUDIENCE
+
+# Whoever can change keys on their way can sign every token: in the clear only from this machine.
+KeysUrl = Annotated[str, Field(pattern=r"^(https://[^\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/[^\s@]*)$")]
 
 
 class BindingSettings(ServiceSettings):
@@ -12,8 +17,20 @@ class BindingSettings(ServiceSettings):
     database_url: DatabaseUrl
     database_role: str | None = "gongji_binding"
     database_connections_max: int = Field(default=10, ge=1, le=200)
-    jwt_public_key_file: FilePath
+    jwt_public_key_file: FilePath | None = None
+    jwks_url: KeysUrl | None = None
+    jwks_file: FilePath | None = None
+    jwks_refresh_s: float = Field(default=300.0, ge=1, le=86_400)
     jwt_audience: str = AUDIENCE
-    jwt_leeway_s: int = Field(default=10, ge=0, le=300)
+    jwt_issuer: str | None = Field(default=None, min_length=1)
+    jwt_leeway_s: int = Field(default=10, ge=0, le=30)
     id_number_key_file: FilePath
     blind_index_key_file: FilePath
+
+    @model_validator(mode="after")
+    def _tokens_can_be_checked(self) -> Self:
+        if self.jwks_url and self.jwks_file:
+            raise ValueError("GONGJI_JWKS_URL and GONGJI_JWKS_FILE: give one of them")
+        if not (self.jwt_public_key_file or self.jwks_url or self.jwks_file):
+            raise ValueError("GONGJI_JWT_PUBLIC_KEY_FILE, GONGJI_JWKS_URL or GONGJI_JWKS_FILE: one must be given")
+        return self

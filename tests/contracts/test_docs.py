@@ -46,6 +46,8 @@ def settings_of(program: str) -> type[BaseSettings]:
 
 def said(default: object) -> str:
     """A default as the table writes it."""
+    if default is None:
+        return "not set"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

@@ -21,6 +21,7 @@ from services.binding.auth import Authenticator
 from services.binding.dayfile import Limits
 from services.binding.days import DayAsked
 from services.binding.handler import Handler
+from services.binding.keys import Key, Keyring
 from services.binding.model import Caller, Refused
 from services.binding.reconciling import Reconciler
 from services.binding.sealing import Sealer
@@ -86,7 +87,9 @@ async def desk(database: Database, keys: dict[str, Path], clock: Clock) -> Async
 async def port(desk: Handler, keys: dict[str, Path]) -> AsyncIterator[int]:
     """Where that service listens."""
     free = free_port()
-    app = build(desk, Authenticator(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes(), AUDIENCE, 10))
+    app = build(
+        desk, Authenticator(Keyring(Key.from_pem(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes())), AUDIENCE, 10)
+    )
     async with serving(app, "127.0.0.1", free):
         yield free
 

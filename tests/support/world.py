@@ -16,6 +16,7 @@ import orjson
 from services.binding.app import build
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler as BindingHandler
+from services.binding.keys import Key, Keyring
 from services.binding.sealing import Sealer
 from services.settlement.app import run
 from services.settlement.settings import SettlementSettings
@@ -53,7 +54,8 @@ class World:
             pool = await create_pool(database_url, role="gongji_binding", name="tests", size_max=10)
             stack.callback(pool.terminate)
             sealer = Sealer.from_files(keys["GONGJI_ID_NUMBER_KEY_FILE"], keys["GONGJI_BLIND_INDEX_KEY_FILE"])
-            authenticator = Authenticator(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes(), AUDIENCE, 10)
+            key = Key.from_pem(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes())
+            authenticator = Authenticator(Keyring(key), AUDIENCE, 10)
             app = build(BindingHandler(pool, clock, sealer), authenticator)
             http = await stack.enter_async_context(
                 httpx.AsyncClient(

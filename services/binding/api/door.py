@@ -39,8 +39,8 @@ def desk_of(request: Request) -> Handler:
     return desk
 
 
-def caller_of(request: Request, _: Annotated[object, Security(BEARER)]) -> Caller:
-    caller: Caller | None = request.app.state.authenticator.caller(request.headers.get("authorization"))
+async def caller_of(request: Request, _: Annotated[object, Security(BEARER)]) -> Caller:
+    caller: Caller | None = await request.app.state.authenticator.caller(request.headers.get("authorization"))
     if caller is None:
         raise Problem(Reason.UNAUTHENTICATED)
     return caller
