@@ -14,20 +14,22 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from services.binding.api import router
+from services.binding.admission import Admission
+from services.binding.api import reconciliations, router
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler
 from services.binding.keys import Key, Keyring, KeySet, read_file, read_over_http
 from services.binding.metrics import Measure
-from services.binding.problems import MEDIA_TYPE, Problem, on_http, on_invalid, on_problem, problem_response
+from services.binding.problems import MEDIA_TYPE, Problem, Unexpected, on_http, on_invalid, on_problem, problem_response
 from services.binding.reconciling import Reconciler
 from services.binding.sealing import Sealer
-from services.binding.settings import BindingSettings
+from services.binding.settings import BindingSettings, HttpLimits
 from shared.domain.reasons import Reason
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
 from shared.runtime.rounds import rounds
-from shared.telemetry.probe import probe_routes, serving
+from shared.runtime.serving import serving
+from shared.telemetry.probe import probe_routes
 
 log = structlog.get_logger()
 
@@ -59,14 +61,18 @@ class Application(FastAPI):
         )
 
 
-def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
+def build(handler: Handler, authenticator: Authenticator, limits: HttpLimits | None = None) -> FastAPI:
     """The HTTP application around a handler."""
     app = Application(
         title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None
     )
     app.state.handler = handler
     app.state.reconciler = Reconciler(handler)
-    app.state.authenticator = authenticator
+    # The last one added is met first: whatever the others answer is counted.
+    app.add_middleware(
+        Admission, authenticator=authenticator, limits=limits or HttpLimits(), streamed={reconciliations.STREAMED}
+    )
+    app.add_middleware(Unexpected)
     app.add_middleware(Measure)
     app.include_router(router)
 
@@ -91,7 +97,7 @@ async def on_wrong_method(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     methods = request.app.methods_at(request.url.path)
     return problem_response(
-        Problem(Reason.METHOD_NOT_ALLOWED), {"Allow": ", ".join(methods)} if methods else error.headers
+        Problem(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(methods)} if methods else error.headers)
     )
 
 
@@ -118,9 +124,16 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
             settings.jwt_leeway_s,
             settings.jwt_issuer,
         )
-        app = build(Handler(pool, clock, sealer), authenticator)
+        app = build(Handler(pool, clock, sealer), authenticator, settings)
         await house.enter_async_context(
-            serving(app, settings.http_host, settings.http_port, drain_s=settings.drain_timeout_s)
+            serving(
+                app,
+                settings.http_host,
+                settings.http_port,
+                drain_s=settings.drain_timeout_s,
+                connections_max=settings.http_connections_max,
+                trusted_proxies=settings.trusted_proxies,
+            )
         )
         log.info("started", http_port=settings.http_port)
         await stop.wait()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, FilePath, model_validator
+from pydantic import BaseModel, Field, FilePath, model_validator
 
 from shared.runtime.lifecycle import DatabaseUrl, ServiceSettings
 from shared.runtime.tokens import AUDIENCE
@@ -11,7 +11,22 @@ from shared.runtime.tokens import AUDIENCE
 KeysUrl = Annotated[str, Field(pattern=r"^(https://[^\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/[^\s@]*)$")]
 
 
-class BindingSettings(ServiceSettings):
+class HttpLimits(BaseModel):
+    """How much one caller may ask of the HTTP door; docs/operations.md says why so much."""
+
+    http_head_bytes_max: int = Field(default=8_192, ge=1_024, le=65_536)
+    http_body_bytes_max: int = Field(default=65_536, ge=1_024, le=16_777_216)
+    http_body_timeout_s: float = Field(default=10.0, ge=0.1, le=600)
+    calls_at_once_max: int = Field(default=100, ge=1, le=10_000)
+    member_calls_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    clerk_calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000)
+    operator_calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000)
+    institution_calls_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    feed_calls_per_minute: int = Field(default=30_000, ge=1, le=1_000_000)
+    address_calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000)
+
+
+class BindingSettings(ServiceSettings, HttpLimits):
     """GONGJI_… variables of the binding service; docs/operations.md says what each is for."""
 
     database_url: DatabaseUrl
@@ -24,6 +39,8 @@ class BindingSettings(ServiceSettings):
     jwt_audience: str = AUDIENCE
     jwt_issuer: str | None = Field(default=None, min_length=1)
     jwt_leeway_s: int = Field(default=10, ge=0, le=30)
+    trusted_proxies: str | None = Field(default=None, min_length=1)
+    http_connections_max: int = Field(default=1_000, ge=10, le=100_000)
     id_number_key_file: FilePath
     blind_index_key_file: FilePath
 

@@ -28,8 +28,8 @@ from services.binding.sealing import Sealer
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI, shanghai_date
 from shared.postgres.pool import create_pool
+from shared.runtime.serving import serving
 from shared.runtime.tokens import AUDIENCE
-from shared.telemetry.probe import serving
 from tests.conftest import Database
 from tests.support.calendar import Clock
 from tests.support.ports import free_port

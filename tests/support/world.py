@@ -18,6 +18,7 @@ from services.binding.auth import Authenticator
 from services.binding.handler import Handler as BindingHandler
 from services.binding.keys import Key, Keyring
 from services.binding.sealing import Sealer
+from services.binding.settings import HttpLimits
 from services.settlement.app import run
 from services.settlement.settings import SettlementSettings
 from shared.domain.roles import Role
@@ -48,7 +49,12 @@ class World:
     @classmethod
     @asynccontextmanager
     async def build(
-        cls, database_url: str, amqp_url: str, keys: dict[str, Path], clock: Clock = system_clock
+        cls,
+        database_url: str,
+        amqp_url: str,
+        keys: dict[str, Path],
+        clock: Clock = system_clock,
+        limits: HttpLimits | None = None,
     ) -> AsyncIterator["World"]:
         async with AsyncExitStack() as stack:
             pool = await create_pool(database_url, role="gongji_binding", name="tests", size_max=10)
@@ -56,7 +62,7 @@ class World:
             sealer = Sealer.from_files(keys["GONGJI_ID_NUMBER_KEY_FILE"], keys["GONGJI_BLIND_INDEX_KEY_FILE"])
             key = Key.from_pem(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes())
             authenticator = Authenticator(Keyring(key), AUDIENCE, 10)
-            app = build(BindingHandler(pool, clock, sealer), authenticator)
+            app = build(BindingHandler(pool, clock, sealer), authenticator, limits)
             http = await stack.enter_async_context(
                 httpx.AsyncClient(
                     transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://binding"
