@@ -7,7 +7,7 @@ from collections.abc import Callable
 import asyncpg
 import typer
 
-from cli import audit, clearing, dead, demo, explain, policy, reconcile_file, requests, rollover, stack
+from cli import acts, audit, clearing, dead, demo, explain, policy, reconcile_file, requests, rollover, stack
 from cli.environment import NotReachable
 from cli.speech import NO_ANSWER, USAGE, errors
 from deploy.devstack.failure import StackFailed
@@ -35,7 +35,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         requests.reconcile,
         reconcile_file.reconcile_file,
     ),
-    "Proof": (explain.explain, audit.audit, clearing.clearing),
+    "Proof": (explain.explain, audit.audit, acts.acts, clearing.clearing),
 }
 for panel, commands in PANELS.items():
     for command in commands:

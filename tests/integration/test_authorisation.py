@@ -25,6 +25,7 @@ ENDPOINTS = {
     "put institution": ("PUT", "/v1/institutions/H9", INSTITUTION, {"operator"}),
     "put person": ("PUT", "/v1/persons/ME", PERSON, {"feed"}),
     "get person": ("GET", "/v1/persons/ME", None, {"self", "clerk"}),
+    "list acts": ("GET", "/v1/persons/ME/acts", None, {"self", "clerk"}),
     "list payments": ("GET", "/v1/persons/ME/payments", None, {"self", "clerk"}),
     "freeze": ("POST", "/v1/accounts/ME/freeze", None, {"operator"}),
     "unfreeze": ("POST", "/v1/accounts/ME/unfreeze", None, {"operator"}),

@@ -69,7 +69,6 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path], clock:
         await settle(built, "B-1", 1_000)
         await settle(built, "B-2", 50)
         await settle(built, "B-3", 50, expense_type="fitness")
-        await built.db.execute("TRUNCATE registry.acts")
         yield built
 
 
