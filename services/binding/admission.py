@@ -59,7 +59,9 @@ class Admission:
             who = await self._admit(request)
             with self._counted(who):
                 whole = (
-                    None if (request.method, request.url.path) in self.streamed else await self._body(request, receive)
+                    None
+                    if (request.method, request.scope["path"]) in self.streamed
+                    else await self._body(request, receive)
                 )
                 await self.app(scope, receive if whole is None else _replayed(whole, receive), send)
         except Problem as problem:
@@ -81,7 +83,7 @@ class Admission:
             return caller.subject
         address = network_of(request.client.host if request.client else "")
         _spend(self.addresses, address, self.limits.address_calls_per_minute)
-        if request.url.path.startswith(API):
+        if request.scope["path"].startswith(API):
             # Without keys nobody can be told from a forger: that is not the caller's fault.
             raise Problem(Reason.UNAVAILABLE if self.authenticator.keys.is_empty else Reason.UNAUTHENTICATED)
         return address

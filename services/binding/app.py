@@ -95,7 +95,7 @@ def build(handler: Handler, authenticator: Authenticator, limits: HttpLimits | N
 
 async def on_wrong_method(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    methods = request.app.methods_at(request.url.path)
+    methods = request.app.methods_at(request.scope["path"])
     return problem_response(
         Problem(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(methods)} if methods else error.headers)
     )

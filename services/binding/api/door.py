@@ -51,7 +51,7 @@ def caller_of(request: Request, _: Annotated[object, Security(BEARER)]) -> Calle
 
 async def content_of(request: Request) -> bytes:
     """What an Idempotency-Key stands for: the method, the path and the body."""
-    return b"\n".join([request.method.encode(), request.url.path.encode(), await request.body()])
+    return b"\n".join([request.method.encode(), request.scope["path"].encode(), await request.body()])
 
 
 Desk = Annotated[Handler, Depends(desk_of)]
