@@ -8,6 +8,7 @@ import asyncpg
 import typer
 
 from cli import (
+    acts,
     audit,
     clearing,
     dead,
@@ -48,7 +49,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         requests.reconcile,
         reconcile_file.reconcile_file,
     ),
-    "Proof": (explain.explain, audit.audit, clearing.clearing),
+    "Proof": (explain.explain, audit.audit, acts.acts, clearing.clearing),
 }
 for panel, commands in PANELS.items():
     for command in commands:

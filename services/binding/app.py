@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import asyncpg
+import httpx
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,19 +14,23 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from services.binding.api import router
+from services.binding.admission import Admission
+from services.binding.api import reconciliations, router
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler
 from services.binding.keyring import RingFile
+from services.binding.keys import Key, Keyring, KeySet, read_file, read_over_http
 from services.binding.metrics import Measure
-from services.binding.problems import MEDIA_TYPE, Problem, on_http, on_invalid, on_problem, problem_response
+from services.binding.problems import MEDIA_TYPE, Problem, Unexpected, on_http, on_invalid, on_problem, problem_response
 from services.binding.reconciling import Reconciler
 from services.binding.sealing import Sealer, Unreadable
-from services.binding.settings import BindingSettings
+from services.binding.settings import BindingSettings, HttpLimits
 from shared.domain.reasons import Reason
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
-from shared.telemetry.probe import probe_routes, serving
+from shared.runtime.rounds import rounds
+from shared.runtime.serving import serving
+from shared.telemetry.probe import probe_routes
 
 log = structlog.get_logger()
 
@@ -56,14 +62,18 @@ class Application(FastAPI):
         )
 
 
-def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
+def build(handler: Handler, authenticator: Authenticator, limits: HttpLimits | None = None) -> FastAPI:
     """The HTTP application around a handler."""
     app = Application(
         title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None
     )
     app.state.handler = handler
     app.state.reconciler = Reconciler(handler)
-    app.state.authenticator = authenticator
+    # The last one added is met first: whatever the others answer is counted.
+    app.add_middleware(
+        Admission, authenticator=authenticator, limits=limits or HttpLimits(), streamed={reconciliations.STREAMED}
+    )
+    app.add_middleware(Unexpected)
     app.add_middleware(Measure)
     app.include_router(router)
 
@@ -87,9 +97,9 @@ def build(handler: Handler, authenticator: Authenticator) -> FastAPI:
 
 async def on_wrong_method(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    methods = request.app.methods_at(request.url.path)
+    methods = request.app.methods_at(request.scope["path"])
     return problem_response(
-        Problem(Reason.METHOD_NOT_ALLOWED), {"Allow": ", ".join(methods)} if methods else error.headers
+        Problem(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(methods)} if methods else error.headers)
     )
 
 
@@ -120,13 +130,39 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
         # A ring that cannot be used ends the process now, not at the first call.
         log.info("key_ring_read", keys=list(ring.current().lines))
         authenticator = Authenticator(
-            settings.jwt_public_key_file.read_bytes(), settings.jwt_audience, settings.jwt_leeway_s
+            await _keyring(settings, house, stop),
+            settings.jwt_audience,
+            settings.jwt_leeway_s,
+            settings.jwt_issuer,
         )
-        app = build(Handler(pool, clock, Sealer(ring.current)), authenticator)
+        app = build(Handler(pool, clock, Sealer(ring.current)), authenticator, settings)
         await house.enter_async_context(
-            serving(app, settings.http_host, settings.http_port, drain_s=settings.drain_timeout_s)
+            serving(
+                app,
+                settings.http_host,
+                settings.http_port,
+                drain_s=settings.drain_timeout_s,
+                connections_max=settings.http_connections_max,
+                trusted_proxies=settings.trusted_proxies,
+            )
         )
         log.info("started", http_port=settings.http_port)
         await stop.wait()
         log.info("draining", deadline_s=settings.drain_timeout_s)
     log.info("stopped")
+
+
+async def _keyring(settings: BindingSettings, house: AsyncExitStack, stop: asyncio.Event) -> Keyring:
+    """The keys that tokens are checked with, kept fresh as long as the house stands."""
+    own = Key.from_pem(settings.jwt_public_key_file.read_bytes()) if settings.jwt_public_key_file else None
+    if settings.jwks_url:
+        client = await house.enter_async_context(httpx.AsyncClient())
+        provider = KeySet(partial(read_over_http, client, settings.jwks_url))
+    elif settings.jwks_file:
+        provider = KeySet(partial(read_file, settings.jwks_file))
+    else:
+        return Keyring(own)
+    # What goes wrong is logged where it does. A service that cannot be asked for keys yet is ready all the same.
+    refreshing = rounds(provider.refresh, stop, every_s=settings.jwks_refresh_s, failed=lambda _: None)
+    house.callback(asyncio.create_task(refreshing).cancel)
+    return Keyring(own, provider)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from services.binding import bindings, decisions, diagnosis, families, payments, registry, rules, transfers
 from services.binding.explanations import Decision
 from services.binding.model import (
+    Act,
     Action,
     Binding,
     BindingPosition,
@@ -352,6 +353,13 @@ class Handler:
         async with self.pool.acquire() as connection:
             await registry.record_act(connection, caller, Action.LIST_PAYMENTS, [asked.person_id], self.clock())
             return await payments.page(connection, asked, limit)
+
+    # ---- who looked ----
+
+    async def acts_about(self, caller: Caller, person_id: str, *, before: int, limit: int) -> list[Act]:
+        async with self.pool.acquire() as connection:
+            await registry.record_act(connection, caller, Action.LIST_ACTS, [person_id], self.clock())
+            return await registry.acts_about(connection, person_id, before=before, limit=limit)
 
     # ---- decisions ----
 

@@ -2,23 +2,38 @@
 
 from time import perf_counter
 
-from prometheus_client import Counter, Histogram
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.requests import Request
-from starlette.responses import Response
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HTTP_REQUESTS = Counter("gongji_http_requests_total", "HTTP requests answered.", ["method", "route", "status"])
 HTTP_SECONDS = Histogram("gongji_http_request_seconds", "Time to answer.", ["method", "route"])
 REFUSALS = Counter("gongji_http_refusals_total", "Refusals by their first reason.", ["reason"])
+KEYS_READS = Counter("gongji_jwks_reads_total", "Times that the provider's keys were asked for.", ["result"])
+KEYS_READ_AT = Gauge("gongji_jwks_read_at_seconds", "When they were read last, in Unix time.")
 
 
-class Measure(BaseHTTPMiddleware):
-    """Counts and times each request under its route's template."""
+# A method is whatever a caller writes: only these become labels.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+
+class Measure:
+    """Counts each request under its route's template, and times it until its answer begins."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         started = perf_counter()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "none")
-        HTTP_REQUESTS.labels(request.method, route, response.status_code).inc()
-        HTTP_SECONDS.labels(request.method, route).observe(perf_counter() - started)
-        return response
+
+        async def measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                route = getattr(scope.get("route"), "path", "none")
+                HTTP_REQUESTS.labels(method, route, message["status"]).inc()
+                HTTP_SECONDS.labels(method, route).observe(perf_counter() - started)
+            await send(message)
+
+        await self.app(scope, receive, measured)

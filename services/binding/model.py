@@ -68,6 +68,17 @@ class Action(StrEnum):
     LIST_RECONCILIATIONS = "list_reconciliations"
     LIST_DIFFERENCES = "list_differences"
     DOWNLOAD_DIFFERENCES = "download_differences"
+    LIST_ACTS = "list_acts"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """That a clerk or an operator was let through, as the person is told whom it was about: not which one it was."""
+
+    act_id: int
+    at: datetime
+    role: Role
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,23 @@
 """application/problem+json (RFC 9457), with the contract's reason codes."""
 
 from collections.abc import Mapping, Sequence
+from traceback import extract_tb
 from typing import Any
 
+import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.binding.metrics import REFUSALS
 from shared.domain.fields import NAMED
 from shared.domain.reasons import TEXTS, Reason, Text
 from shared.messages.catalogue import place
+
+log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -21,13 +26,16 @@ STATUS: dict[Reason, int] = {
     Reason.FORBIDDEN: 403,
     Reason.NOT_FOUND: 404,
     Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.TOO_LARGE: 413,
     Reason.INVALID: 422,
     Reason.SELF_BINDING: 422,
     Reason.RATE_LIMITED: 429,
+    Reason.INTERNAL_ERROR: 500,
     Reason.UNAVAILABLE: 503,
 }
 CONFLICT = 409
 VALUE_LENGTH_MAX = 100
+FRAMES_LOGGED = 8
 OF_HTTP = {
     401: Reason.UNAUTHENTICATED,
     403: Reason.FORBIDDEN,
@@ -64,20 +72,25 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """A refusal on its way out of the HTTP edge."""
+    """A refusal on its way out of the HTTP edge. Its status is its first reason's, where HTTP has no nearer one."""
 
-    def __init__(self, *reasons: Reason, fields: Sequence[FieldProblem] = (), details: Sequence[Text] = ()) -> None:
+    def __init__(
+        self,
+        *reasons: Reason,
+        fields: Sequence[FieldProblem] = (),
+        details: Sequence[Text] = (),
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(", ".join(reasons))
         self.reasons = reasons
         self.fields = fields
         self.details = details or [TEXTS[reason] for reason in reasons]
-
-    @property
-    def status(self) -> int:
-        return STATUS.get(self.reasons[0], CONFLICT)
+        self.status = status or STATUS.get(reasons[0], CONFLICT)
+        self.headers = {**HEADERS.get(reasons[0], {}), **(headers or {})}
 
 
-def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def problem_response(problem: Problem) -> JSONResponse:
     first = problem.reasons[0]
     REFUSALS.labels(first).inc()
     body = ProblemDetails(
@@ -94,7 +107,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
         body.model_dump(mode="json", exclude_defaults=True),
         status_code=body.status,
         media_type=MEDIA_TYPE,
-        headers={**(headers or {}), **HEADERS.get(first, {})},
+        headers=problem.headers,
     )
 
 
@@ -106,7 +119,7 @@ async def on_problem(_: Request, problem: Exception) -> JSONResponse:
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     """FastAPI's own findings, without the values they were found in; but a policy's values are nobody's own."""
     assert isinstance(error, RequestValidationError)
-    with_value = request.url.path.endswith("/policy")
+    with_value = request.scope["path"].endswith("/policy")
     return problem_response(
         Problem(Reason.INVALID, fields=[_field_problem(each, with_value=with_value) for each in error.errors()])
     )
@@ -125,4 +138,29 @@ def _field_problem(found: Mapping[str, Any], *, with_value: bool) -> FieldProble
 async def on_http(_: Request, error: Exception) -> JSONResponse:
     """What the router says: no such path, not by this method, not to be read."""
     assert isinstance(error, HTTPException)
-    return problem_response(Problem(OF_HTTP.get(error.status_code, Reason.INVALID)), error.headers)
+    return problem_response(Problem(OF_HTTP.get(error.status_code, Reason.INVALID), headers=error.headers))
+
+
+class Unexpected:
+    """Tells whoever called that something nobody foresaw went wrong, and no more; the log tells where, without values."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:  # noqa: BLE001 the last place where it can be answered
+            # An error's own words may repeat what somebody sent.
+            where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+            log.error("unexpected_error", error=type(error).__name__, where=where[-FRAMES_LOGGED:])  # noqa: TRY400
+            if begun:
+                raise ConnectionAbortedError("an answer that has begun cannot be taken back") from None
+            await problem_response(Problem(Reason.INTERNAL_ERROR))(scope, receive, send)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from services.binding.model import Action, Caller, Institution, Person
+from services.binding.model import Act, Action, Caller, Institution, Person
 from services.binding.resources import InstitutionIn
 from shared.domain.enrolment import Enrolment, EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import PersonKey
@@ -131,6 +131,12 @@ async def record_act(
     if caller.role in RECORDED:
         about = [redact(person_id) for person_id in person_ids]
         await connection.execute(SQL["record_act"], now, caller.subject, caller.role, action, about, thing_id)
+
+
+async def acts_about(connection: Any, person_id: str, *, before: int, limit: int) -> list[Act]:
+    """A page of what was done about a person, newest first."""
+    rows = await connection.fetch(SQL["acts_about"], person_id, before, limit)
+    return [Act(row["act_id"], row["at"], Role(row["role"]), Action(row["action"])) for row in rows]
 
 
 def _person(row: Any) -> Person:

@@ -126,6 +126,20 @@ RETURNING version;
 INSERT INTO registry.acts (at, subject, role, action, person_ids, thing_id)
 VALUES ($1, $2, $3, $4, $5, $6);
 
+-- name: acts_about
+-- What clerks and operators were let through for about a person, newest first, from before a given act. Found by person first:
+-- along the acts in their order it would read everybody's to find one person's few.
+WITH about AS MATERIALIZED (
+    SELECT act_id, at, role, action
+    FROM registry.acts
+    WHERE person_ids @> ARRAY[$1::text] AND act_id < $2
+)
+
+SELECT act_id, at, role, action
+FROM about
+ORDER BY act_id DESC
+LIMIT $3;
+
 -- name: lock_idempotency_key
 -- One request at a time under a key.
 SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 1));

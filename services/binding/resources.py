@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from services.binding.days import ReconciliationState
-from services.binding.model import PaymentFund, PaymentKind, PaymentRole, TransferState
+from services.binding.model import Action, PaymentFund, PaymentKind, PaymentRole, TransferState
 from services.binding.phrases import Check
 from shared.domain.enrolment import EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.fields import telling_fields
@@ -25,6 +25,7 @@ from shared.domain.policy import NewPolicy, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import REGION_CODE_PATTERN
 from shared.domain.relations import Relation
+from shared.domain.roles import Role
 from shared.domain.times import Day
 from shared.messages.reconcile import Totals
 from shared.messages.signing import AnyKey, Keys
@@ -207,6 +208,14 @@ class PaymentOut(BaseModel):
     fund: PaymentFund
     amount_fen: int
     institution_kind: InstitutionKind
+
+
+class ActOut(BaseModel):
+    """That a clerk or an operator did something about a person, or looked at them. Which one it was, an auditor can say."""
+
+    at: datetime
+    role: Role
+    action: Action
 
 
 class FreezeOut(BaseModel):

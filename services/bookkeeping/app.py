@@ -19,7 +19,8 @@ from shared.postgres.trouble import Trouble, trouble_of
 from shared.rabbit.connection import hosts
 from shared.rabbit.publisher import PublishFailed
 from shared.runtime.rounds import rounds
-from shared.telemetry.probe import probe_app, serving
+from shared.runtime.serving import serving
+from shared.telemetry.probe import probe_app
 
 log = structlog.get_logger()
 

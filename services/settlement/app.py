@@ -15,7 +15,8 @@ from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
 from shared.rabbit.connection import hosts
 from shared.rabbit.topology import BULK, INQUIRY, SETTLEMENT
-from shared.telemetry.probe import probe_app, serving
+from shared.runtime.serving import serving
+from shared.telemetry.probe import probe_app
 
 log = structlog.get_logger()
 

@@ -72,6 +72,8 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    TOO_LARGE = "too_large"
+    INTERNAL_ERROR = "internal_error"
 
 
 class Text(NamedTuple):
@@ -215,5 +217,10 @@ TEXTS: dict[Reason, Text] = {
     Reason.UNAVAILABLE: Text("服务暂不可用，请稍后再试。", "The service is not available at the moment."),
     Reason.METHOD_NOT_ALLOWED: Text(
         "该地址不支持此请求方法，请按接口文档调用。", "There is such a path, but not by this method."
+    ),
+    Reason.TOO_LARGE: Text("提交的内容过大，请按提示缩减后重发。", "The request is larger than is accepted."),
+    Reason.INTERNAL_ERROR: Text(
+        "系统内部出错，请稍后重试；如仍出错，请联系系统维护人员。",
+        "Something went wrong on our side; try again, and report it if it happens again.",
     ),
 }

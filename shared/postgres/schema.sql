@@ -145,6 +145,16 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION registry.refuse_to_rewrite() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% of registry.% is refused: acts are only added', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
 CREATE TABLE ledger.accounts (
     province smallint NOT NULL,
     person_id text NOT NULL,
@@ -924,6 +934,8 @@ ALTER INDEX ledger.entries_pkey ATTACH PARTITION ledger.entries_to_come_pkey;
 ALTER INDEX ledger.entries_by_person ATTACH PARTITION ledger.entries_to_come_province_person_id_movement_id_idx;
 
 CREATE TRIGGER a_binding_is_noted AFTER INSERT ON registry.bindings FOR EACH ROW EXECUTE FUNCTION registry.note_binding();
+
+CREATE TRIGGER acts_are_only_added BEFORE DELETE OR UPDATE OR TRUNCATE ON registry.acts FOR EACH STATEMENT EXECUTE FUNCTION registry.refuse_to_rewrite();
 
 CREATE TRIGGER an_end_is_noted AFTER UPDATE OF ended_at ON registry.bindings FOR EACH ROW WHEN ((new.ended_at IS DISTINCT FROM old.ended_at)) EXECUTE FUNCTION registry.note_binding();
 

@@ -39,8 +39,10 @@ def read_settings(kind: type[Settings]) -> Settings:
         return kind(_secrets_dir=Path(secrets)) if secrets else kind()
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False, include_context=False):
-            name = "GONGJI_" + "_".join(map(str, each["loc"])).upper()
-            print(f"{name}: {each['msg']}. See docs/operations.md.", file=sys.stderr)  # noqa: T201 no log yet
+            # What is wrong between several settings names them itself.
+            name = "GONGJI_" + "_".join(map(str, each["loc"])).upper() + ": " if each["loc"] else ""
+            problem = each["msg"].removeprefix("Value error, ")
+            print(f"{name}{problem}. See docs/operations.md.", file=sys.stderr)  # noqa: T201 no log yet
         sys.exit(2)
 
 

@@ -1,10 +1,7 @@
 """/healthz, /readyz and /metrics, the same for every service."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -36,30 +33,3 @@ def probe_routes(readiness: Readiness) -> list[Route]:
 
 def probe_app(readiness: Readiness) -> ASGIApp:
     return Starlette(routes=probe_routes(readiness))
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp, host: str, port: int, *, drain_s: float = 5.0) -> AsyncIterator[None]:
-    """Serves an application as long as the block runs; requests under way are finished."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(drain_s),
-    )
-    server = uvicorn.Server(config)
-    # Signals belong to the service's own lifecycle.
-    running = asyncio.create_task(server._serve())  # noqa: SLF001 serve() without its signal handlers
-    try:
-        while not server.started:
-            if running.done():
-                await running
-                raise OSError(f"could not listen on {host}:{port}")
-            await asyncio.sleep(0.01)
-        yield
-    finally:
-        server.should_exit = True
-        await running

@@ -47,7 +47,7 @@ def settings_of(program: str) -> type[BaseSettings]:
 def said(default: object) -> str:
     """A default as the table writes it."""
     if default is None:
-        return "unset"
+        return "not set"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

@@ -1,9 +1,13 @@
 """What clerks and operators do for others is written down, and what people do for themselves is not."""
 
+import asyncio
+import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from cli.acts import acts
 from services.binding.model import Action
 from shared.domain.roles import Role
 from tests.support.world import World
@@ -36,6 +40,7 @@ ACTS: dict[str, tuple[Role, str, str, Any, tuple[str, list[str], str | None]]] =
     "list bindings": (Role.CLERK, "GET", "/v1/bindings?payer_id=PAYER", None, ("list_bindings", PAYER, None)),
     "list links": (Role.CLERK, "GET", "/v1/kinship-links?holder_id=PAYER", None, ("list_links", PAYER, None)),
     "list payments": (Role.CLERK, "GET", "/v1/persons/PAYER/payments", None, ("list_payments", PAYER, None)),
+    "list acts": (Role.CLERK, "GET", "/v1/persons/PAYER/acts", None, ("list_acts", PAYER, None)),
     "diagnose": (Role.CLERK, "GET", DIAGNOSIS, None, ("diagnose", BOTH, None)),
     "an operator diagnoses": (Role.OPERATOR, "GET", DIAGNOSIS, None, ("diagnose", BOTH, None)),
     "freeze": (Role.OPERATOR, "POST", "/v1/accounts/PAYER/freeze", None, ("freeze", PAYER, None)),
@@ -75,6 +80,7 @@ UNRECORDED: dict[str, tuple[Role, str, str, Any]] = {
     "a member lists bindings": (Role.MEMBER, "GET", "/v1/bindings?payer_id=PAYER", None),
     "a member lists links": (Role.MEMBER, "GET", "/v1/kinship-links?holder_id=PAYER", None),
     "a member lists payments": (Role.MEMBER, "GET", "/v1/persons/PAYER/payments", None),
+    "a member lists acts": (Role.MEMBER, "GET", "/v1/persons/PAYER/acts", None),
     "a member diagnoses": (Role.MEMBER, "GET", DIAGNOSIS, None),
     "an institution reconciles": (Role.INSTITUTION, "POST", DAY, FILE),
     "an institution reads": (Role.INSTITUTION, "GET", f"{RECONCILIATION}/differences.csv", None),
@@ -94,7 +100,7 @@ async def test_an_act_is_written_down_once(
     """Who, as what, did what, for whom, to which thing, and when."""
     names = await _scene(world, path)
     response = await world.call(role, method, path.format(**names), body, headers=CSV if body is FILE else {})
-    acts = await _acts(world)
+    acts = await _acts(world, names)
 
     response.raise_for_status()
     made = response.json() if response.content and not path.endswith(".csv") else {}
@@ -117,7 +123,7 @@ async def test_what_people_do_for_themselves_is_not(
     response = await world.call(role, method, path.format(**names), body, **who, headers=CSV if body is FILE else {})
 
     response.raise_for_status()
-    assert await _acts(world) == []
+    assert await _acts(world, names) == []
 
 
 async def test_a_refused_act_is_written_down_without_a_thing(world: World) -> None:
@@ -141,20 +147,69 @@ async def test_who_is_not_let_through_leaves_no_act(world: World) -> None:
 
 async def test_an_act_repeated_under_its_key_is_one_act(world: World) -> None:
     """The second answer is the first one told again."""
-    await _scene(world, "")
+    names = await _scene(world, "")
     for _ in range(2):
         (
             await world.call(Role.CLERK, "POST", "/v1/bindings", BINDING, headers={"Idempotency-Key": "k1"})
         ).raise_for_status()
 
-    assert [act["action"] for act in await _acts(world)] == ["bind"]
+    assert [act["action"] for act in await _acts(world, names)] == ["bind"]
 
 
-async def _scene(world: World, path: str) -> dict[str, str]:
-    """Two people, with the binding or the link that the path is about; what made them is struck off."""
+async def test_a_person_sees_who_looked_at_them(world: World) -> None:
+    """Newest first, in pages: when, and in which role; not which clerk it was, nor whom else it was about."""
+    await _scene(world, "")
+    for path in ("/v1/persons/PAYER", "/v1/persons/CHILD", DIAGNOSIS, "/v1/persons/PAYER/payments"):
+        await world.call(Role.CLERK, "GET", path)
+    await world.call(Role.OPERATOR, "POST", "/v1/accounts/PAYER/freeze")
+
+    first = (await world.call(Role.MEMBER, "GET", "/v1/persons/PAYER/acts?limit=3", person_id="PAYER")).json()
+    rest = (
+        await world.call(
+            Role.MEMBER, "GET", f"/v1/persons/PAYER/acts?limit=3&cursor={first['next']}", person_id="PAYER"
+        )
+    ).json()
+
+    seen = [(each["role"], each["action"]) for each in first["items"] + rest["items"]]
+    assert seen == [
+        ("operator", "freeze"),
+        ("clerk", "list_payments"),
+        ("clerk", "diagnose"),
+        ("clerk", "read_person"),
+    ]
+    assert {name for each in first["items"] for name in each} == {"at", "role", "action"}
+    assert rest["next"] is None
+
+
+async def test_an_auditor_finds_who_looked_at_whom(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By person, by subject, since a day; newest first, and no more than wanted."""
+    await _scene(world, "")
+    for path in ("/v1/persons/PAYER", "/v1/persons/CHILD", DIAGNOSIS):
+        await world.call(Role.CLERK, "GET", path)
+    await world.call(Role.OPERATOR, "GET", DIAGNOSIS)
+    monkeypatch.setenv("GONGJI_DATABASE_URL", world.database_url)
+
+    async def told(**asked: Any) -> list[tuple[str, str]]:
+        await asyncio.to_thread(acts, **asked, as_json=True)
+        return [(act["subject"], act["action"]) for act in json.loads(capsys.readouterr().out)]
+
+    about_child = await told(person="CHILD")
+    by_clerk = await told(subject="clerk:local-clerk", limit=2)
+    to_come = await told(since=datetime(2999, 1, 1))  # noqa: DTZ001 only its date counts
+
+    clerk, operator = "clerk:local-clerk", "operator:local-operator"
+    assert about_child == [(operator, "diagnose"), (clerk, "diagnose"), (clerk, "read_person")]
+    assert by_clerk == [(clerk, "diagnose"), (clerk, "read_person")]
+    assert to_come == []
+
+
+async def _scene(world: World, path: str) -> dict[str, Any]:
+    """Two people, with the binding or the link that the path is about, and the last act of those that made them."""
     await world.person("PAYER")
     await world.person("CHILD", insurance="resident")
-    names = {}
+    names: dict[str, Any] = {}
     if "{binding}" in path:
         names["binding"] = await world.bind("PAYER", "CHILD")
     if "{link}" in path:
@@ -165,12 +220,14 @@ async def _scene(world: World, path: str) -> dict[str, str]:
     if "{day}" in path:
         made = await world.call(Role.OPERATOR, "POST", DAY, FILE, headers=CSV)
         names["day"] = made.json()["reconciliation_id"]
-    await world.db.execute("TRUNCATE registry.acts")
+    names["last_act"] = await world.db.fetchval("SELECT coalesce(max(act_id), 0) FROM registry.acts")
     return names
 
 
-async def _acts(world: World) -> list[Any]:
-    return list(await world.db.fetch("SELECT * FROM registry.acts ORDER BY act_id"))
+async def _acts(world: World, names: dict[str, Any] | None = None) -> list[Any]:
+    """Those since the scene was set."""
+    query = "SELECT * FROM registry.acts WHERE act_id > $1 ORDER BY act_id"
+    return list(await world.db.fetch(query, names["last_act"] if names else 0))
 
 
 async def test_what_was_never_an_id_is_not_written_down(world: World) -> None:

@@ -26,6 +26,7 @@ ENDPOINTS = {
     "put person": ("PUT", "/v1/persons/ME", PERSON, {"feed"}),
     "get person": ("GET", "/v1/persons/ME", None, {"self", "clerk"}),
     "find persons": ("POST", "/v1/person-searches", {"id_number": "x" * 18, "region_code": "130100"}, {"clerk"}),
+    "list acts": ("GET", "/v1/persons/ME/acts", None, {"self", "clerk"}),
     "list payments": ("GET", "/v1/persons/ME/payments", None, {"self", "clerk"}),
     "freeze": ("POST", "/v1/accounts/ME/freeze", None, {"operator"}),
     "unfreeze": ("POST", "/v1/accounts/ME/unfreeze", None, {"operator"}),

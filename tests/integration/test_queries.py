@@ -30,6 +30,7 @@ FILES = {
     ("cli", "explain.sql"): "gongji_audit",
     ("cli", "audit.sql"): "gongji_audit",
     ("services.binding", "resealing.sql"): "gongji_keys",
+    ("cli", "acts.sql"): "gongji_audit",
     ("cli", "policy.sql"): "gongji_audit",
 }
 QUERIES = [
@@ -56,6 +57,7 @@ DECISIONS = load_queries("services.settlement", "decisions.sql")
 BINDINGS = load_queries("services.binding", "bindings.sql")
 TRANSFERS = load_queries("services.settlement", "transfers.sql")
 GIFTS = load_queries("services.binding", "transfers.sql")
+BINDING_REGISTRY = load_queries("services.binding", "registry.sql")
 BINDING_LEDGER = load_queries("services.binding", "ledger.sql")
 RECONCILIATIONS = load_queries("services.binding", "reconciliations.sql")
 HOT = {
@@ -118,6 +120,7 @@ HOT = {
         RECONCILIATIONS["strike"],
         ["13::smallint", "'00000000-0000-0000-0000-000000000001'::uuid"],
     ),
+    "binding.acts_about": (BINDING_REGISTRY["acts_about"], ["'P1'", "9223372036854775807", "50"]),
     "binding.lock_standing": (BINDINGS["lock_standing"], ["13::smallint", "'P1'", "'2026-11-22'::date"]),
 }
 # Small tables that every cell has whole, and the ends of the books, empty while months are prepared ahead: reading one from end to
@@ -213,6 +216,8 @@ async def _populate(connection: Any) -> None:
         SELECT
             13, {timed_id("n", 20_000)}, 'P' || n % 5000, 'credit', 'A1', 'R' || n, 1, 0, 0, 'contribution', -1, '130100', now()
         FROM generate_series(1, 20000) AS n;
+        INSERT INTO registry.acts (at, subject, role, action, person_ids)
+        SELECT now(), 'clerk:li', 'clerk', 'read_person', ARRAY['P' || n] FROM generate_series(1, 20000) AS n;
         INSERT INTO registry.reconciliations (
             province, reconciliation_id, institution_id, insured_region, date, state, lines_read, started_at, started_by,
             progress_at

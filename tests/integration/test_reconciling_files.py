@@ -22,14 +22,15 @@ from services.binding.dayfile import Limits
 from services.binding.days import DayAsked
 from services.binding.handler import Handler
 from services.binding.keyring import RingFile
+from services.binding.keys import Key, Keyring
 from services.binding.model import Caller, Refused
 from services.binding.reconciling import Reconciler
 from services.binding.sealing import Sealer
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI, shanghai_date
 from shared.postgres.pool import create_pool
+from shared.runtime.serving import serving
 from shared.runtime.tokens import AUDIENCE
-from shared.telemetry.probe import serving
 from tests.conftest import Database
 from tests.support.calendar import Clock
 from tests.support.ports import free_port
@@ -69,7 +70,6 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path], clock:
         await settle(built, "B-1", 1_000)
         await settle(built, "B-2", 50)
         await settle(built, "B-3", 50, expense_type="fitness")
-        await built.db.execute("TRUNCATE registry.acts")
         yield built
 
 
@@ -85,7 +85,9 @@ async def desk(database: Database, keys: dict[str, Path], clock: Clock) -> Async
 async def port(desk: Handler, keys: dict[str, Path]) -> AsyncIterator[int]:
     """Where that service listens."""
     free = free_port()
-    app = build(desk, Authenticator(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes(), AUDIENCE, 10))
+    app = build(
+        desk, Authenticator(Keyring(Key.from_pem(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes())), AUDIENCE, 10)
+    )
     async with serving(app, "127.0.0.1", free):
         yield free
 

@@ -17,7 +17,9 @@ from services.binding.app import build
 from services.binding.auth import Authenticator
 from services.binding.handler import Handler as BindingHandler
 from services.binding.keyring import RingFile
+from services.binding.keys import Key, Keyring
 from services.binding.sealing import Sealer
+from services.binding.settings import HttpLimits
 from services.settlement.app import run
 from services.settlement.settings import SettlementSettings
 from shared.domain.roles import Role
@@ -48,14 +50,20 @@ class World:
     @classmethod
     @asynccontextmanager
     async def build(
-        cls, database_url: str, amqp_url: str, keys: dict[str, Path], clock: Clock = system_clock
+        cls,
+        database_url: str,
+        amqp_url: str,
+        keys: dict[str, Path],
+        clock: Clock = system_clock,
+        limits: HttpLimits | None = None,
     ) -> AsyncIterator["World"]:
         async with AsyncExitStack() as stack:
             pool = await create_pool(database_url, role="gongji_binding", name="tests", size_max=10)
             stack.callback(pool.terminate)
             sealer = Sealer(RingFile(keys["GONGJI_KEY_RING_FILE"]).current)
-            authenticator = Authenticator(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes(), AUDIENCE, 10)
-            app = build(BindingHandler(pool, clock, sealer), authenticator)
+            key = Key.from_pem(keys["GONGJI_JWT_PUBLIC_KEY_FILE"].read_bytes())
+            authenticator = Authenticator(Keyring(key), AUDIENCE, 10)
+            app = build(BindingHandler(pool, clock, sealer), authenticator, limits)
             http = await stack.enter_async_context(
                 httpx.AsyncClient(
                     transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://binding"

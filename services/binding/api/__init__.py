@@ -2,9 +2,19 @@
 
 from fastapi import APIRouter
 
-from services.binding.api import bindings, decisions, diagnosis, facts, kinship, payments, reconciliations, transfers
+from services.binding.api import (
+    acts,
+    bindings,
+    decisions,
+    diagnosis,
+    facts,
+    kinship,
+    payments,
+    reconciliations,
+    transfers,
+)
 from services.binding.api.door import REFUSALS
 
 router = APIRouter(prefix="/v1", responses=REFUSALS)
-for room in (facts, bindings, kinship, payments, transfers, diagnosis, decisions, reconciliations):
+for room in (facts, acts, bindings, kinship, payments, transfers, diagnosis, decisions, reconciliations):
     router.include_router(room.router)

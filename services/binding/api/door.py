@@ -18,7 +18,7 @@ from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 
 LIMIT_MAX = 200
-# It says in the description how to prove who asks; whether it is proof is judged by the authenticator.
+# It says in the description how to prove who asks; whether it is proof was judged before, in admission.py.
 BEARER = HTTPBearer(bearerFormat="JWT", auto_error=False)
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -27,8 +27,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "no valid bearer token",
         403: "this token may not do that",
         404: "there is no such thing",
+        408: "what was sent did not come in time",
         409: "refused; every reason that applies is named",
+        413: "the body is too large",
         422: "wrong in itself; the fields are named",
+        429: "too many calls; `Retry-After` says in how many seconds there may be another",
+        431: "the address and the headers are too large",
+        500: "something went wrong that nobody foresaw",
         503: "the database is away; try again",
     }.items()
 }
@@ -40,15 +45,13 @@ def desk_of(request: Request) -> Handler:
 
 
 def caller_of(request: Request, _: Annotated[object, Security(BEARER)]) -> Caller:
-    caller: Caller | None = request.app.state.authenticator.caller(request.headers.get("authorization"))
-    if caller is None:
-        raise Problem(Reason.UNAUTHENTICATED)
+    caller: Caller = request.state.caller
     return caller
 
 
 async def content_of(request: Request) -> bytes:
     """What an Idempotency-Key stands for: the method, the path and the body."""
-    return b"\n".join([request.method.encode(), request.url.path.encode(), await request.body()])
+    return b"\n".join([request.method.encode(), request.scope["path"].encode(), await request.body()])
 
 
 Desk = Annotated[Handler, Depends(desk_of)]

@@ -28,6 +28,8 @@ router = APIRouter()
 MEDIA_TYPE = "text/csv"
 # A sender that says nothing for so long is taken for gone.
 SILENCE_MAX_S = 60.0
+# Nor may a file drip in for ever: 100 MiB in this time are 60 KB a second.
+FILE_MAX_S = 1_800.0
 COLUMNS = (
     "request_id",
     "kind",
@@ -37,6 +39,8 @@ COLUMNS = (
     "our_mutual_aid_fen",
     "their_mutual_aid_fen",
 )
+# The one body that is read as it comes, and bounded as it is read.
+STREAMED = ("POST", "/v1/reconciliations")
 EXAMPLE = f"{','.join(HEADER)}\nREQ-1,1000,700\nREQ-2,50,50\n"
 FILE: dict[str, Any] = {
     "requestBody": {
@@ -169,9 +173,11 @@ def _must_be_a_file(request: Request, limits: Limits) -> None:
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes. Raises Problem(invalid) if it stops before its end."""
     stream = request.stream()
+    over_at = asyncio.get_running_loop().time() + FILE_MAX_S
     try:
         while True:
-            async with asyncio.timeout(SILENCE_MAX_S):
+            silent_at = asyncio.get_running_loop().time() + SILENCE_MAX_S
+            async with asyncio.timeout_at(min(silent_at, over_at)):
                 piece = await anext(stream, None)
             if piece is None:
                 return

@@ -55,3 +55,37 @@ def test_a_key_file_must_exist(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         read_settings(BindingSettings)
 
     assert "GONGJI_KEY_RING_FILE: Path does not point to a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({}, "GONGJI_JWT_PUBLIC_KEY_FILE, GONGJI_JWKS_URL or GONGJI_JWKS_FILE: one must be given. See"),
+        ({"GONGJI_JWKS_URL": "https://id/keys", "GONGJI_JWKS_FILE": "{file}"}, "GONGJI_JWKS_FILE: give one of them"),
+        ({"GONGJI_JWKS_URL": "http://id.example/keys"}, "GONGJI_JWKS_URL: String should match pattern"),
+        ({"GONGJI_JWKS_URL": "file:///etc/passwd"}, "GONGJI_JWKS_URL: String should match pattern"),
+        ({"GONGJI_JWT_LEEWAY_S": "31"}, "GONGJI_JWT_LEEWAY_S: Input should be less than or equal to 30"),
+    ],
+    ids=["no key", "two sets", "keys in the clear", "no http", "too much leeway"],
+)
+def test_tokens_can_be_checked_and_checked_well(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    given: dict[str, str],
+    complaint: str,
+) -> None:
+    """Without a key there is no service, and what is wrong between settings is said as well."""
+    file = tmp_path / "key"
+    file.touch()
+    needed = {
+        "GONGJI_DATABASE_URL": "postgresql://x",
+        "GONGJI_KEY_RING_FILE": "{file}",
+    }
+    for name, value in {**needed, **given}.items():
+        monkeypatch.setenv(name, value.format(file=file))
+
+    with pytest.raises(SystemExit):
+        read_settings(BindingSettings)
+
+    assert complaint in capsys.readouterr().err
