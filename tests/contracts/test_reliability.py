@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.settlement.failpoints import ACTIONS, PLACES
 from tests.contracts.test_docs import ROOT, rows
+from tests.mutations.catalogue import MUTATIONS
 
 RELIABILITY = ROOT / "docs" / "reliability.md"
 FAULTS = Path("tests/faults")
@@ -31,7 +32,11 @@ def test_every_test_that_is_named_exists() -> None:
     """Under that name, in that file."""
     named = NAMED.findall(RELIABILITY.read_text(encoding="utf-8"))
 
-    missing = [(file, name) for file, name in named if name not in written_in(ROOT / FAULTS / file)]
+    missing = [
+        (file, name)
+        for file, name in named
+        if not any(name in written_in(found) for found in (ROOT / "tests").rglob(file))
+    ]
 
     assert named
     assert not missing
@@ -49,3 +54,14 @@ def test_every_failpoint_is_documented() -> None:
     """Places and actions, and no others."""
     assert {place.strip("`") for place, *_ in rows(RELIABILITY, "place")} == set(PLACES)
     assert {action.strip("`") for action, *_ in rows(RELIABILITY, "action")} == set(ACTIONS)
+
+
+def test_every_planted_bug_is_told_of_and_can_be_planted() -> None:
+    """With the test that notices it, which exists; its place is there just once."""
+    told = [(bug, f"tests/{test.strip('`')}") for bug, test in rows(RELIABILITY, "bug")]
+
+    assert told == [(each.name, each.caught_by) for each in MUTATIONS]
+    for each in MUTATIONS:
+        file, _, name = each.caught_by.partition("::")
+        assert name in written_in(ROOT / file), each.name
+        assert (ROOT / each.file).read_text(encoding="utf-8").count(each.before) == 1, each.name

@@ -2,6 +2,7 @@
 
 import stat
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def test_what_is_written_is_read() -> None:
         (GOOD.line.replace(GOOD.index, "c2hvcnQ="), "key 1 holds 5 bytes where a key has 32"),
         ("1 aes-256-gcm 2026-11-28 密钥 密钥", "it is not a key ring"),
     ],
+    # The keys are drawn anew in each process; the tests' names must not be.
+    ids=count(),
 )
 def test_what_is_wrong_is_named_and_never_shown(tmp_path: Path, text: str, why: str) -> None:
     """The file and the line; neither the message nor its cause has a key in it."""
