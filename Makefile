@@ -5,7 +5,7 @@ RUN := .venv/bin/
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
 
-.PHONY: help demo test faults mutations nemesis bench bench-docs check format contracts secrets sbom
+.PHONY: help demo test faults fuzz mutations nemesis bench bench-docs check format contracts secrets sbom
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -28,6 +28,9 @@ test: .venv/.synced ## every test but the long ones of faults, on private server
 
 faults: .venv/.synced ## every fault of docs/reliability.md, the long ones too; SEED=n draws by chance what an earlier run drew
 	@GONGJI_TEST_PG=$(PG) exec $(RUN)pytest tests/faults $(if $(SEED),-p randomly --randomly-seed=$(SEED)) $(ARGS)
+
+fuzz: .venv/.synced ## bodies without end for the message parser; MINUTES=30, SEED=n
+	@exec $(RUN)python -m tests.fuzzing $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 mutations: .venv/.synced ## plant the bugs of docs/reliability.md one by one, each must be noticed; ONLY=word
 	@exec $(RUN)python -m tests.mutations $(if $(ONLY),--only "$(ONLY)")
