@@ -1,6 +1,5 @@
 """institution: who may send. A user of the broker, its rights and queues, and the registration that they belong to."""
 
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +20,10 @@ from cli.speech import NO_ANSWER, REJECTED, USAGE, console, errors, print_json, 
 from cli.stack import make_token
 from deploy.devstack.keys import write_private
 from deploy.devstack.plan import certificates_of
-from shared.domain.enrolment import InstitutionKind
+from shared.domain.enrolment import InstitutionKind, InstitutionStatus
 from shared.domain.roles import Role
 from shared.messages.signing import KEYS, EdwardsKey, Sm2Key, public_key, sign
-from shared.rabbit.access import USER_PATTERN, Access
+from shared.rabbit.access import Access
 from shared.rabbit.connection import hosts
 from shared.rabbit.management import Management, ManagementRefused, vhost_of
 
@@ -98,16 +97,17 @@ def add(
     kind: Annotated[InstitutionKind, typer.Option(help="What it is: that decides which requests it may send.")],
     region: Annotated[str, typer.Option("--region", "-r", help="Six digits: where it is.")],
     name: Annotated[str | None, typer.Option(help="Its name; else its id.")] = None,
+    status: Annotated[InstitutionStatus, typer.Option(help="Whether it may send.")] = InstitutionStatus.ACTIVE,
     user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
-    new_password: Annotated[bool, typer.Option("--new-password", help="Replace the password that it has.")] = False,
     signing_key: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A public key that it signs its requests with: PEM (Ed25519) or a JWK. Several times: any of them. None: unsigned.",
+            help="A public key that it signs its requests with: PEM (Ed25519) or a JWK. Several times: any of them.",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Take its keys away: it need not sign.")] = False,
     certificate: Annotated[
         bool, typer.Option("--certificate", help="No password: a client certificate says who it is. Needs TLS.")
     ] = False,
@@ -115,61 +115,93 @@ def add(
     lang: Lang = None,
 ) -> None:
     """Register an institution, and let it in at the broker: a user with a random password, rights for its own requests and
-    answers alone, and its queues. Run again, it puts right what differs and leaves the password as it is. A certificate's common
-    name is the user; the local stack's authority issues one, elsewhere yours does.
+    answers alone, and its queues. Run again, it puts right what differs; the password stays, and so do the keys where none is
+    named. A certificate's common name is the user; the local stack's authority issues one, elsewhere yours does.
     """
-    say = speech(lang)
-    amqp_user = user or institution
-    if not re.fullmatch(USER_PATTERN, amqp_user):
-        errors.print(f"[red]{amqp_user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -[/]")
-        raise typer.Exit(USAGE)
-    access = Access(amqp_user, institution, kind)
-    keys = [_key_in(file).model_dump(mode="json") for file in signing_key or ()]
-    said = {
-        "name": name or institution,
-        "kind": kind,
-        "region_code": region,
-        "amqp_user": amqp_user,
-        "signing_keys": keys,
-    }
-    with broker() as management:
-        password = None if certificate else secrets.token_urlsafe(32)
-        kept = not (new_password or certificate) and management.knows(amqp_user)
-        if not kept:
-            management.put_user(amqp_user, password)
-        management.grant(access)
+    access = _access(institution, kind, user)
+    said: dict[str, Any] = {"name": name or institution, "kind": kind, "region_code": region, "status": status}
+    said["amqp_user"] = access.user
+    if signing_key or unsigned:
+        said["signing_keys"] = [_key_in(file).model_dump(mode="json") for file in signing_key or ()]
+    # Registered first: what fails then leaves nobody in, and the password, which is shown once, cannot be lost.
     _register(institution, said)
-    login = Login(access, None, None) if kept else Login(access, password, _amqp_url(amqp_user, password))
-    if login.amqp_url:
-        _remember(institution, login.amqp_url)
-    if as_json:
-        print_json(login.told())
-        return
-    console.print(say(f"{institution} may send as {amqp_user}", f"{institution} 可以用户 {amqp_user} 的身份发送请求"))
-    if login.amqp_url:
-        console.print(
-            say("  its URL, shown once:  ", "  连接地址（只显示一次）：") + login.amqp_url, markup=False, soft_wrap=True
-        )
-    else:
-        console.print(
-            say("  its password is as it was; --new-password makes another", "  密码未变；用 --new-password 重新生成")
-        )
-    console.print(say("  lasting reply queue:  ", "  持久应答队列：") + access.reply_queue)
-    console.print(say("  answers without reply_to:  ", "  未指定 reply_to 的应答：") + access.results_queue)
+    with broker() as management:
+        is_known = management.is_let_in(access)
+        if certificate or not is_known:
+            login = _let_in(management, access, certificate=certificate)
+        else:
+            login = Login(access, None, None)
+        management.grant(access)
+    _tell(login, as_json=as_json, lang=lang)
+
+
+@app.command()
+def new_password(
+    institution: Annotated[str, typer.Argument(metavar="ID", help="The institution's id.")],
+    kind: Annotated[InstitutionKind, typer.Option(help="What it is.")],
+    user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Give an institution's user another password; what it is registered as, and its rights, stay."""
+    access = _access(institution, kind, user)
+    with broker() as management:
+        if not management.is_let_in(access):
+            errors.print(f"[red]{access.user} has not been let in: gongji institution add {institution}[/]")
+            raise typer.Exit(USAGE)
+        login = _let_in(management, access, certificate=False)
+    _tell(login, as_json=as_json, lang=lang)
 
 
 @app.command()
 def shut_out(
-    institution: Annotated[str, typer.Argument(metavar="ID", help="The institution's id.")],
-    user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
+    user: Annotated[str, typer.Argument(help="The institution's user at the broker.")],
     lang: Lang = None,
 ) -> None:
-    """Take away an institution's user at the broker, at once, with its connections. What it is registered as, and its queues, stay."""
+    """Take away an institution's user at the broker, at once, with its connections; no more results go to its queue. What the
+    institution is registered as stays, and so does what its queues hold.
+    """
     with broker() as management:
-        management.remove_user(user or institution)
-    _url_file(institution).unlink(missing_ok=True)
+        management.shut_out(_access("-", InstitutionKind.HOSPITAL, user))
+    for file in _url_file("-").parent.glob("*"):
+        if sends_as(file.name).user_id == user:
+            file.unlink()
     say = speech(lang)
-    console.print(say(f"{institution} can no longer enter", f"{institution} 已不能接入"))
+    console.print(say(f"{user} can no longer enter", f"{user} 已不能接入"))
+
+
+def _access(institution: str, kind: InstitutionKind, user: str | None) -> Access:
+    """Ends the command where a name cannot be one."""
+    try:
+        return Access(user or institution, institution, kind)
+    except ValueError as error:
+        errors.print(f"[red]{error}[/]", markup=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _let_in(management: Management, access: Access, *, certificate: bool) -> Login:
+    password = None if certificate else secrets.token_urlsafe(32)
+    management.put_user(access.user, password)
+    url = _amqp_url(access.user, password)
+    _remember(access.institution_id, url)
+    return Login(access, password, url)
+
+
+def _tell(login: Login, *, as_json: bool, lang: str | None) -> None:
+    if as_json:
+        print_json(login.told())
+        return
+    say, access = speech(lang), login.access
+    institution, user = access.institution_id, access.user
+    console.print(say(f"{institution} may send as {user}", f"{institution} 可以用户 {user} 的身份发送请求"))
+    if login.amqp_url:
+        url = say("  its URL, shown once:  ", "  连接地址（只显示一次）：") + login.amqp_url
+        console.print(url, markup=False, soft_wrap=True)
+    else:
+        kept = "  its password is as it was; `gongji institution new-password` makes another"
+        console.print(say(kept, "  密码未变；用 `gongji institution new-password` 重新生成"))
+    console.print(say("  lasting reply queue:  ", "  持久应答队列：") + access.reply_queue)
+    console.print(say("  answers without reply_to:  ", "  未指定 reply_to 的应答：") + access.results_queue)
 
 
 @contextmanager

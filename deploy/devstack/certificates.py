@@ -47,7 +47,9 @@ class Certificates:
 
     def issue(self, user: str) -> tuple[Path, Path]:
         """A certificate with which a client says who it is, and its key; made anew each time."""
-        certificate, key = self.directory / f"{user}.pem", self.directory / f"{user}.key"
+        folder = self.directory / "users"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        certificate, key = folder / f"{user}.pem", folder / f"{user}.key"
         self._sign(user, certificate, key, ExtendedKeyUsageOID.CLIENT_AUTH)
         return certificate, key
 

@@ -34,6 +34,9 @@ from shared.telemetry.probe import probe_routes
 
 log = structlog.get_logger()
 
+# Twice what comparing a day's file may take for one statement, and some.
+CALL_S_MAX = 300.0
+
 DESCRIPTION = """Who is insured where, who may pay for whom, and under which policy.
 
 Refusals are `application/problem+json`; `reason` is the first reason, `reasons` are all that apply."""
@@ -124,6 +127,7 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
             role=settings.database_role,
             name="gongji-binding",
             size_max=settings.database_connections_max,
+            lent_s_max=CALL_S_MAX,
         )
         house.callback(pool.terminate)
         ring = RingFile(settings.key_ring_file)

@@ -98,7 +98,7 @@ async def put_institution(connection: Any, institution_id: str, said: Institutio
         said.region_code,
         said.amqp_user,
         said.status,
-        KEYS.dump_json(said.signing_keys).decode(),
+        None if said.signing_keys is None else KEYS.dump_json(said.signing_keys).decode(),
         now,
     )
 

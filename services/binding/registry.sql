@@ -88,17 +88,17 @@ WHERE institution_id = $1;
 
 -- name: put_institution
 -- What the operator says of an institution.
-INSERT INTO registry.institutions (
+INSERT INTO registry.institutions AS institution (
     institution_id, name, kind, region_code, amqp_user, status, signing_keys, registered_at, changed_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $8)
+VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::jsonb, '[]'), $8, $8)
 ON CONFLICT (institution_id) DO UPDATE SET
     name = excluded.name,
     kind = excluded.kind,
     region_code = excluded.region_code,
     amqp_user = excluded.amqp_user,
     status = excluded.status,
-    signing_keys = excluded.signing_keys,
+    signing_keys = coalesce($7::jsonb, institution.signing_keys),
     changed_at = excluded.changed_at;
 
 -- name: policies

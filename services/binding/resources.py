@@ -28,7 +28,7 @@ from shared.domain.relations import Relation
 from shared.domain.roles import Role
 from shared.domain.times import Day
 from shared.messages.reconcile import Totals
-from shared.messages.signing import AnyKey, Keys
+from shared.messages.signing import SM2_AVAILABLE, AnyKey, Keys, Sm2Key
 
 
 def _without_nul(value: str) -> str:
@@ -97,13 +97,16 @@ class InstitutionIn(Body):
     region_code: Region
     amqp_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     status: InstitutionStatus = InstitutionStatus.ACTIVE
-    signing_keys: Annotated[tuple[AnyKey, ...], Field(max_length=SIGNING_KEYS_MAX)] = ()
+    # Left out: as they were.
+    signing_keys: Annotated[tuple[AnyKey, ...], Field(max_length=SIGNING_KEYS_MAX)] | None = None
 
     @field_validator("signing_keys")
     @classmethod
-    def _each_has_its_name(cls, keys: Keys) -> Keys:
-        if len({key.kid for key in keys}) < len(keys):
+    def _can_be_told_apart_and_checked(cls, keys: Keys | None) -> Keys | None:
+        if keys and len({key.kid for key in keys}) < len(keys):
             raise ValueError("two keys have one kid: give each its own")
+        if keys and not SM2_AVAILABLE and any(isinstance(key, Sm2Key) for key in keys):
+            raise ValueError("this installation cannot check SM2 signatures: install gongji[gm]")
         return keys
 
 

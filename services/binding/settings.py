@@ -17,7 +17,7 @@ class HttpLimits(BaseModel):
     http_head_bytes_max: int = Field(default=8_192, ge=1_024, le=65_536)
     http_body_bytes_max: int = Field(default=65_536, ge=1_024, le=16_777_216)
     http_body_timeout_s: float = Field(default=10.0, ge=0.1, le=600)
-    calls_at_once_max: int = Field(default=100, ge=1, le=10_000)
+    calls_at_once_max: int = Field(default=500, ge=1, le=10_000)
     member_calls_per_minute: int = Field(default=600, ge=1, le=1_000_000)
     clerk_calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000)
     operator_calls_per_minute: int = Field(default=3_000, ge=1, le=1_000_000)

@@ -25,6 +25,8 @@ from shared.telemetry.probe import probe_app
 log = structlog.get_logger()
 
 # A connection for each duty, and one to ask whether the database is there.
+# The sums over a nation's days, or as long as an alarm of the broker lasts.
+ROUND_S_MAX = 3_600.0
 CONNECTIONS_MAX = 6
 DAYS_EVERY_S = 60.0
 MONTHS_EVERY_S = 3_600.0
@@ -34,7 +36,11 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
     """Keeps the books until `stop`; what is under way then is finished."""
     async with AsyncExitStack() as house:
         pool = await create_pool(
-            settings.database_url, role=settings.database_role, name="gongji-bookkeeping", size_max=CONNECTIONS_MAX
+            settings.database_url,
+            role=settings.database_role,
+            name="gongji-bookkeeping",
+            size_max=CONNECTIONS_MAX,
+            lent_s_max=ROUND_S_MAX,
         )
         house.callback(pool.terminate)
         relay = Relay(hosts(settings.amqp_url))

@@ -112,15 +112,15 @@ class Lane:
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
         try:
-            results = await self._results(batch)
+            results = await self._results(batch, self._batch_max)
         except ServersAway as away:
             if (again := await self._results_after(away, batch, stop)) is None:
                 return None
             results = again
         return self._settled_by(iter(results), batch)
 
-    async def _results(self, batch: Sequence[Delivery]) -> list[Result]:
-        """A result for each request. Raises ServersAway, and then nothing of it is kept.
+    async def _results(self, batch: Sequence[Delivery], size_max: int) -> list[Result]:
+        """A result for each request, decided so many at a time. Raises ServersAway, and then nothing of it is kept.
 
         The server that is back may be another one, which does not know what its predecessor had committed: nothing that
         was decided before is answered from memory.
@@ -129,7 +129,7 @@ class Lane:
         results: list[Result] = []
         while len(results) < len(incoming):
             # A bulk message is more than a batch: it is decided in several.
-            part = incoming[len(results) : len(results) + self._batch_max]
+            part = incoming[len(results) : len(results) + size_max]
             metrics.BATCH_SIZE.observe(len(part))
             with metrics.STAGE_SECONDS.labels("decide").time():
                 # One that has waited before does not make the others wait again.
@@ -185,13 +185,16 @@ class Lane:
         log.warning("database_away", queue=self._queue, error=str(away))
         metrics.PAUSES.labels(self._queue).inc()
         await self._unsubscribe()
+        size_max = self._batch_max
         async for attempt in stamina.retry_context(
             on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
         ):
             with attempt:
                 if stop.is_set():
                     return None
-                results = await self._results(batch)
+                # It may be this batch that is too much for the time a transaction has.
+                size_max = max(1, size_max // 2)
+                results = await self._results(batch, size_max)
         await self._subscribe()
         log.info("database_back", queue=self._queue)
         return results

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from shared.domain.enrolment import InstitutionKind
+from shared.domain.ids import INSTITUTION_ID_PATTERN
 from shared.messages.catalogue import CATALOGUE
 from shared.rabbit.topology import REQUESTS, RESULTS
 
@@ -17,6 +18,9 @@ USER_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 # A till has a connection and an institution some tills; whoever forgets to close one is told, and holds up nobody else.
 CONNECTIONS_MAX = 100
 CHANNELS_MAX = 200
+# What nobody fetches must not fill the broker's disk for everybody: then answers are dropped, and a lookup tells them.
+QUEUE_BYTES_MAX = 256 * 1024 * 1024
+QUEUE_ARGUMENTS = {"x-queue-type": "quorum", "x-max-length-bytes": QUEUE_BYTES_MAX, "x-overflow": "reject-publish"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,13 @@ class Access:
     user: str
     institution_id: str
     kind: InstitutionKind
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be a name: a `#` for an institution would be everybody's results."""
+        if not re.fullmatch(USER_PATTERN, self.user):
+            raise ValueError(f"{self.user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -")
+        if not re.fullmatch(INSTITUTION_ID_PATTERN, self.institution_id):
+            raise ValueError(f"{self.institution_id!r} is no institution's id: 1 to 30 of A-Z a-z 0-9 _ -")
 
     @property
     def reply_queue(self) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from shared.rabbit.access import CHANNELS_MAX, CONNECTIONS_MAX, Access
+from shared.rabbit.access import CHANNELS_MAX, CONNECTIONS_MAX, QUEUE_ARGUMENTS, Access
 from shared.rabbit.topology import RESULTS
 
 TIMEOUT_S = 30.0
@@ -38,12 +38,25 @@ class Management:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._http.close()
 
-    def knows(self, user: str) -> bool:
-        """Whether there is such a user."""
-        response = self._http.get(f"/api/users/{user}")
-        if response.status_code == httpx.codes.NOT_FOUND:
+    def is_let_in(self, access: Access) -> bool:
+        """Whether there is this user, made for this institution.
+
+        Raises ManagementRefused where it is somebody else's: a service's, an administrator's, another institution's.
+        """
+        found = self._http.get(f"/api/users/{access.user}")
+        if found.status_code == httpx.codes.NOT_FOUND:
             return False
-        self._done(response)
+        rights = self._http.get(f"/api/permissions/{self._vhost}/{access.user}")
+        told = {} if rights.status_code == httpx.codes.NOT_FOUND else self._done(rights).json()
+        has_none_or_these = not told or {name: told[name] for name in access.permissions} == access.permissions
+        if self._done(found).json()["tags"] or not has_none_or_these:
+            raise ManagementRefused(
+                f"{access.user} is a user of another kind at the broker: take another name for --user"
+            )
+        if others := [key for key in self._results_keys(access) if key != access.results_key]:
+            raise ManagementRefused(
+                f"{access.user} reads the results of {', '.join(others)}: shut it out first, or take another user"
+            )
         return True
 
     def put_user(self, user: str, password: str | None) -> None:
@@ -55,12 +68,9 @@ class Management:
         """Makes the user's rights exactly these, and the queues that they speak of."""
         user = access.user
         for queue in (access.reply_queue, access.results_queue):
-            self._put(
-                f"/api/queues/{self._vhost}/{queue}",
-                {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}},
-            )
-        bound = f"/api/bindings/{self._vhost}/e/{RESULTS}/q/{access.results_queue}"
-        self._done(self._http.post(bound, json={"routing_key": access.results_key}))
+            said = {"durable": True, "auto_delete": False, "arguments": QUEUE_ARGUMENTS}
+            self._put(f"/api/queues/{self._vhost}/{queue}", said)
+        self._done(self._http.post(self._bound(access), json={"routing_key": access.results_key}))
         self._put(f"/api/user-limits/{user}/max-connections", {"value": CONNECTIONS_MAX})
         self._put(f"/api/user-limits/{user}/max-channels", {"value": CHANNELS_MAX})
         for topics in access.topic_permissions:
@@ -68,9 +78,21 @@ class Management:
         # Last: until then the user cannot even enter.
         self._put(f"/api/permissions/{self._vhost}/{user}", access.permissions)
 
-    def remove_user(self, user: str) -> None:
-        """Ends the user, and with it its connections. Its queues stay, with what is in them."""
-        self._done(self._http.delete(f"/api/users/{user}"))
+    def shut_out(self, access: Access) -> None:
+        """Ends the user, and with it its connections. Its queues stay, with what is in them, and get nothing more."""
+        self._done(self._http.delete(f"/api/users/{access.user}"))
+        for each in self._results_keys(access).values():
+            self._done(self._http.delete(f"{self._bound(access)}/{each}"))
+
+    def _bound(self, access: Access) -> str:
+        return f"/api/bindings/{self._vhost}/e/{RESULTS}/q/{access.results_queue}"
+
+    def _results_keys(self, access: Access) -> dict[str, str]:
+        """Which results go to the user's queue: routing keys, each with the name that the broker gives the binding."""
+        found = self._http.get(self._bound(access))
+        if found.status_code == httpx.codes.NOT_FOUND:
+            return {}
+        return {each["routing_key"]: quote(each["properties_key"], safe="") for each in self._done(found).json()}
 
     def _put(self, path: str, body: Mapping[str, Any]) -> None:
         self._done(self._http.put(path, json=body))

@@ -214,10 +214,16 @@ def test_an_institution_signs_what_it_sends(stack: Stack, tmp_path: Path) -> Non
     signed = json.loads(stack.run(*quote, GONGJI_SIGNING_KEY_FILE=str(mine)))
     forged = json.loads(stack.run(*quote, code=1, GONGJI_SIGNING_KEY_FILE=str(others)))
     private_half = stack.run(*added, "--signing-key", str(mine), code=2)
+    stack.run(*added)
+    still_forged = json.loads(stack.run(*quote, code=1, GONGJI_SIGNING_KEY_FILE=str(others)))
+    stack.run(*added, "--unsigned")
+    unsigned = json.loads(stack.run(*quote))
 
     assert signed["outcome"] == "settled"
     assert forged["reason"] == "signature_invalid"
     assert "no public key to check signatures with" in private_half
+    assert still_forged["reason"] == "signature_invalid"
+    assert unsigned["outcome"] == "settled"
 
 
 def test_an_institution_is_let_in_and_shut_out(stack: Stack) -> None:
@@ -226,16 +232,23 @@ def test_an_institution_is_let_in_and_shut_out(stack: Stack) -> None:
 
     made, again = stack.json(*said), stack.json(*said)
     answer = stack.json("settle", "-i", "CLINIC", "-r", "130100", "--person", "CHILD", "--amount-fen", "1")
-    renewed = stack.json(*said, "--new-password")
+    renewed = stack.json("institution", "new-password", "CLINIC", "--kind", "pharmacy")
     stack.run("institution", "shut-out", "CLINIC")
-    refused = stack.run("institution", "add", "a.b", "--kind", "pharmacy", "--region", "130100", code=2)
+    refused = [
+        stack.run("institution", "add", *who, "--kind", "pharmacy", "--region", "130100", code=code)
+        for who, code in ((("a.b",), 2), (("#", "--user", "x"), 2), (("X", "--user", "gongji"), 1))
+    ]
 
     assert made["amqp_url"].startswith(f"amqp://CLINIC:{made['password']}@")
     assert (again["password"], again["amqp_url"]) == (None, None)
     assert (made["reply_queue"], made["results_queue"]) == ("reply.CLINIC.answers", "results.CLINIC")
     assert answer["outcome"] == "settled"
     assert renewed["password"] != made["password"]
-    assert "'a.b' is no user's name" in refused
+    assert [
+        "'a.b' is no user's name" in refused[0],
+        "'#' is no institution's id" in refused[1],
+        "gongji is a user of another kind" in refused[2],
+    ] == [True] * 3
     with pytest.raises(ProbableAuthenticationError):
         asyncio.run(connect([renewed["amqp_url"]], name="tests"))
 

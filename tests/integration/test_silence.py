@@ -1,23 +1,25 @@
 """A database that answers nothing and closes nothing, seen by a pool of little patience."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from random import Random
 
 import asyncpg
 import orjson
 import pytest
 
-from services.settlement.handler import Handler, ServersAway
+from services.settlement.handler import Handler, Result, ServersAway
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
 from shared.messages.lookup import LookupRequest
 from shared.postgres.pool import create_pool
 from shared.postgres.trouble import Trouble, trouble_of
+from shared.rabbit.connection import close, connect, open_channel
+from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import Database
 from tests.support.proxy import Proxy
-from tests.support.world import envelope
+from tests.support.world import World, envelope, until
 
 PATIENCE_S = 0.5
 # Less than it once, more than it twice.
@@ -74,3 +76,37 @@ async def test_no_connection_of_before_a_silence_is_used_after_it(pool: Pool, pr
     (result,) = await handler.handle([question])
 
     assert isinstance(result, Resolution)
+
+
+async def test_a_batch_that_is_too_much_for_its_time_is_decided_in_smaller_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that needs longer for a batch than a connection is lent: the same batch would never be through."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.stop_workers()
+    handle, tried = Handler.handle, []
+
+    async def slow(self: Handler, batch: Sequence[Incoming], *, wait: bool = True) -> list[Result]:
+        tried.append(len(batch))
+        if len(batch) > 2:
+            raise ServersAway("the connection was given up")
+        return await handle(self, batch, wait=wait)
+
+    monkeypatch.setattr(Handler, "handle", slow)
+    asking = [asyncio.create_task(world.settle(amount_fen=1)) for _ in range(8)]
+    await until(lambda: _waiting(world, 8))
+
+    world.start_worker(batch_max=8)
+    answers = await asyncio.gather(*asking)
+
+    assert {answer["outcome"] for answer in answers} == {"settled"}
+    assert max(tried) > 2
+    assert (await world.balances())["MOTHER"] == (100_000 - 8, 0, 0)
+
+
+async def _waiting(world: World, count: int) -> bool:
+    connection = await connect([world.amqp_url], name="tests")
+    declared = await (await open_channel(connection, confirms=False)).queue_declare(queue=SETTLEMENT, passive=True)
+    await close(connection)
+    return declared.message_count == count

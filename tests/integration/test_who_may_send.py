@@ -20,7 +20,7 @@ from shared.messages.signing import public_key, sign
 from shared.rabbit.access import Access
 from shared.rabbit.client import client
 from shared.rabbit.connection import close, connect, open_channel
-from shared.rabbit.management import Management, vhost_of
+from shared.rabbit.management import Management, ManagementRefused, vhost_of
 from shared.rabbit.topology import BULK, DEAD, EVENTS, INQUIRY, REQUESTS, RESULTS, SETTLEMENT
 from tests.support.world import World, bill, envelope, until
 
@@ -65,7 +65,7 @@ def door(world: World, servers: StackState) -> Iterator[Door]:
         opened = Door(world, management)
         yield opened
         for user in opened.urls:
-            management.remove_user(user)
+            management.shut_out(Access(user, "-", InstitutionKind.HOSPITAL))
 
 
 @pytest.fixture
@@ -147,6 +147,29 @@ async def test_an_agency_credits_and_a_hospital_may_not_even_send_it(door: Door,
 
 
 # ---- being somebody else ----
+
+
+async def test_nobody_elses_user_is_taken_over(door: Door, clinic: Access) -> None:
+    """A service's user, an administrator's, and one that sends for another institution already."""
+    ours = urlsplit(door.world.amqp_url).username
+    assert ours
+    for user, why in ((ours, "of another kind"), (clinic.user, r"reads the results of \*\.\*\.H1")):
+        with pytest.raises(ManagementRefused, match=why):
+            door.management.is_let_in(Access(user, "H9", InstitutionKind.HOSPITAL))
+
+    assert door.management.is_let_in(clinic)
+    assert not door.management.is_let_in(Access("nobody-yet", "H9", InstitutionKind.HOSPITAL))
+
+
+async def test_who_was_shut_out_hears_nothing_more(door: Door, clinic: Access) -> None:
+    """Its user is gone, and what is answered to its institution no longer goes to its queue."""
+    door.management.shut_out(clinic)
+
+    await publish_as_admin(door.world, clinic.results_key)
+
+    assert await waiting(door.world, clinic.results_queue) == 0
+    with pytest.raises(ProbableAuthenticationError):
+        await connect([door.urls.pop(clinic.user)], name="tests")
 
 
 async def test_nobody_is_in_without_a_password(door: Door, clinic: Access) -> None:
@@ -312,6 +335,13 @@ async def test_what_is_not_ones_own_stays_closed(door: Door, clinic: Access) -> 
 
     assert refused == list(ATTEMPTS)
     assert (await door.ask(clinic, bill()))["reason"] == "no_binding"
+
+
+async def publish_as_admin(world: World, key: str) -> None:
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=True)
+    await channel.basic_publish(b"{}", exchange=RESULTS, routing_key=key)
+    await close(connection)
 
 
 async def waiting(world: World, queue: str) -> int | None:
