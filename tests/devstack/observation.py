@@ -1,6 +1,7 @@
 """What the tests look at: processes, and the servers as a client sees them."""
 
 import asyncio
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -73,13 +74,24 @@ async def _write(stack: StackState, value: str) -> None:
     remember_queues(stack)
 
 
+# What rabbitmqctl ends with where it cannot reach its node.
+UNAVAILABLE = os.EX_UNAVAILABLE
+COMMAND_PATIENCE_S = 30.0
+
+
 def remember_queues(stack: StackState) -> None:
     """Has the broker write down which queues there are; by itself it does so a moment after it has said that they are declared."""
     (pid,) = (process.pid for process in stack.processes if process.name == "rabbitmq")
     environment = psutil.Process(pid).environ()
     node = environment["RABBITMQ_NODENAME"]
     control = ("/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "-n", node, "eval", "mnesia:sync_log().")
-    subprocess.run(control, env=environment, check=True, capture_output=True)
+    ends_at = time.monotonic() + COMMAND_PATIENCE_S
+    while True:
+        done = subprocess.run(control, env=environment, check=False, capture_output=True, text=True)
+        # The broker answers its clients before its own command can reach it.
+        if done.returncode != UNAVAILABLE or time.monotonic() > ends_at:
+            break
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def _row(stack: StackState) -> str:
