@@ -82,8 +82,8 @@ async def test_a_worker_drains_on_sigterm(town: World, sender: Correspondence, s
     """It stops consuming, answers what it has in hand, and ends with 0; what it had not begun is left for another."""
     worker = Worker(town, GONGJI_BATCH_MAX="5")
     stack.callback(worker.kill)
-    await sender.send(bills(2_000))
     before = await town.count("ledger.decisions")
+    await sender.send(bills(2_000))
     await until(partial(town.has, "ledger.decisions", before + 50))
 
     worker.process.terminate()
