@@ -24,9 +24,9 @@ from shared.telemetry.probe import probe_app
 
 log = structlog.get_logger()
 
-# A connection for each duty, and one to ask whether the database is there.
 # The sums over a nation's days, or as long as an alarm of the broker lasts.
 ROUND_S_MAX = 3_600.0
+# A connection for each duty, and one to ask whether the database is there.
 CONNECTIONS_MAX = 6
 DAYS_EVERY_S = 60.0
 MONTHS_EVERY_S = 3_600.0

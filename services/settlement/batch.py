@@ -8,13 +8,12 @@ from uuid import UUID
 
 from services.settlement import answers, rules
 from services.settlement.concerns import BILLS, patient_of, touched
-from services.settlement.incoming import Incoming, RequestName, Sender
+from services.settlement.incoming import Incoming, RequestName
 from services.settlement.journal import Journal
 from services.settlement.model import (
     NOBODY,
     Decision,
     Facts,
-    Institution,
     Kept,
     Movement,
     MovementKind,
@@ -34,7 +33,6 @@ from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
 from shared.domain.times import shanghai_date, shanghai_year
-from shared.messages import signing
 from shared.messages.envelope import Operation, Outcome
 
 MOVEMENT_KINDS = {
@@ -203,13 +201,11 @@ class Batch:
         original = self.original(incoming.original) if incoming.original else None
         if patient_key is None and original and original.movement:
             patient_key = patient_of(self._settlement(original))
-        institution = facts.institutions.get(name.institution_id)
         return Position(
             now=self.now,
             sender=incoming.sender,
             authenticate_senders=self.authenticate_senders,
-            institution=institution,
-            signature_holds=_signature_holds(institution, incoming.sender),
+            institution=facts.institutions.get(name.institution_id),
             stored=None if incoming.is_inquiry else facts.stored.get(name),
             cancelled=name in facts.cancelled,
             patient=patient,
@@ -253,14 +249,6 @@ class Batch:
             if each.payer == incoming.subject and each.wallet and not each.closed
         ]
         return min(opened, key=lambda each: (each.bound_at, each.binding_id), default=None)
-
-
-def _signature_holds(institution: Institution | None, sender: Sender) -> bool:
-    """Not looked at where the sender is somebody else anyway: a check takes a while, and a stranger must not ask for it."""
-    if institution is None or not institution.signing_keys:
-        return True
-    is_somebody_else = institution.amqp_user is not None and sender.user_id not in (None, institution.amqp_user)
-    return is_somebody_else or signing.holds(institution.signing_keys, sender.signed)
 
 
 def original_of_batch(name: RequestName, stored: StoredDecision, resolution: Resolution) -> Original:

@@ -64,7 +64,6 @@ class Position:
     sender: Sender
     authenticate_senders: bool
     institution: Institution | None
-    signature_holds: bool = True
     stored: StoredDecision | None = None
     cancelled: bool = False
     patient: Enrolment | None = None

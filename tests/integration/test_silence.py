@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from random import Random
 
 import asyncpg
@@ -15,9 +16,9 @@ from shared.domain.times import system_clock
 from shared.messages.lookup import LookupRequest
 from shared.postgres.pool import create_pool
 from shared.postgres.trouble import Trouble, trouble_of
-from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import Database
+from tests.support.correspondence import waiting
 from tests.support.proxy import Proxy
 from tests.support.world import World, envelope, until
 
@@ -95,7 +96,7 @@ async def test_a_batch_that_is_too_much_for_its_time_is_decided_in_smaller_ones(
 
     monkeypatch.setattr(Handler, "handle", slow)
     asking = [asyncio.create_task(world.settle(amount_fen=1)) for _ in range(8)]
-    await until(lambda: _waiting(world, 8))
+    await until(partial(_holds_eight, world))
 
     world.start_worker(batch_max=8)
     answers = await asyncio.gather(*asking)
@@ -105,8 +106,5 @@ async def test_a_batch_that_is_too_much_for_its_time_is_decided_in_smaller_ones(
     assert (await world.balances())["MOTHER"] == (100_000 - 8, 0, 0)
 
 
-async def _waiting(world: World, count: int) -> bool:
-    connection = await connect([world.amqp_url], name="tests")
-    declared = await (await open_channel(connection, confirms=False)).queue_declare(queue=SETTLEMENT, passive=True)
-    await close(connection)
-    return declared.message_count == count
+async def _holds_eight(world: World) -> bool:
+    return await waiting(world, SETTLEMENT) == 8

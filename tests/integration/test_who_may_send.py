@@ -22,6 +22,7 @@ from shared.rabbit.client import client
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.management import Management, ManagementRefused, vhost_of
 from shared.rabbit.topology import BULK, DEAD, EVENTS, INQUIRY, REQUESTS, RESULTS, SETTLEMENT
+from tests.support.correspondence import waiting
 from tests.support.world import World, bill, envelope, until
 
 
@@ -342,11 +343,3 @@ async def publish_as_admin(world: World, key: str) -> None:
     channel = await open_channel(connection, confirms=True)
     await channel.basic_publish(b"{}", exchange=RESULTS, routing_key=key)
     await close(connection)
-
-
-async def waiting(world: World, queue: str) -> int | None:
-    connection = await connect([world.amqp_url], name="tests")
-    channel = await open_channel(connection, confirms=False)
-    declared = await channel.queue_declare(queue, passive=True)
-    await close(connection)
-    return declared.message_count

@@ -20,6 +20,7 @@ from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
+from shared.messages.signing import EdwardsKey
 from shared.messages.transfer import TransferRequest
 from shared.messages.undo import CancelRequest, RefundRequest
 
@@ -196,13 +197,14 @@ def position(
     stored: StoredDecision | None = None,
     original: Original | None = None,
 ) -> Position:
-    """An insured employee with an empty account, at an active hospital."""
+    """An insured employee with an empty account, at an active hospital, which need not sign or has not signed."""
+    keys = () if signature_holds else (EdwardsKey(kid="unused", x="A" * 43),)
+    institution = Institution(InstitutionKind(kind), suspended, amqp_user, keys)
     return Position(
         now=now,
         sender=Sender(user_id, reply_to),
         authenticate_senders=authenticate_senders,
-        signature_holds=signature_holds,
-        institution=Institution(InstitutionKind(kind), suspended, amqp_user) if registered else None,
+        institution=institution if registered else None,
         stored=stored,
         patient=enrolment(insurance=insurance, status=status, frozen=frozen) if known else None,
         patient_key=PATIENT,

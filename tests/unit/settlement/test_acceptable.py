@@ -42,8 +42,8 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[st
 }
 REJECTED = list(REFUSED)[: list(REFUSED).index("person_unknown")]
 NEED_AUTHENTICATION = {"sender_mismatch", "reply_queue_not_allowed"}
-# Where senders are authenticated, nobody is the registered user of an institution that is not registered.
-IMPOSSIBLE = {("reply_queue_not_allowed", "institution_unknown")}
+# Where senders are authenticated, nobody is the registered user of an institution that is not registered; nor has it keys.
+IMPOSSIBLE = {("reply_queue_not_allowed", "institution_unknown"), ("signature_invalid", "institution_unknown")}
 
 
 def at(*reasons: str, **fields: Any) -> dict[str, Any]:
