@@ -24,15 +24,16 @@ from rich.console import Console
 from deploy.devstack import launch
 from deploy.devstack.state import StackState
 from tests.nemesis.checker import violations
+from tests.nemesis.desk import Desk
 from tests.nemesis.faults import FAULTS, Target
 from tests.nemesis.history import History
-from tests.nemesis.load import TILLS, Clerk, converge, look_again, till
+from tests.nemesis.load import TILLS, ask_for_balances, converge, look_again, reconcile, till
+from tests.nemesis.town import NAME
 
 WORKERS = 3
 FAULT_LASTS_S = (0.5, 4.0)
 QUIET_S = (0.5, 3.0)
 CONVERGED_WITHIN_S = 60.0
-NAME = "诸葛孔明"
 
 console = Console(highlight=False)
 
@@ -77,12 +78,13 @@ async def run(running: StackState, target: Target, seed: int, minutes: float) ->
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=running.urls.services["binding"], timeout=10))
         private_key = (running.keys_directory / "jwt_private.pem").read_bytes()
-        clerk = Clerk(http, private_key, history)
-        bound = await clerk.prepare()
+        desk = Desk(http, private_key, history)
+        bound = await desk.prepare()
         async with asyncio.TaskGroup() as outside:
             for number in range(TILLS):
                 outside.create_task(till(running.urls.amqp, history, random.Random(f"{seed} {number}"), enough))
-            outside.create_task(clerk.work(bound, random.Random(f"{seed} clerk"), enough))
+            outside.create_task(desk.end_and_bind_again(bound, random.Random(f"{seed} clerk"), enough))
+            outside.create_task(desk.say_yes(random.Random(f"{seed} sons"), enough))
             ends_s = time.monotonic() + 60 * minutes
             while time.monotonic() < ends_s:
                 await asyncio.sleep(chance.uniform(*QUIET_S))
@@ -93,6 +95,9 @@ async def run(running: StackState, target: Target, seed: int, minutes: float) ->
         async with asyncio.timeout(CONVERGED_WITHIN_S):
             await converge(running.urls.amqp, history)
         await look_again(running.urls.amqp, history)
+        await desk.list_transfers()
+        await reconcile(running.urls.amqp, history)
+        await ask_for_balances(running.urls.amqp, history)
     return history, drawn
 
 

@@ -4,11 +4,11 @@ Nothing of the project is used here. What only the ledger can tell (entries, the
 `gongji audit` and to deciding every decision again, which the run asks for besides.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
-from tests.nemesis.history import INQUIRIES, Answer, Asked, History
+from tests.nemesis.books import ON_ITS_WAY, balances, decided
+from tests.nemesis.history import INQUIRIES, Answer, History
 
 # More of the same says nothing new.
 TOLD_MAX = 20
@@ -18,7 +18,17 @@ MONEY = ("own_account_fen", "wallet_fen", "mutual_aid_fen")
 def violations(history: History) -> list[str]:
     """What must not be, in sentences; none, where everything holds."""
     found: list[str] = []
-    for check in (answered, one_decision, as_looked_up, adds_up, cancelled_for_good, authorised, conserved):
+    for check in (
+        answered,
+        one_decision,
+        as_looked_up,
+        adds_up,
+        cancelled_for_good,
+        authorised,
+        accepted_for_good,
+        reconciled,
+        conserved,
+    ):
         found += [f"{check.__name__}: {sentence}" for sentence in islice(check(history), TOLD_MAX)]
     return found
 
@@ -101,37 +111,36 @@ def authorised(history: History) -> Iterator[str]:
                     yield f"settle {each.name}: {period.payer_id} paid after the binding's end was answered"
 
 
+def accepted_for_good(history: History) -> Iterator[str]:
+    """A gift that was said to have arrived, or to have been accepted, is in the wallet, unless it was cancelled."""
+    for each, answer in decided(history):
+        if each.operation != "transfer" or answer["outcome"] not in ON_ITS_WAY:
+            continue
+        transfer_id = answer["transfer_id"]
+        if history.looked_up[each.name]["cancelled"]:
+            due = {"returned"}
+        elif answer["outcome"] == "transferred" or transfer_id in history.accepted:
+            due = {"accepted"}
+        else:
+            # Somebody whose yes was never answered may have said it all the same.
+            due = {"pending", "accepted"}
+        if (state := history.transfers.get(transfer_id)) not in due:
+            yield f"transfer {each.name} is {state} and should be {' or '.join(sorted(due))}"
+
+
+def reconciled(history: History) -> Iterator[str]:
+    """The hospital's books of every day, kept from the answers alone, are the ledger's."""
+    for date, answer in history.reconciled.items():
+        if answer["outcome"] != "balanced":
+            yield f"{date}: ours {answer['ours']}, theirs {answer['theirs']}"
+
+
 def conserved(history: History) -> Iterator[str]:
     """Invariant 1: everybody has what was paid in, less what the answers say was taken, plus what they say was given back."""
-    expected: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for name, found in history.looked_up.items():
-        each, answer = history.asked[name], found["original"]
-        if answer:
-            for person_id, personal_fen, wallet_fen in moved(each, answer, history):
-                expected[person_id][0] += personal_fen
-                expected[person_id][1] += wallet_fen
+    expected = balances(history)
     for person_id, have in history.balances.items():
-        if tuple(expected[person_id]) != have:
-            yield f"{person_id} has {have} (personal, wallet) fen and should have {tuple(expected[person_id])}"
-
-
-def moved(each: Asked, answer: Answer, history: History) -> Iterator[tuple[str, int, int]]:
-    """Whom an answer says to have paid or got how much, in the personal account and in the wallet."""
-    match each.operation:
-        case "credit" if answer["outcome"] == "credited":
-            yield each.body["person_id"], each.body["amount_fen"], 0
-        case "transfer" if answer["outcome"] == "transferred":
-            yield each.body["from_person_id"], -each.body["amount_fen"], 0
-            yield each.body["to_person_id"], 0, each.body["amount_fen"]
-        case "settle":
-            yield each.body["person_id"], -answer["own_account_fen"], -answer["wallet_fen"]
-            if answer["payer_id"]:
-                yield answer["payer_id"], -answer["mutual_aid_fen"], 0
-        case "refund" | "cancel" if answer["outcome"] in ("refunded", "cancelled") and answer["amount_fen"]:
-            patient = history.asked[each.body["original_request_id"]].body["person_id"]
-            yield patient, answer["own_account_fen"], answer["wallet_fen"]
-            if answer["payer_id"]:
-                yield answer["payer_id"], answer["mutual_aid_fen"], 0
+        if expected.get(person_id, (0, 0)) != have:
+            yield f"{person_id} has {have} (personal, wallet) fen and should have {expected.get(person_id, (0, 0))}"
 
 
 def same(answer: Answer) -> Answer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Answer = dict[str, Any]
-INQUIRIES = frozenset({"quote", "lookup"})
+INQUIRIES = frozenset({"quote", "lookup", "reconcile"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,21 @@ class Period:
 
 @dataclass(slots=True)
 class History:
-    """Everything that is known outside. `unbound` is what the HTTP side was told."""
+    """Everything that is known outside. `unbound` and `accepted` (ids of transfers) are what the HTTP side was told."""
 
     asked: dict[str, Asked] = field(default_factory=dict)
     unbound: list[Period] = field(default_factory=list)
-    # What looking up and asking for balances said once the faults were over.
+    accepted: set[str] = field(default_factory=set)
+    # What was told when asked once the faults were over: of each request, each transfer (its state), each day, each person.
     looked_up: dict[str, Answer] = field(default_factory=dict)
+    transfers: dict[str, str] = field(default_factory=dict)
+    reconciled: dict[str, Answer] = field(default_factory=dict)
     balances: dict[str, tuple[int, int]] = field(default_factory=dict)
     personal: tuple[str, ...] = ()
 
     def decided(self, operation: str) -> list[Asked]:
         return [each for each in self.asked.values() if each.operation == operation]
+
+    def original_of(self, each: Asked) -> Asked:
+        """What a refund or a cancel speaks of."""
+        return self.asked[each.body["original_request_id"]]

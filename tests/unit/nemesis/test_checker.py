@@ -37,9 +37,19 @@ def ask(history: History, name: str, operation: str, sent_s: float, **body: Any)
     return asked
 
 
+def taken_again(told: History, name: str, operation: str, **said: Any) -> None:
+    """Something that gave money, and its cancel."""
+    fields = {"original_request_id", "person_id", "amount_fen"}
+    asked = ask(told, name, operation, 5.0, **{key: value for key, value in said.items() if key in fields})
+    parts = {key: value for key, value in said.items() if key not in fields}
+    heard(asked, 5.0, 6.0, outcome=f"{operation}ed", **{"mutual_aid_fen": 0, **parts})
+    cancel = ask(told, f"{name}C", "cancel", 6.0, original_request_id=name)
+    heard(cancel, 6.0, 7.0, outcome="cancelled", effect="reversed", **{"mutual_aid_fen": 0, **parts})
+
+
 @pytest.fixture
 def history() -> History:
-    """A credit, a bill settled and told twice, another one cancelled, and everything as it should be."""
+    """A credit, a bill settled and told twice, another one cancelled, a refund and a credit taken again, gifts; all as it should be."""
     told = History()
     paid_in = ask(told, "K", "credit", 0.0, person_id="MOTHER", amount_fen=1_000)
     heard(paid_in, 0.0, 1.0, outcome="credited")
@@ -51,13 +61,22 @@ def history() -> History:
     cancel = ask(told, "C", "cancel", 5.0, original_request_id="U")
     heard(cancel, 5.0, 6.0, outcome="cancelled", effect="reversed")
     heard(undone, 7.0, 8.0, outcome="rejected", reason="request_cancelled")
+    taken_again(told, "R", "refund", original_request_id="S", mutual_aid_fen=50)
+    taken_again(told, "M", "credit", person_id="MOTHER", amount_fen=9, own_account_fen=9, payer_id=None)
+    for name, outcome in (("G1", "transferred"), ("G2", "pending"), ("G3", "pending"), ("G4", "pending")):
+        gift = ask(told, name, "transfer", 8.0, from_person_id="MOTHER", to_person_id="CHILD", amount_fen=10)
+        heard(gift, 8.0, 9.0, outcome=outcome, transfer_id=name)
+    heard(ask(told, "G3C", "cancel", 9.0, original_request_id="G3"), 9.0, 10.0, outcome="cancelled", effect="reversed")
+    told.accepted.add("G2")
+    told.transfers |= {"G1": "accepted", "G2": "accepted", "G3": "returned", "G4": "pending"}
     for asked in told.asked.values():
         told.looked_up[asked.name] = {
             "outcome": "found",
             "original": asked.heard[0].answer,
-            "cancelled": asked.name == "U",
+            "cancelled": asked.name in ("U", "R", "M", "G3"),
         }
-    told.balances["MOTHER"] = (700, 0)
+    told.reconciled["2026-11-28"] = {"outcome": "balanced"}
+    told.balances |= {"MOTHER": (670, 0), "CHILD": (0, 20)}
     told.unbound.append(Period("MOTHER", "CHILD", 10.0, 20.0))
     return told
 
@@ -104,6 +123,15 @@ LIES: dict[str, tuple[str, Callable[[History], Any]]] = {
     ),
     "paid by somebody whose binding had ended": ("authorised", paid_late),
     "money lost": ("conserved", lambda told: told.balances.update(MOTHER=(400, 0))),
+    "money kept that was to be taken again": ("conserved", lambda told: told.balances.update(MOTHER=(720, 0))),
+    "a gift that did not arrive": ("accepted_for_good", lambda told: told.transfers.update(G1="pending")),
+    "a yes that was forgotten": ("accepted_for_good", lambda told: told.transfers.update(G2="pending")),
+    "a gift that was cancelled and arrived": ("accepted_for_good", lambda told: told.transfers.update(G3="accepted")),
+    "a gift that nobody knows": ("accepted_for_good", lambda told: told.transfers.pop("G4")),
+    "another day in the ledger": (
+        "reconciled",
+        lambda told: told.reconciled.update({"2026-11-28": {"outcome": "differs", "ours": {}, "theirs": {}}}),
+    ),
 }
 
 
@@ -121,6 +149,5 @@ def test_who_was_bound_again_meanwhile_may_pay(history: History) -> None:
     """Only what was asked and answered within the time in which nobody can have bound them is a breach."""
     after = ask(history, "L", "settle", 11.0, person_id="CHILD", amount_fen=300)
     heard(after, 11.0, 21.0)
-    history.balances["MOTHER"] = (700, 0)
 
     assert violations(history) == []
