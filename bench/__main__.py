@@ -64,7 +64,7 @@ def main(
     scale = replace(scale, rounds=rounds or scale.rounds, grown=grown, proven_whole=prove_whole)
     failures: list[str] = []
     try:
-        with stage(state_directory() / "bench", _tell) as ready:
+        with stage(state_directory() / "bench", scale.postgres, _tell) as ready:
             asyncio.run(_measure(ready, scale, asked, quick=quick))
     # Many quotes fail together, in a group.
     except* FAILURES as failed:

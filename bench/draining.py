@@ -23,6 +23,8 @@ SQL = load_queries("bench", "draining.sql")
 # What a worker logs where a batch has to be decided again from its start: services/settlement/handler.py.
 AGAIN = '"batch_again"'
 
+LOT_MAX = 60_000
+
 Start = Callable[[Stage], AbstractAsyncContextManager[Sequence[Running]]]
 
 
@@ -88,12 +90,15 @@ async def drain(stage: Stage, start: Start, waiting: Load) -> Drained:
     return replace(drained, deadlocks=await _deadlocks(stage.database_url) - before, again=again)
 
 
-async def settle_in(stage: Stage, population: Population, settlements: int) -> None:
+async def settle_in(stage: Stage, population: Population, settlements: int, name: str = "settling-in") -> None:
     """Settles so many bills before anything is measured: the first time after a checkpoint a page is written whole.
 
     Checkpoints are a quarter of an hour apart, as a server under load has them, so nobody else pays for that.
     """
-    await drain(stage, partial(workers, processes=2), Load(population, "settling-in", settlements))
+    # No more at once than are sent within a heartbeat.
+    for number, first in enumerate(range(0, settlements, LOT_MAX)):
+        waiting = Load(population, f"{name}-{number}", min(LOT_MAX, settlements - first))
+        await drain(stage, partial(workers, processes=2), waiting)
 
 
 async def once(stage: Stage, running: Sequence[Running], waiting: Load) -> Drained:

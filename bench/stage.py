@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -152,13 +152,13 @@ async def _running(command: Command, is_ready: Callable[[], Awaitable[bool]]) ->
 
 
 @contextmanager
-def stage(directory: Path, tell: Callable[[str], None]) -> Iterator[Stage]:
-    """A PostgreSQL and a RabbitMQ of the bench's own, with nothing in them."""
+def stage(directory: Path, postgres: Mapping[str, str], tell: Callable[[str], None]) -> Iterator[Stage]:
+    """A PostgreSQL, with these settings in place of its usual ones, and a RabbitMQ of the bench's own, with nothing in them."""
     launch.forget(directory)
     # Spawned, not forked: nothing of the bench's own memory and threads comes along. It ends after the servers: load
     # that is still being sent when the bench is interrupted fails at once.
     with ProcessPoolExecutor(max_workers=GENERATORS_MAX, mp_context=get_context("spawn")) as generator:
-        state = launch.up(directory, servers_only=True, owner_pid=os.getpid(), progress=tell)
+        state = launch.up(directory, servers_only=True, postgres=postgres, owner_pid=os.getpid(), progress=tell)
         try:
             yield Stage(directory, state, generator)
         finally:

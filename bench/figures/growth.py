@@ -4,14 +4,14 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from bench import filling
-from bench.draining import Drained, Load, drain, workers
+from bench.draining import Drained, Load, drain, settle_in, workers
 from bench.load import LoadFailed
 from bench.population import Population
 from bench.proof import Broken, prove
@@ -38,7 +38,7 @@ PROVEN_WHOLE_ACCOUNTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database with its people; `since` is an id before everything that is settled there."""
+    """A database with its people; `since` is an id before everything that is measured there."""
 
     stage: Stage
     people: Population
@@ -55,6 +55,8 @@ async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Re
     async with AsyncExitStack() as databases:
         grown = [await databases.enter_async_context(_grown(stage, people, tell)) for people in scale.grown]
         places = [await _ready(stage, scale.population), *grown]
+        await _checkpoint(stage)
+        places = [await _settled_in(place, scale, tell) for place in places]
         rounds, start = [], partial(workers, processes=WORKERS)
         for number in range(1, scale.rounds + 1):
             measured = {}
@@ -124,6 +126,24 @@ async def _ready(stage: Stage, people: Population) -> Place:
         await connection.close()
     size_gb = await filling.size_bytes(stage.database_url) / 1e9
     return Place(stage, people, earliest_id(now), round(size_gb, 2))
+
+
+async def _checkpoint(stage: Stage) -> None:
+    """The whole server's, so that all databases settle in after one and the same, and none comes while they are measured."""
+    connection: Any = await connect(stage.database_url, role=None, name="bench")
+    try:
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+async def _settled_in(place: Place, scale: Scale, tell: Callable[[str], None]) -> Place:
+    """The same, where nearly every page has been written since the checkpoint."""
+    settlements = scale.settling_in_of(place.people)
+    tell(f"{place.subject}: settling in, {settlements:,} settlements")
+    await settle_in(place.stage, place.people, settlements, "after-a-checkpoint")
+    return replace(place, since=earliest_id(datetime.now(UTC)))
 
 
 async def _prove_what_was_settled(place: Place, requests: int, tell: Callable[[str], None]) -> None:

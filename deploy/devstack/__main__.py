@@ -16,8 +16,22 @@ def main() -> int:
     parser.add_argument("--pg", metavar="VERSION", help="Debian's PostgreSQL of this version")
     parser.add_argument("--owner", type=int, metavar="PID", help="stop when this process ends")
     parser.add_argument("--tls", action="store_true", help="servers that speak TLS only")
+    parser.add_argument(
+        "--postgres",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        type=lambda said: tuple(said.split("=", 1)),
+        help="a setting of PostgreSQL, in place of the usual one",
+    )
     arguments = parser.parse_args()
-    options = Options(arguments.state, pg=arguments.pg, owner_pid=arguments.owner, tls=arguments.tls)
+    options = Options(
+        arguments.state,
+        pg=arguments.pg,
+        owner_pid=arguments.owner,
+        tls=arguments.tls,
+        postgres=dict(arguments.postgres),
+    )
     return supervise(options, SERVERS_ONLY if arguments.servers_only else gongji(arguments.workers))
 
 

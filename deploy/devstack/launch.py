@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -37,13 +37,14 @@ def up(
     pg: str | None = None,
     owner_pid: int | None = None,
     tls: bool = False,
+    postgres: Mapping[str, str] | None = None,
     progress: Callable[[str], None],
     timeout_s: float = 180,
 ) -> StackState:
     """Start the stack of this directory and return when it is ready.
 
-    A stack that is ready already is returned as it is, whatever it was started with. With
-    `owner_pid` the stack stops when that process ends. Raises StackFailed with the end of the
+    A stack that is ready already is returned as it is, whatever it was started with. `postgres` are
+    settings of that server in place of the usual ones. With `owner_pid` the stack stops when that process ends. Raises StackFailed with the end of the
     log of whatever failed. However else this call is left, it leaves nothing running.
     """
     deadline = time.monotonic() + timeout_s
@@ -58,6 +59,7 @@ def up(
             options.append(f"--pg={pg}")
         if tls:
             options.append("--tls")
+        options += [f"--postgres={name}={value}" for name, value in (postgres or {}).items()]
         if owner_pid is not None:
             options.append(f"--owner={owner_pid}")
         return start(directory, options, progress, deadline)

@@ -5,7 +5,8 @@ import importlib.util
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -91,6 +92,8 @@ class Postgres:
     port: int
     password: str
     certificates: Certificates | None = None
+    # In place of those of SETTINGS.
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     async def prepare(self) -> ProcessSpec:
         """Create the data directory if need be; returns the process that serves it."""
@@ -103,7 +106,7 @@ class Postgres:
             discard_foreign_pid_file(data)
         else:
             await self._initialise(home, data, account)
-        settings = {**SETTINGS, "port": str(self.port), **self._encryption(home, account)}
+        settings = {**SETTINGS, **self.settings, "port": str(self.port), **self._encryption(home, account)}
         return ProcessSpec(
             Command(
                 name="postgres",

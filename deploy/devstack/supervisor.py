@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -32,7 +32,7 @@ ORPHAN_PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """`pg` is a Debian major version, None the installed package.
+    """`pg` is a Debian major version, None the installed package; `postgres` are settings of that server's own.
 
     With `owner_pid` the stack lives no longer than that process. With `tls` its servers speak nothing else.
     """
@@ -41,6 +41,7 @@ class Options:
     pg: str | None = None
     owner_pid: int | None = None
     tls: bool = False
+    postgres: Mapping[str, str] = field(default_factory=dict)
 
 
 def supervise(options: Options, stack: Stack) -> int:
@@ -126,6 +127,7 @@ class Supervisor:
             port=self._state.ports[plan.POSTGRES],
             password=self._state.credentials.postgres_password,
             certificates=self._certificates,
+            settings=self._options.postgres,
         )
         self._tell(f"postgres: starting on port {server.port}")
         await self._start_process(await server.prepare())
