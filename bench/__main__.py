@@ -1,6 +1,7 @@
 """`python -m bench`: measures the figures asked for, prints tables, writes bench/results."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated
@@ -63,6 +64,8 @@ def main(
     grown = tuple(nation(size) for size in sorted(accounts)) if accounts else scale.grown
     scale = replace(scale, rounds=rounds or scale.rounds, grown=grown, proven_whole=prove_whole)
     failures: list[str] = []
+    # Whoever ends the bench ends it as Ctrl-C does: what it has started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with stage(state_directory() / "bench", scale.postgres, _tell) as ready:
             asyncio.run(_measure(ready, scale, asked, quick=quick))
