@@ -161,9 +161,9 @@ def shut_out(
     """Take away an institution's user at the broker, at once, with its connections; no more results go to its queue. What the
     institution is registered as stays, and so does what its queues hold.
     """
-    with broker() as management:
-        management.shut_out(_access("-", InstitutionKind.HOSPITAL, user))
-    for file in _url_file("-").parent.glob("*"):
+    with broker() as management, proper_names():
+        management.shut_out(user)
+    for file in (state_directory() / "institutions").glob("*"):
         if sends_as(file.name).user_id == user:
             file.unlink()
     say = speech(lang)
@@ -171,9 +171,15 @@ def shut_out(
 
 
 def _access(institution: str, kind: InstitutionKind, user: str | None) -> Access:
+    with proper_names():
+        return Access(user or institution, institution, kind)
+
+
+@contextmanager
+def proper_names() -> Iterator[None]:
     """Ends the command where a name cannot be one."""
     try:
-        return Access(user or institution, institution, kind)
+        yield
     except ValueError as error:
         errors.print(f"[red]{error}[/]", markup=True)
         raise typer.Exit(USAGE) from None

@@ -23,6 +23,13 @@ QUEUE_BYTES_MAX = 256 * 1024 * 1024
 QUEUE_ARGUMENTS = {"x-queue-type": "quorum", "x-max-length-bytes": QUEUE_BYTES_MAX, "x-overflow": "reject-publish"}
 
 
+def results_queue(user: str) -> str:
+    """Where a user finds the answers to requests without `reply_to`. Raises ValueError for what cannot be a user's name."""
+    if not re.fullmatch(USER_PATTERN, user):
+        raise ValueError(f"{user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -")
+    return f"results.{user}"
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """The rights of one user of the broker, who sends for one institution."""
@@ -33,8 +40,7 @@ class Access:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what cannot be a name: a `#` for an institution would be everybody's results."""
-        if not re.fullmatch(USER_PATTERN, self.user):
-            raise ValueError(f"{self.user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -")
+        results_queue(self.user)
         if not re.fullmatch(INSTITUTION_ID_PATTERN, self.institution_id):
             raise ValueError(f"{self.institution_id!r} is no institution's id: 1 to 30 of A-Z a-z 0-9 _ -")
 
@@ -45,8 +51,7 @@ class Access:
 
     @property
     def results_queue(self) -> str:
-        """For answers to requests without `reply_to`."""
-        return f"results.{self.user}"
+        return results_queue(self.user)
 
     @property
     def results_key(self) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from shared.rabbit.access import CHANNELS_MAX, CONNECTIONS_MAX, QUEUE_ARGUMENTS, Access
+from shared.rabbit.access import CHANNELS_MAX, CONNECTIONS_MAX, QUEUE_ARGUMENTS, Access, results_queue
 from shared.rabbit.topology import RESULTS
 
 TIMEOUT_S = 30.0
@@ -53,7 +53,7 @@ class Management:
             raise ManagementRefused(
                 f"{access.user} is a user of another kind at the broker: take another name for --user"
             )
-        if others := [key for key in self._results_keys(access) if key != access.results_key]:
+        if others := [key for key in self._results_keys(access.user) if key != access.results_key]:
             raise ManagementRefused(
                 f"{access.user} reads the results of {', '.join(others)}: shut it out first, or take another user"
             )
@@ -70,7 +70,7 @@ class Management:
         for queue in (access.reply_queue, access.results_queue):
             said = {"durable": True, "auto_delete": False, "arguments": QUEUE_ARGUMENTS}
             self._put(f"/api/queues/{self._vhost}/{queue}", said)
-        self._done(self._http.post(self._bound(access), json={"routing_key": access.results_key}))
+        self._done(self._http.post(self._bound(user), json={"routing_key": access.results_key}))
         self._put(f"/api/user-limits/{user}/max-connections", {"value": CONNECTIONS_MAX})
         self._put(f"/api/user-limits/{user}/max-channels", {"value": CHANNELS_MAX})
         for topics in access.topic_permissions:
@@ -78,18 +78,22 @@ class Management:
         # Last: until then the user cannot even enter.
         self._put(f"/api/permissions/{self._vhost}/{user}", access.permissions)
 
-    def shut_out(self, access: Access) -> None:
-        """Ends the user, and with it its connections. Its queues stay, with what is in them, and get nothing more."""
-        self._done(self._http.delete(f"/api/users/{access.user}"))
-        for each in self._results_keys(access).values():
-            self._done(self._http.delete(f"{self._bound(access)}/{each}"))
+    def shut_out(self, user: str) -> None:
+        """Ends a user, and with it its connections. Its queues stay, with what is in them, and get nothing more.
 
-    def _bound(self, access: Access) -> str:
-        return f"/api/bindings/{self._vhost}/e/{RESULTS}/q/{access.results_queue}"
+        Raises ValueError for what cannot be a user's name.
+        """
+        bound = self._bound(user)
+        self._done(self._http.delete(f"/api/users/{user}"))
+        for each in self._results_keys(user).values():
+            self._done(self._http.delete(f"{bound}/{each}"))
 
-    def _results_keys(self, access: Access) -> dict[str, str]:
+    def _bound(self, user: str) -> str:
+        return f"/api/bindings/{self._vhost}/e/{RESULTS}/q/{results_queue(user)}"
+
+    def _results_keys(self, user: str) -> dict[str, str]:
         """Which results go to the user's queue: routing keys, each with the name that the broker gives the binding."""
-        found = self._http.get(self._bound(access))
+        found = self._http.get(self._bound(user))
         if found.status_code == httpx.codes.NOT_FOUND:
             return {}
         return {each["routing_key"]: quote(each["properties_key"], safe="") for each in self._done(found).json()}

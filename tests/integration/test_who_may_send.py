@@ -66,7 +66,7 @@ def door(world: World, servers: StackState) -> Iterator[Door]:
         opened = Door(world, management)
         yield opened
         for user in opened.urls:
-            management.shut_out(Access(user, "-", InstitutionKind.HOSPITAL))
+            management.shut_out(user)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ async def test_nobody_elses_user_is_taken_over(door: Door, clinic: Access) -> No
 
 async def test_who_was_shut_out_hears_nothing_more(door: Door, clinic: Access) -> None:
     """Its user is gone, and what is answered to its institution no longer goes to its queue."""
-    door.management.shut_out(clinic)
+    door.management.shut_out(clinic.user)
 
     await publish_as_admin(door.world, clinic.results_key)
 
