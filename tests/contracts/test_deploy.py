@@ -23,6 +23,7 @@ from shared.rabbit import topology
 from tests.support.compose import COMPOSE, ROOT, SERVICES, mounted
 
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+DEPLOY_DOC = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 BROKER = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(encoding="utf-8")
 
 SETTINGS = {
@@ -342,6 +343,17 @@ def test_image_is_built_from_the_lock_file_in_two_stages() -> None:
     assert build.count("python deploy/bootstrap.py --no-dev --no-editable") == 2
     assert "pip install" not in DOCKERFILE
     assert [rest for word, rest in final if word == "COPY"] == ["--from=build /opt/gongji /opt/gongji"]
+
+
+def test_image_can_be_built_with_what_is_optional() -> None:
+    """Both steps take the extras that `docker compose build` is given, and what docs/deploy.md names is one."""
+    synced = [rest for word, rest in instructions(1) if word == "RUN"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    documented = re.findall(r'GONGJI_IMAGE_EXTRAS="--extra (\w+)" docker compose build', DEPLOY_DOC)
+
+    assert COMPOSE["services"]["migrate"]["build"]["args"] == {"EXTRAS": "${GONGJI_IMAGE_EXTRAS:-}"}
+    assert [each.endswith("${EXTRAS}") for each in synced] == [True, True]
+    assert documented == list(extras)
 
 
 def test_image_runs_as_a_fixed_user() -> None:
