@@ -1,7 +1,6 @@
 """application/problem+json (RFC 9457), with the contract's reason codes."""
 
 from collections.abc import Mapping, Sequence
-from traceback import extract_tb
 from typing import Any
 
 import structlog
@@ -16,6 +15,7 @@ from services.binding.metrics import REFUSALS
 from shared.domain.fields import NAMED
 from shared.domain.reasons import TEXTS, Reason, Text
 from shared.messages.catalogue import place
+from shared.telemetry.logging import places
 
 log = structlog.get_logger()
 
@@ -159,8 +159,7 @@ class Unexpected:
             await self.app(scope, receive, noted)
         except Exception as error:  # noqa: BLE001 the last place where it can be answered
             # An error's own words may repeat what somebody sent.
-            where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
-            log.error("unexpected_error", error=type(error).__name__, where=where[-FRAMES_LOGGED:])  # noqa: TRY400
+            log.error("unexpected_error", error=type(error).__name__, where=places(error)[-FRAMES_LOGGED:])  # noqa: TRY400
             if begun:
                 raise ConnectionAbortedError("an answer that has begun cannot be taken back") from None
             await problem_response(Problem(Reason.INTERNAL_ERROR))(scope, receive, send)

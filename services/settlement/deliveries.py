@@ -8,7 +8,7 @@ from services.settlement import answers
 from services.settlement.incoming import Incoming, Sender
 from services.settlement.rules import owns_reply_queue
 from shared.domain.values import dataclass
-from shared.messages.catalogue import Bulk, Malformed, parse
+from shared.messages.catalogue import Bulk, Malformed, not_kept, parse
 from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.signing import Signed
 from shared.rabbit.publisher import Outgoing
@@ -67,8 +67,11 @@ def sender_of(message: Message) -> Sender:
     return Sender(message.user_id or None, message.reply_to or None, signed)
 
 
-def read(message: Message) -> Delivery:
-    """A delivered message as its requests, or as what is wrong with it."""
+def read(message: Message, queue: str) -> Delivery:
+    """A message that a queue delivered as its requests, or as what is wrong with it."""
+    if message.bytes_left_out:
+        size = len(message.body) + message.bytes_left_out
+        return Delivery(message, (not_kept(message.type, size, queue),))
     parsed = parse(message.type, message.routing_key, message.content_type, message.body)
     if isinstance(parsed, Malformed):
         return Delivery(message, (parsed,))

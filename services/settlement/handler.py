@@ -100,7 +100,13 @@ class Handler:
                         halves = batch[:middle], batch[middle:]
                         return [result for half in halves for result in await self.handle(half, wait=wait)]
                     case Trouble.POISON:
-                        log.exception("request_poisoned", request_id=batch[0].request.request_id)
+                        # Not in its own words, which repeat the values.
+                        log.exception(
+                            "request_poisoned",
+                            request_id=batch[0].request.request_id,
+                            sqlstate=getattr(error, "sqlstate", None),
+                            constraint=getattr(error, "constraint_name", None),
+                        )
                         return [Poisoned(batch[0], type(error).__name__)]
         return [Busy(incoming) for incoming in batch]
 

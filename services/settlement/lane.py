@@ -18,7 +18,7 @@ from services.settlement.deliveries import Delivery, Posting, Said, Settled, poi
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
 from services.settlement.model import Replay, Resolution
 from shared.domain.times import Clock
-from shared.messages.catalogue import Malformed
+from shared.messages.catalogue import Malformed, bytes_max
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import consume
 from shared.rabbit.publisher import Publisher, PublishFailed
@@ -29,6 +29,10 @@ from shared.rabbit.wire import Message
 log = structlog.get_logger()
 
 BUSY_AGAIN_S = 0.5
+# Of bodies that are too long to be read, and are only put aside, a lane has so many bytes in hand; of what comes beyond it keeps
+# the beginning. Nobody fills a worker's memory with what nobody reads.
+UNREAD_BYTES_MAX = 12 * 1024 * 1024
+BEGINNING_BYTES = 1024
 
 
 class ConsumerLost(Exception):
@@ -61,6 +65,8 @@ class Lane:
         self._batch_max = batch_max
         self._prefetch = prefetch
         self._tag: str | None = None
+        self._read_bytes_max = bytes_max(queue)
+        self._unread_bytes = 0
         self._arrived: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._lost = False
@@ -105,7 +111,7 @@ class Lane:
         batch: list[Delivery] = []
         requests = 0
         while self._arrived and requests < self._batch_max:
-            batch.append(read(self._arrived.popleft()))
+            batch.append(read(self._arrived.popleft(), self._queue))
             requests += len(batch[-1].requests)
         return batch
 
@@ -211,6 +217,7 @@ class Lane:
         tags = [each.delivery.tag for each in settled]
         if not tags:
             return
+        self._unread_bytes -= sum(self._unread(each.delivery.message) for each in settled)
         self._put_aside.difference_update(tags)
         if not self._put_aside:
             await self._channel.basic_ack(max(tags), multiple=True, wait=False)
@@ -251,7 +258,7 @@ class Lane:
     # ---- the subscription ----
 
     async def _subscribe(self) -> None:
-        self._tag = await consume(self._channel, self._queue, self._on_delivery)
+        self._tag = await consume(self._channel, self._queue, self._on_delivery, keeps=self._keeps)
         metrics.CONSUMING.labels(self._queue).inc()
 
     async def _unsubscribe(self) -> None:
@@ -264,7 +271,19 @@ class Lane:
             metrics.CONSUMING.labels(self._queue).dec()
         return tag
 
+    def _keeps(self, size: int) -> int:
+        """How many of a body's bytes are kept."""
+        if size <= self._read_bytes_max or self._unread_bytes + size <= UNREAD_BYTES_MAX:
+            return size
+        return BEGINNING_BYTES
+
+    def _unread(self, message: Message) -> int:
+        """How many bytes of a body are kept that are too many to be read."""
+        size = len(message.body)
+        return size if size > self._read_bytes_max else 0
+
     def _on_delivery(self, message: Message) -> None:
+        self._unread_bytes += self._unread(message)
         self._arrived.append(message)
         self._wake.set()
 

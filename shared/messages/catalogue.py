@@ -122,6 +122,11 @@ class _Envelope(Request):
     settlements: Annotated[list[Any], Field(min_length=1, max_length=SETTLEMENTS_MAX)]
 
 
+def bytes_max(queue: str) -> int:
+    """How long the longest request of a queue may be."""
+    return max(wire.bytes_max for wire in CATALOGUE.values() if wire.queue == queue)
+
+
 def parse(operation: str | None, routing_key: str, content_type: str | None, body: bytes) -> Request | Bulk | Malformed:
     """A message's body as a request of its operation, or what is wrong with it.
 
@@ -132,8 +137,7 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
         return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", None, body)
     wire = CATALOGUE[Operation(operation)]
     if len(body) > wire.bytes_max:
-        too_long = f"the body has {len(body)} bytes; at most {wire.bytes_max} are read"
-        return _malformed(too_long, operation, body) if len(body) <= NAME_BYTES_MAX else Malformed(too_long, operation)
+        return _malformed(_too_long(len(body), wire.bytes_max), operation, body)
     if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":
         return _malformed("content_type must be application/json", operation, body)
     key_operation, _, key_region = routing_key.partition(".")
@@ -149,6 +153,15 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
     if key_region != envelope.insured_region:
         return _malformed("the routing key's region must be insured_region", operation, body)
     return request
+
+
+def not_kept(operation: str | None, size: int, queue: str) -> Malformed:
+    """A body of so many bytes, of which only the beginning was kept."""
+    return Malformed(_too_long(size, bytes_max(queue)), operation if operation in CATALOGUE else None)
+
+
+def _too_long(size: int, most: int) -> str:
+    return f"the body has {size} bytes; at most {most} are read"
 
 
 def _read_bulk(body: bytes) -> Bulk:
@@ -214,6 +227,8 @@ def _malformed(problems: str, operation: str | None, body: bytes) -> Malformed:
 
 
 def _name(body: bytes) -> _Name | None:
+    if len(body) > NAME_BYTES_MAX:
+        return None
     try:
         content: Any = from_json(body, allow_inf_nan=False)
         return _Name.model_validate(content, strict=True)

@@ -14,7 +14,7 @@ from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
-from shared.rabbit.tap import ChannelTap, Tap, taken_by_the_tap
+from shared.rabbit.tap import ChannelTap, Tap, all_of_it, taken_by_the_tap
 from shared.rabbit.tolerance import read_tolerantly
 from shared.rabbit.wire import Message
 
@@ -84,9 +84,17 @@ async def open_channel(connection: Connection, *, confirms: bool) -> Channel:
     return channel
 
 
-async def consume(channel: Channel, queue: str, on_delivery: Callable[[Message], None], *, no_ack: bool = False) -> str:
-    """Has every message of a queue handed over as it comes. Returns the consumer's tag."""
-    tap_of(channel).on_delivery = on_delivery
+async def consume(
+    channel: Channel,
+    queue: str,
+    on_delivery: Callable[[Message], None],
+    *,
+    no_ack: bool = False,
+    keeps: Callable[[int], int] = all_of_it,
+) -> str:
+    """Has every message of a queue handed over as it comes, of its body as much as is kept. Returns the consumer's tag."""
+    tap = tap_of(channel)
+    tap.on_delivery, tap.keeps = on_delivery, keeps
     consumed = await channel.basic_consume(queue, taken_by_the_tap, no_ack=no_ack)
     assert consumed.consumer_tag
     return consumed.consumer_tag

@@ -28,17 +28,26 @@ async def taken_by_the_tap(_: object) -> None:
     raise AssertionError("a delivery went past the tap")
 
 
+def all_of_it(size: int) -> int:
+    return size
+
+
 @dataclass(slots=True)
 class ChannelTap:
-    """Who wants what of one channel. What nobody wants goes on to the library."""
+    """Who wants what of one channel. What nobody wants goes on to the library.
+
+    `keeps` says, of a delivered body of so many bytes, how many are kept; the rest is let go as it comes.
+    """
 
     on_delivery: Callable[[Message], None] | None = None
+    keeps: Callable[[int], int] = all_of_it
     on_ack: Callable[[Confirm], None] | None = None
     on_nack: Callable[[Confirm], None] | None = None
     on_return: Callable[[Message], None] | None = None
     _message: Message | None = None
     _finished: Callable[[Message], None] | None = None
     _bytes_missing: int = 0
+    _bytes_wanted: int = 0
     _chunks: list[bytes] = field(default_factory=list)
 
     def takes(self, kind: int, payload: bytes) -> bool:
@@ -48,9 +57,13 @@ class ChannelTap:
         if self._message is None:
             return False
         if kind == wire.HEADER:
-            self._bytes_missing = wire.read_properties(payload, self._message)
+            self._bytes_missing = size = wire.read_properties(payload, self._message)
+            self._bytes_wanted = self.keeps(size)
+            self._message.bytes_left_out = size - self._bytes_wanted
         else:
-            self._chunks.append(payload)
+            if self._bytes_wanted > 0:
+                self._chunks.append(payload[: self._bytes_wanted])
+                self._bytes_wanted -= len(payload)
             self._bytes_missing -= len(payload)
         if self._bytes_missing <= 0:
             self._finish()

@@ -69,6 +69,8 @@ class Message:
     user_id: str | None = None
     signature: str | None = None
     body: bytes = b""
+    # Of a body that was longer than whoever consumes it keeps.
+    bytes_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from traceback import extract_tb
 from typing import Any
 
 import stamina.instrumentation
 import structlog
+from structlog.typing import ExcInfo
 
 # Whatever carries one of these names is personal (or a secret), however deep it lies.
 PERSONAL = frozenset(
@@ -45,6 +47,24 @@ def redact(value: Any) -> Any:
     return value
 
 
+def places(error: BaseException) -> list[str]:
+    """Where an exception was raised, from the outermost call on."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+
+
+def without_words(exc_info: ExcInfo) -> str:
+    """An exception as its places and its type, after those that led to it.
+
+    Its own words may repeat what somebody sent: PostgreSQL's tell the whole row that it did not take.
+    """
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        told.insert(0, "\n".join([*places(error), type(error).__qualname__]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nand then\n".join(told)
+
+
 def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     redacted: MutableMapping[str, Any] = redact(event)
     return redacted
@@ -59,7 +79,7 @@ def configure_logging(level: str, *, service: str) -> None:
         lambda _, __, event: {"service": service, **event},
     ]
     after: list[structlog.types.Processor] = [
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(without_words),
         _redact_event,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]

@@ -13,6 +13,13 @@ from tests.support.servers import Servers
 from tests.support.world import World, until
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured (`record_property`) is told at the end of the run; nothing is judged by it."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
+
+
 @pytest.fixture
 def dice(request: pytest.FixtureRequest) -> Random:
     """Chance, of the run's seed and the test's name: `make faults SEED=n` draws the same again."""

@@ -10,7 +10,8 @@ from prometheus_client import REGISTRY
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
-from shared.rabbit.topology import DEAD, DELIVERY_LIMIT, REQUESTS, RESULTS, SETTLEMENT
+from shared.rabbit.topology import DELIVERY_LIMIT, REQUESTS, RESULTS, SETTLEMENT
+from tests.support.correspondence import dead_letters
 from tests.support.world import World, bill, until
 
 MINE = "reply.results.of-h1"
@@ -226,19 +227,6 @@ async def publish(world: World, *messages: Outgoing) -> None:
     receipts = await Publisher(await open_channel(connection, confirms=True)).publish(messages)
     await connection.close()
     assert set(receipts) == {Receipt.CONFIRMED}
-
-
-async def dead_letters(world: World, at_least: int = 0) -> list[Any]:
-    """Takes every dead letter out of its queue."""
-    connection = await connect([world.amqp_url], name="tests")
-    channel = await open_channel(connection, confirms=False)
-    if at_least:
-        await until(lambda: _has(channel, DEAD, at_least))
-    letters = []
-    while (letter := await channel.basic_get(DEAD, no_ack=True)).delivery_tag is not None:
-        letters.append(letter)
-    await connection.close()
-    return letters
 
 
 async def _has(channel: Any, queue: str, count: int = 1) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.messages.bulk import SETTLEMENTS_MAX
 from shared.messages.catalogue import BULK_QUEUE
-from tests.integration.test_bad_input import dead_letters
+from tests.support.correspondence import dead_letters
 from tests.support.world import HOSPITAL, World, bill, envelope
 
 Answer = dict[str, Any]

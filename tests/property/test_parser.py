@@ -94,7 +94,7 @@ def test_what_is_read_is_written_as_it_was_meant(made: tuple[Operation, bytes]) 
     """A request's own text, read again, is the same request; and everything that a batch asks of it is there."""
     operation, body = made
 
-    delivery = read(Message(1, "", f"{operation}.130100", type=operation, body=body))
+    delivery = read(Message(1, "", f"{operation}.130100", type=operation, body=body), CATALOGUE[operation].queue)
 
     for each in delivery.requests:
         if isinstance(each, Incoming):

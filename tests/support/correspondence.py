@@ -48,19 +48,24 @@ class Correspondence:
         await publisher.close()
 
     async def send(self, bodies: Sequence[dict[str, Any]], *, reply_to: str | None = ITS_OWN) -> None:
-        """As a sender does: until the broker has confirmed every one, under the same names."""
-        self.asked |= {body["request_id"]: body for body in bodies}
-        left = [
-            Outgoing(
-                REQUESTS,
-                f"settle.{body['insured_region']}",
-                orjson.dumps(body),
-                type="settle",
-                correlation_id=body["request_id"],
-                reply_to=self.reply_to if reply_to == ITS_OWN else reply_to,
-            )
-            for body in bodies
-        ]
+        """Settlements, whose answers are waited for from now on."""
+        await self.publish([self.message(body, reply_to=reply_to) for body in bodies])
+
+    def message(self, body: dict[str, Any], *, reply_to: str | None = ITS_OWN) -> Outgoing:
+        """One settlement as it is sent; its answer is waited for from now on."""
+        self.asked[body["request_id"]] = body
+        return Outgoing(
+            REQUESTS,
+            f"settle.{body['insured_region']}",
+            orjson.dumps(body),
+            type="settle",
+            correlation_id=body["request_id"],
+            reply_to=self.reply_to if reply_to == ITS_OWN else reply_to,
+        )
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """As a sender does: until the broker has confirmed every one, in this order."""
+        left = list(messages)
         while left:
             try:
                 receipts = await self.publisher.publish(left)
@@ -118,6 +123,27 @@ class Correspondence:
             left[self.told[request_id][0]["payer_id"]] -= body["amount_fen"]
         now = {person: sum(funds) for person, funds in (await self.world.balances()).items()}
         assert {payer: now[payer] for payer in left} == left
+
+
+async def dead_letters(world: World, at_least: int = 0) -> list[Any]:
+    """Takes every dead letter out of its queue, once so many have come."""
+    await until(partial(_has_come, world, DEAD, at_least))
+    return await taken(world, DEAD)
+
+
+async def taken(world: World, queue: str) -> list[Any]:
+    """Takes everything out of a queue."""
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=False)
+    found = []
+    while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
+        found.append(message)
+    await close(connection)
+    return found
+
+
+async def _has_come(world: World, queue: str, at_least: int) -> bool:
+    return await waiting(world, queue) >= at_least
 
 
 async def waiting(world: World, queue: str) -> int:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,9 @@ from tests.support.ports import free_port
 from tests.support.world import World
 
 LOG_BYTES_MAX = 10_000_000
+MIB = 1024 * 1024
+# What docs/performance.md promises of a worker, however much waits for it.
+MEMORY_MIB_MAX = 150
 
 
 class ServiceProcess:
@@ -55,9 +59,23 @@ class ServiceProcess:
 
     async def metric(self, name: str) -> float:
         """The sum over all labels."""
-        async with httpx.AsyncClient() as http:
-            text = (await http.get(f"http://{LOOPBACK}:{self.port}/metrics", timeout=10)).text
+        text = await self.page("/metrics")
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+    async def page(self, path: str) -> str:
+        """What one of its probes says."""
+        async with httpx.AsyncClient() as http:
+            return (await http.get(f"http://{LOOPBACK}:{self.port}{path}", timeout=10)).text
+
+    def memory_mib(self) -> float:
+        """What it has in memory now."""
+        return float(psutil.Process(self.process.pid).memory_info().rss / MIB)
+
+    def most_memory_mib(self) -> float:
+        """The most that it has ever had in memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """What it has said of one kind of event so far."""
@@ -84,10 +102,14 @@ class ServiceProcess:
         self.process.wait()
         self._log.close()
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    @property
+    def log(self) -> bytes:
+        """All that it has said so far."""
         # Not by seeking: the process writes at the same place in the file.
-        written = os.pread(self._log.fileno(), LOG_BYTES_MAX, 0)
-        for line in written.splitlines(keepends=True):
+        return os.pread(self._log.fileno(), LOG_BYTES_MAX, 0)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for line in self.log.splitlines(keepends=True):
             if line.endswith(b"\n"):
                 yield orjson.loads(line)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.messages.catalogue import Malformed, parse
+from shared.messages.catalogue import BULK_QUEUE, SETTLEMENT_QUEUE, Malformed, not_kept, parse
 from shared.messages.envelope import Request
 from tests.support.builders import settle_body
 from tests.support.poison import ID_NUMBER, raw, tells_nothing, text, with_member, without
@@ -349,3 +349,14 @@ def test_a_body_that_is_too_long_is_still_answered_by_name() -> None:
     assert isinstance(far_too_long, Malformed)
     assert (long.request_id, long.readable) == ("r1", True)
     assert (far_too_long.request_id, far_too_long.readable) == (None, False)
+
+
+def test_a_body_of_which_only_the_beginning_was_kept_is_nobodys() -> None:
+    """Whatever the beginning says; the most that its queue reads is named."""
+    alone = not_kept("settle", 5_000_000, SETTLEMENT_QUEUE)
+    together = not_kept("settle_bulk", 5_000_000, BULK_QUEUE)
+    invented = not_kept("张三", 5_000_000, SETTLEMENT_QUEUE)
+
+    assert alone == Malformed("the body has 5000000 bytes; at most 65536 are read", "settle")
+    assert together == Malformed("the body has 5000000 bytes; at most 524288 are read", "settle_bulk")
+    assert invented.operation is None

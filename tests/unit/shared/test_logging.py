@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,22 +63,44 @@ def test_what_is_not_personal_stays() -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_a_line_is_one_json_object_with_the_service(capsys: pytest.CaptureFixture[str]) -> None:
-    """Also with an exception, whose message is redacted like everything else."""
+    """Also with an exception: which one and where, and after which other."""
     configure_logging("info", service="test")
     log = structlog.get_logger()
 
     try:
-        int(f"bad {ID_NUMBER}")
-    except ValueError:
+        _fail()
+    except RuntimeError:
         log.exception("request_poisoned", request_id="r1", name="张三")
     lines = capsys.readouterr().out.splitlines()
 
     written = json.loads(lines[0])
     assert len(lines) == 1
     assert (written["service"], written["event"], written["request_id"]) == ("test", "request_poisoned", "r1")
-    assert "ValueError" in written["exception"]
-    assert ID_NUMBER not in lines[0]
-    assert "张三" not in lines[0]
+    assert re.fullmatch(r".* _fail\nKeyError\nand then\n.* _fail\nRuntimeError", written["exception"], re.DOTALL)
+
+
+def test_what_an_exception_says_is_not_logged(capsys: pytest.CaptureFixture[str], restored: None) -> None:
+    """Its words may repeat what somebody sent: by the project's loggers and by the libraries'."""
+    configure_logging("info", service="test")
+
+    for log in (structlog.get_logger(), logging.getLogger("uvicorn.error")):
+        try:
+            _fail()
+        except RuntimeError:
+            log.exception("failed")
+    written = capsys.readouterr().out
+
+    assert written.count("RuntimeError") == 2
+    assert "欧阳" not in written
+    assert "secret" not in written
+
+
+def _fail() -> None:
+    words = {"欧阳": "secret"}
+    try:
+        words["DETAIL: Failing row contains (欧阳, secret)"]
+    except KeyError as error:
+        raise RuntimeError("欧阳", "secret") from error
 
 
 @pytest.mark.usefixtures("restored")

@@ -68,6 +68,22 @@ def test_messages_arrive_whole_and_in_order_however_the_bytes_are_cut(bodies: li
     assert [(message.delivery_tag, message.body) for message in came] == list(enumerate(bodies, start=1))
 
 
+@given(body=st.binary(max_size=60), kept=st.integers(0, 60))
+def test_of_a_body_that_is_too_long_only_the_beginning_is_kept(body: bytes, kept: int) -> None:
+    """It is told how much is missing; the message behind it comes as its own size allows."""
+    longer = bytes(100)
+    stream = delivery(body) + delivery(longer, 2) + HEARTBEAT
+    tap, came = Tap(), list[Message]()
+    tap.channels[TAPPED] = ChannelTap(came.append, keeps=lambda size: min(size, kept) if size <= 60 else size)
+
+    asyncio.run(rest_of(tap, [stream], len(HEARTBEAT)))
+
+    assert [(message.body, message.bytes_left_out) for message in came] == [
+        (body[:kept], max(len(body) - kept, 0)),
+        (longer, 0),
+    ]
+
+
 @given(cut=st.integers(1, 200))
 def test_a_tap_may_be_set_between_any_two_bytes(cut: int) -> None:
     """What had begun to come before goes where it belongs."""
