@@ -755,7 +755,8 @@ CREATE VIEW registry.settlement_bindings AS
             WHEN ((end_cause = ANY (ARRAY['payer_left_employee_insurance'::text, 'payer_moved'::text, 'beneficiary_moved'::text])) AND (valid_until = ((ended_at AT TIME ZONE 'Asia/Shanghai'::text))::date)) THEN end_cause
             ELSE NULL::text
         END AS closed_cause
-   FROM registry.bindings;
+   FROM registry.bindings
+  WHERE ((ended_at IS NULL) OR (valid_until > ((ended_at AT TIME ZONE 'Asia/Shanghai'::text))::date) OR (end_cause = ANY (ARRAY['payer_left_employee_insurance'::text, 'payer_moved'::text, 'beneficiary_moved'::text])));
 
 CREATE VIEW registry.settlement_enrolments AS
  SELECT province,

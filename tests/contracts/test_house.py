@@ -1,5 +1,6 @@
 """The rules of the house hold, and each one fails when it is broken."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,19 @@ VIOLATIONS = {
     "purity": ("services/settlement/rules.py", "import time"),
     "postgres": ("services/settlement/handler.py", "import asyncpg"),
     "rabbit": ("services/settlement/handler.py", "import aio_pika"),
+}
+
+ASKS_THE_TIME = re.compile(
+    r"\b(datetime\.now|utcnow|date\.today|datetime\.today|time\.time|localtime|gmtime)\(|from time import .*\btime\b"
+    r"|\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\(\)|\bcurrent_(date|time|timestamp)\b",
+    re.IGNORECASE,
+)
+# The clock itself; when a token is signed; when a rollover was done with and keys were read, which nothing goes by.
+MAY_ASK = {
+    "shared/domain/times.py",
+    "shared/runtime/tokens.py",
+    "services/settlement/ledger.sql",
+    "services/binding/keys.py",
 }
 
 
@@ -69,3 +83,24 @@ def test_a_violation_is_caught(house: Path, contract: str) -> None:
 
     assert done.returncode == 1
     assert "BROKEN" in done.stdout
+
+
+def test_nothing_but_the_clock_is_asked_what_time_it_is() -> None:
+    """A service's clock is passed in, to its queries too: then dates are Shanghai's wherever it runs, and a test can turn it."""
+    files = [
+        file
+        for top in ("services", "shared")
+        for suffix in ("py", "sql")
+        for file in (PROJECT / top).rglob(f"*.{suffix}")
+    ]
+
+    asking = {
+        str(file.relative_to(PROJECT))
+        for file in files
+        # A migration runs once, and a column's default says when a row was written.
+        if file.parent.name != "migrations"
+        and file.name not in {"schema.sql", "migrate.py"}
+        and ASKS_THE_TIME.search(file.read_text(encoding="utf-8"))
+    }
+
+    assert asking == MAY_ASK

@@ -15,9 +15,12 @@ import psutil
 
 from deploy.devstack.ports import LOOPBACK
 from shared.rabbit.topology import SETTLEMENT
+from tests.support import clocks
+from tests.support.clocks import TurnedClock
 from tests.support.ports import free_port
 from tests.support.world import World
 
+PROJECT = Path(__file__).parents[2]
 LOG_BYTES_MAX = 10_000_000
 MIB = 1024 * 1024
 # What docs/performance.md promises of a worker, however much waits for it.
@@ -25,13 +28,14 @@ MEMORY_MIB_MAX = 150
 
 
 class ServiceProcess:
-    """`python -m services.<name>` on a world's servers, with its probes on a port of its own."""
+    """`python -m services.<name>` on a world's servers, with its probes on a port of its own; where a test turns its clock, by that."""
 
-    def __init__(self, service: str, world: World, **variables: str) -> None:
+    def __init__(self, service: str, world: World, clock: TurnedClock | None = None, /, **variables: str) -> None:
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"services.{service}"],
+            [sys.executable, "-m", *_module(service, clock)],
+            cwd=PROJECT,
             env={
                 "PATH": "/usr/bin:/bin",
                 "GONGJI_DATABASE_URL": world.database_url,
@@ -114,11 +118,16 @@ class ServiceProcess:
                 yield orjson.loads(line)
 
 
+def _module(service: str, clock: TurnedClock | None) -> list[str]:
+    """What is run, and its arguments."""
+    return [f"services.{service}"] if clock is None else [clocks.__name__, service, str(clock.file), str(clock.off_s)]
+
+
 class Worker(ServiceProcess):
     """A settlement worker; it takes inquiries too."""
 
-    def __init__(self, world: World, **variables: str) -> None:
-        super().__init__("settlement", world, **variables)
+    def __init__(self, world: World, clock: TurnedClock | None = None, /, **variables: str) -> None:
+        super().__init__("settlement", world, clock, **variables)
 
     async def has_paused(self) -> bool:
         """Whether it consumes no settlements; the broker itself still counts a consumer that holds messages."""
