@@ -40,6 +40,7 @@ from shared.domain.regions import province_of, whole_province
 from shared.domain.roles import Role
 from shared.domain.times import Clock, shanghai_date
 from shared.postgres.authority import EVERY_PROVINCE, take_exclusively
+from shared.postgres.standby import reach_standby
 
 ANSWERS_KEPT = timedelta(days=7)
 MISSING = Refused((Reason.NOT_FOUND,))
@@ -80,10 +81,14 @@ class Handler:
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
-        """A transaction that, where it changes authority, commits while no settlement is being decided there."""
+        """A transaction that, where it changes authority, commits while no settlement is being decided there.
+
+        Also where nothing is left to be changed, what is answered is on the standby.
+        """
         async with self.pool.acquire() as connection, connection.transaction():
             change = Change(connection, self.clock())
             yield change
+            await reach_standby(connection)
             await take_exclusively(connection, change.provinces)
 
     async def ready(self) -> None:

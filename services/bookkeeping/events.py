@@ -29,6 +29,12 @@ async def told(connection: Any, seal: Seal) -> None:
     await connection.execute(SQL["told"], seal.province, seal.seal_no)
 
 
+async def has_notices(connection: Any) -> bool:
+    """Whether something became of a binding that has not been told."""
+    found: bool = await connection.fetchval(SQL["has_notices"])
+    return found
+
+
 async def take_notices(connection: Any) -> list[Notice]:
     """Some notices, in the order in which they came; gone once the transaction is committed."""
     rows = await connection.fetch(SQL["take_notices"], NOTICES_MAX)

@@ -39,6 +39,10 @@ INSERT INTO ledger.relayed (province, seal_no)
 VALUES ($1, $2)
 ON CONFLICT (province) DO UPDATE SET seal_no = excluded.seal_no;
 
+-- name: has_notices
+-- Whether something became of bindings that has not been told.
+SELECT EXISTS (SELECT FROM registry.notices);
+
 -- name: take_notices
 -- What became of bindings, the earliest first; gone once the transaction is committed.
 DELETE FROM registry.notices

@@ -18,6 +18,7 @@ from services.bookkeeping.seals import Work
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.event import AccountEvent, BindingEvent
 from shared.postgres.authority import take_exclusively
+from shared.postgres.standby import reach_standby
 
 log = structlog.get_logger()
 
@@ -64,7 +65,11 @@ class Handler:
         Only what is confirmed is remembered as told: if anything breaks before, it is published again.
         """
         async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
-            told = await each_on_its_own(await events.provinces(connection), partial(self._tell, connection))
+            provinces = await events.provinces(connection)
+            if provinces:
+                # A seal that was interrupted in its commit is not told of before the standby has it.
+                await reach_standby(connection)
+            told = await each_on_its_own(provinces, partial(self._tell, connection))
         return any(told)
 
     async def _tell(self, connection: Any, province: int) -> bool:
@@ -83,11 +88,15 @@ class Handler:
 
     async def tell_of_bindings(self) -> bool:
         """Publishes what became of bindings. Returns whether there may be more."""
-        async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection, connection.transaction():
-            if not await seals.take(connection, Work.TELLING, seals.EVERY_PROVINCE):
+        async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
+            if not await events.has_notices(connection):
                 return False
-            notices = await events.take_notices(connection)
-            await self._publish([rules.binding_event(notice) for notice in notices])
+            await reach_standby(connection)
+            async with connection.transaction():
+                if not await seals.take(connection, Work.TELLING, seals.EVERY_PROVINCE):
+                    return False
+                notices = await events.take_notices(connection)
+                await self._publish([rules.binding_event(notice) for notice in notices])
         return len(notices) == events.NOTICES_MAX
 
     async def prepare_months(self) -> bool:

@@ -1,5 +1,6 @@
 """The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,18 +14,22 @@ from services.settlement.batch import Batch
 from services.settlement.concerns import UNDOING, touched
 from services.settlement.incoming import Incoming, RequestName
 from services.settlement.ledger import Hold
-from services.settlement.model import Day, Decision, Facts, Replay, Resolution, Transfer
+from services.settlement.model import Day, Decision, Facts, Rejection, Replay, Resolution, Transfer
 from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook
+from shared.domain.reasons import Reason
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.envelope import Operation
 from shared.messages.reconcile import ReconcileRequest
 from shared.postgres.authority import deciding
+from shared.postgres.standby import reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
 
 log = structlog.get_logger()
 
 AGAIN_MAX = 10
+# They say that there is a decision, or a cancel.
+TELLING = frozenset({Reason.REQUEST_CONFLICT, Reason.REQUEST_CANCELLED})
 ANSWER_TIMEOUT_S = 5.0
 
 
@@ -70,7 +75,8 @@ class Handler:
     clock: Clock
     authenticate_senders: bool = False
     _book: PolicyBook = field(default_factory=PolicyBook.of)
-    _book_epoch: int = 0
+    # The primary's timeline and the policies' epoch: what one primary had as its third another may have otherwise.
+    _book_version: tuple[int, int] = (0, 0)
 
     async def handle(self, batch: Sequence[Incoming], *, wait: bool = True) -> list[Result]:
         """A result for each request of the batch, in its order. Raises ServersAway.
@@ -111,10 +117,13 @@ class Handler:
         return [Busy(incoming) for incoming in batch]
 
     async def ready(self) -> None:
-        """Returns if the database answers; raises ServersAway if not."""
+        """Returns if the database keeps what it is told, its synchronous standby too; raises ServersAway if not.
+
+        What is cancelled here after a while is nothing, so a standby that stays away costs the server no session.
+        """
         try:
-            async with self._connection() as connection:
-                await connection.fetchval("SELECT 1", timeout=ANSWER_TIMEOUT_S)
+            async with self._connection() as connection, asyncio.timeout(ANSWER_TIMEOUT_S):
+                await reach_standby(connection)
         except ServersAway:
             raise
         except Exception as error:
@@ -155,16 +164,16 @@ class Handler:
             await ledger.give_back(connection, work.undone)
             await decisions.cancel(connection, work.undone, decided, work.now)
         elif any(_tells_of_the_past(resolution) for resolution in resolutions):
-            await ledger.remember_replay(connection)
+            await reach_standby(connection)
 
     async def _load(self, connection: Any, batch: Sequence[Incoming], now: datetime, hold: Hold) -> Batch:
         """Everything the batch is decided by; whatever it may debit is locked."""
         facts = Facts()
         names = {incoming.name for incoming in batch}
         names.update(incoming.original for incoming in batch if incoming.original)
-        epoch = await decisions.requests(connection, sorted(names), facts)
-        if epoch != self._book_epoch:
-            self._book, self._book_epoch = await registry.policies(connection), epoch
+        version = connection.timeline, await decisions.requests(connection, sorted(names), facts)
+        if version != self._book_version:
+            self._book, self._book_version = await registry.policies(connection), version
         # As of this batch, whatever another lane reads meanwhile.
         book = self._book
 
@@ -261,6 +270,11 @@ async def _days(connection: Any, batch: Sequence[Incoming]) -> dict[RequestName,
 
 
 def _tells_of_the_past(resolution: Resolution) -> bool:
-    """Whether an answer repeats an earlier decision."""
-    verdict = resolution.verdict
-    return isinstance(verdict, Replay) or (isinstance(verdict, Decision) and verdict.original is not None)
+    """Whether an answer says what was decided earlier. A quote says what would be, and binds nobody."""
+    match resolution.verdict:
+        case Replay():
+            return True
+        case Rejection(reason):
+            return reason in TELLING
+        case Decision(original=original, day=day):
+            return original is not None or day is not None

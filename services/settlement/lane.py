@@ -198,6 +198,7 @@ class Lane:
             with attempt:
                 if stop.is_set():
                     return None
+                await self._handler.ready()
                 # It may be this batch that is too much for the time a transaction has.
                 size_max = max(1, size_max // 2)
                 results = await self._results(batch, size_max)

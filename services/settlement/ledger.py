@@ -208,11 +208,6 @@ async def record_rollover(connection: Any, year: int, accounts: int, moved_fen: 
     await connection.execute(SQL["record_rollover"], year, accounts, moved_fen, started_at)
 
 
-async def remember_replay(connection: Any) -> None:
-    """Makes the commit wait for a synchronous standby although nothing was decided anew."""
-    await connection.execute(SQL["remember_replay"])
-
-
 def _changes(movements: Sequence[Movement], year: int) -> list[tuple[Any, ...]]:
     """What a batch does to each account in sum: one update a row, however many requests touched it. As ledger.account_change."""
     changes: dict[PersonKey, Account] = {}

@@ -223,7 +223,3 @@ WHERE
     AND entry.movement_id < $4::uuid
     AND entry.kind = 'settlement'
 GROUP BY entry.request_id, entry.movement_id;
-
--- name: remember_replay
--- A small durable write: with a synchronous standby, a stored decision is not answered again before the standby has it.
-SELECT pg_logical_emit_message(true, 'gongji.replay', '');

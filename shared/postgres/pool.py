@@ -1,13 +1,12 @@
 """Connections to PostgreSQL, each limited to one role."""
 
-import asyncio
 from functools import partial
 from typing import Any
 
 import asyncpg
-import structlog
 
-log = structlog.get_logger()
+from shared.postgres.connection import Connection
+from shared.postgres.primary import Primary, each_host
 
 # Durations are milliseconds. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
 SESSION: dict[str, str] = {
@@ -29,45 +28,25 @@ PLAN_ONCE = {
 }
 
 
-class Connection(asyncpg.Connection):
-    """A connection that is given up when whoever has it is kept waiting for too long.
-
-    A server that has fallen silent, or the way to it, closes nothing and answers nothing, and no limit of the session's
-    is heard from it. What becomes of a COMMIT that was sent is then not known here: it is not cancelled, which with
-    a synchronous standby could commit it here and nowhere else, but left to the server and looked up.
-    """
-
-    __slots__ = ("_returned_by",)
-
-    def lend(self, seconds: float) -> None:
-        self._returned_by = asyncio.get_running_loop().call_later(seconds, self._give_up, seconds)
-
-    def take_back(self) -> None:
-        self._returned_by.cancel()
-
-    def _give_up(self, seconds: float) -> None:
-        if not self.is_closed():
-            log.warning("connection_given_up", after_s=seconds)
-            self.terminate()
-
-
 async def create_pool(
     url: str, *, role: str | None, name: str, size_max: int, plan_once: bool = False, lent_s_max: float = LENT_S_MAX
 ) -> "asyncpg.Pool[asyncpg.Record]":
-    """A pool whose sessions act as `role` and call themselves `name`. Connects on first use.
+    """A pool whose sessions act as `role` and call themselves `name`. Connects on first use, to the primary.
 
     Whoever has had a connection for `lent_s_max` seconds loses it.
 
     `plan_once` is for statements that are the same whatever is asked: planning them anew each time, which PostgreSQL
     prefers for short arrays, took a lone settlement longer than carrying them out.
     """
+    primary = Primary()
     pool: asyncpg.Pool = asyncpg.create_pool(
         url,
+        connect=primary.connect,
         min_size=0,
         max_size=size_max,
         timeout=CONNECT_TIMEOUT_S,
         connection_class=Connection,
-        setup=partial(_lend, seconds=lent_s_max),
+        setup=partial(_lend, primary=primary, seconds=lent_s_max),
         reset=_take_back,
         server_settings=session(role, name) | (PLAN_ONCE if plan_once else {}),
         target_session_attrs="read-write",  # type: ignore[call-overload]  # the stubs do not know it yet
@@ -76,15 +55,22 @@ async def create_pool(
 
 
 async def connect(url: str, *, role: str | None, name: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """One connection of its own, for a command that runs and ends."""
-    return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=session(role, name))
+    """One connection of its own, for a command that runs and ends: to the primary, or to the one host that is named."""
+    return await Primary().connect(
+        url,
+        timeout=CONNECT_TIMEOUT_S,
+        connection_class=Connection,
+        server_settings=session(role, name),
+        target_session_attrs="read-write" if len(each_host(url)) > 1 else "any",
+    )
 
 
 def session(role: str | None, name: str) -> dict[str, str]:
     return SESSION | {"application_name": name} | ({"role": role} if role else {})
 
 
-async def _lend(connection: Any, seconds: float) -> None:
+async def _lend(connection: Any, primary: Primary, seconds: float) -> None:
+    primary.check(connection)
     connection.lend(seconds)
 
 
