@@ -129,6 +129,22 @@ async def test_the_second_host_is_used_while_the_first_starts_up(
     assert first.refused
 
 
+async def test_the_second_host_is_used_while_the_first_is_silent(
+    town: World, sender: Correspondence, stack: AsyncExitStack, dice: Random
+) -> None:
+    """A machine that is gone refuses nothing: what is waited for on its account must leave time for the other."""
+    proxy = await stack.enter_async_context(Proxy.before(town.database_url, dice))
+    proxy.fall_silent()
+    url = URL(town.database_url)
+    both = town.database_url.replace(f"@{url.host}:{url.port}", f"@{url.host}:{proxy.port},{url.host}:{url.port}")
+    await sender.send(bills(5))
+
+    stack.callback(Worker(town, GONGJI_DATABASE_URL=both).kill)
+    await sender.converge()
+
+    assert proxy.asked
+
+
 # ---- the server: stopped, away ----
 
 

@@ -15,6 +15,7 @@ class Mutation:
 
 
 UNDOING = "tests/integration/test_undoing.py::"
+FAILOVER = "tests/faults/test_database_failover.py::"
 MUTATIONS = (
     # The five of the design.
     Mutation(
@@ -53,7 +54,7 @@ MUTATIONS = (
         "    Guard(Reason.RICHEST_PAYER_INSUFFICIENT, lambda seen, bill: 2 * seen.usable_fen >= bill.shortfall_fen),\n",
         "tests/integration/test_settlement.py::test_two_payers_are_never_combined",
     ),
-    # Ten more.
+    # And others.
     Mutation(
         "of two equally rich payers the later bound one pays",
         "shared/domain/mutual_aid.py",
@@ -102,6 +103,27 @@ MUTATIONS = (
         "        results: list[Result] = []\n        while",
         "        results: list[Result] = self.__dict__.setdefault(f'kept {batch[0].tag}', [])\n        while",
         "tests/faults/test_database.py::test_what_was_decided_before_an_outage_is_not_answered_from_memory",
+    ),
+    Mutation(
+        "what the standby lacks is told all the same",
+        "services/settlement/handler.py",
+        "        elif any(_tells_of_the_past(resolution) for resolution in resolutions):\n",
+        "        elif not resolutions:\n",
+        FAILOVER + "test_a_decision_that_the_standby_lacks_is_told_to_nobody",
+    ),
+    Mutation(
+        "whoever is stopped cancels a COMMIT",
+        "shared/postgres/connection.py",
+        '        if query.rstrip(";") != "COMMIT":\n',
+        "        if query:\n",
+        FAILOVER + "test_a_commit_that_waits_is_not_cancelled",
+    ),
+    Mutation(
+        "the first host that accepts writes is used",
+        "shared/postgres/primary.py",
+        "        chosen = max(usable, key=lambda each: each.timeline) if usable else await asking[0]\n",
+        "        chosen = usable[0] if usable else await asking[0]\n",
+        FAILOVER + "test_nothing_is_written_on_an_old_primary_that_is_back",
     ),
     Mutation(
         "a request in a batch does not see what the one before it took",

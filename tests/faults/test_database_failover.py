@@ -1,0 +1,313 @@
+"""A primary and its synchronous standby, of which one is lost: what was answered stays true, and is true in one place."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import asyncpg
+import httpx
+import pytest
+
+from shared.domain.roles import Role
+from shared.rabbit.topology import SETTLEMENT
+from tests.conftest import TEST_PG
+from tests.support.correspondence import Correspondence, bills, waiting
+from tests.support.listener import Listener
+from tests.support.pair import Pair, Server
+from tests.support.processes import ServiceProcess, Worker
+from tests.support.proxy import Proxy
+from tests.support.world import World, envelope, until
+
+pytestmark = pytest.mark.long
+
+PREFETCH = 50
+DECIDED = "SELECT count(*) FROM ledger.decisions WHERE operation = 'settle'"
+# A probe that gave up waiting for the standby, as the server tells it.
+GIVEN_UP = "canceling wait for synchronous replication"
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    async with Pair.build(tmp_path, TEST_PG) as built:
+        yield built
+
+
+@pytest.fixture
+async def world(pair: Pair, amqp_url: str, keys: dict[str, Path]) -> AsyncIterator[World]:
+    """Whoever works in it is told of both servers."""
+    async with World.build(pair.url, amqp_url, keys) as built:
+        yield built
+
+
+async def look_at(server: Server, town: World, stack: AsyncExitStack) -> None:
+    """From now on the test sees what this server has."""
+    town.db = await asyncpg.connect(server.url)
+    stack.push_async_callback(town.db.close)
+
+
+async def has_answers(sender: Correspondence, at_least: int) -> bool:
+    await sender.collect()
+    return len(sender.told) >= at_least
+
+
+# ---- the primary is lost ----
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT], ids=["killed", "stopped at once"])
+async def test_every_answered_decision_survives_the_loss_of_the_primary(
+    pair: Pair, town: World, sender: Correspondence, stack: AsyncExitStack, dice: Random, how: signal.Signals
+) -> None:
+    """In the middle of work. The worker goes on by itself against the standby, once it is promoted."""
+    worker = Worker(town, GONGJI_BATCH_MAX="5")
+    stack.callback(worker.kill)
+    await sender.send(bills(400))
+    await until(partial(has_answers, sender, dice.randrange(20, 200)))
+
+    await pair.primary.lose(how)
+    await sender.collect()
+    answered = len(sender.told)
+    await pair.standby.promote()
+    await look_at(pair.standby, town, stack)
+    await sender.converge()
+
+    assert answered < 400
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+@pytest.mark.parametrize("waits_for", ["its standby", "nobody"])
+async def test_nothing_is_written_on_an_old_primary_that_is_back(
+    pair: Pair, town: World, sender: Correspondence, worker: Worker, stack: AsyncExitStack, waits_for: str
+) -> None:
+    """It accepts writes like the new one, and is named first; nobody has shut it off. Sessions are lost, a worker begins."""
+    await pair.primary.lose()
+    await pair.standby.promote()
+    await look_at(pair.standby, town, stack)
+    await pair.primary.start()
+    if waits_for == "nobody":
+        await pair.primary.execute("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+    before = await pair.primary.next_transaction()
+
+    for _ in range(3):
+        await sender.send(bills(20))
+        await pair.standby.cut_sessions()
+        await until(sender.is_complete)
+    another = Worker(town)
+    stack.callback(another.kill)
+    await until(another.is_ready)
+    worker.kill()
+    await sender.send(bills(20))
+    await sender.converge()
+
+    assert await pair.primary.next_transaction() == before
+
+
+async def test_a_primary_that_was_succeeded_while_it_ran_is_left(
+    pair: Pair, town: World, sender: Correspondence, worker: Worker, stack: AsyncExitStack
+) -> None:
+    """Its sessions are open and its commits wait for nobody that would come: after a bounded stall, the new one."""
+    await sender.send(bills(20))
+    await until(sender.is_complete)
+    before = await pair.primary.ask(DECIDED)
+
+    await pair.standby.promote()
+    await look_at(pair.standby, town, stack)
+    await sender.send(bills(20))
+    await until(pair.primary.has_waiting_commits)
+    await sender.converge()
+
+    assert await pair.primary.ask(DECIDED) == before == 20
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+# ---- the standby is lost ----
+
+
+@pytest.mark.parametrize("how", ["killed", "stands still"])
+async def test_nothing_is_answered_before_the_standby_has_it(
+    pair: Pair, town: World, sender: Correspondence, stack: AsyncExitStack, how: str
+) -> None:
+    """Consuming stops, the worker says that it is not ready, and its waiting leaves no more than one session behind."""
+    worker = Worker(town, GONGJI_BATCH_MAX="20", GONGJI_PREFETCH=str(PREFETCH))
+    stack.callback(worker.kill)
+    await sender.send(bills(20))
+    await until(sender.is_complete)
+
+    if how == "killed":
+        await pair.standby.lose()
+    else:
+        pair.standby.stop_following()
+    await sender.send(bills(200))
+    await until(pair.primary.has_waiting_commits)
+    await until(worker.is_not_ready)
+    await until(worker.has_paused, timeout_s=60)
+    await until(partial(pair.primary.has_said, GIVEN_UP, 4), timeout_s=60)
+    await sender.collect()
+    answered, left = len(sender.told), await pair.primary.waiting_commits()
+    in_the_queue = await waiting(town, SETTLEMENT)
+    if how == "killed":
+        await pair.standby.start()
+    else:
+        pair.standby.resume_following()
+    await sender.converge()
+
+    assert answered == 20
+    # The batch's own, and a probe that has just begun.
+    assert left <= 2
+    assert in_the_queue >= 200 - PREFETCH
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+@pytest.mark.parametrize("how", ["a crash", "an administrator"])
+async def test_a_decision_that_the_standby_lacks_is_told_to_nobody(
+    pair: Pair, town: World, sender: Correspondence, stack: AsyncExitStack, how: str
+) -> None:
+    """A commit that waited and was interrupted is there for all to see, on this server alone: neither a copy nor a lookup tells it."""
+    worker = Worker(town)
+    stack.callback(worker.kill)
+    await until(worker.is_ready)
+    await pair.standby.lose()
+    [body] = bills(1)
+    await sender.send([body])
+    await until(pair.primary.has_waiting_commits)
+    if how == "a crash":
+        await pair.primary.lose()
+        await pair.primary.start()
+    else:
+        await pair.primary.cut_sessions()
+    worker.process.kill()
+    await look_at(pair.primary, town, stack)
+    await until(partial(town.has, "ledger.decisions WHERE operation = 'settle'", 1))
+
+    # One that knows of no trouble.
+    stack.callback(Worker(town).kill)
+    await sender.send([body])
+    question = envelope(original_request_id=body["request_id"])
+    looking_up = asyncio.create_task(town.ask("lookup", question, timeout_s=100))
+
+    async def is_told_or_waits() -> bool:
+        told = await has_answers(sender, 1) or looking_up.done()
+        # The copies' commit and the lookup's.
+        return told or await pair.primary.has_waiting_commits(2)
+
+    await until(is_told_or_waits)
+    told = await has_answers(sender, 1) or looking_up.done()
+    await pair.standby.start()
+    await sender.converge(answers=2)
+
+    assert not told
+    assert (await looking_up)["outcome"] == "found"
+    assert sender.replayed()
+
+
+async def test_what_the_promoted_standby_lacks_is_decided_there_once(
+    pair: Pair, town: World, sender: Correspondence, worker: Worker, stack: AsyncExitStack
+) -> None:
+    """Both are lost, one after the other; the primary comes back too, with decisions that nobody was told."""
+    await sender.send(bills(20))
+    await until(sender.is_complete)
+
+    await pair.standby.lose()
+    await sender.send(bills(20))
+    await until(pair.primary.has_waiting_commits)
+    await pair.primary.lose()
+    await sender.collect()
+    answered = len(sender.told)
+    await pair.standby.start()
+    await pair.standby.promote()
+    await look_at(pair.standby, town, stack)
+    await pair.primary.start()
+    only_there = await pair.primary.ask(DECIDED) - 20
+    await sender.converge()
+
+    assert only_there > 0
+    assert answered == 20
+    assert not sender.replayed()
+
+
+async def test_a_change_that_the_standby_lacks_is_acknowledged_to_nobody(
+    pair: Pair, town: World, stack: AsyncExitStack
+) -> None:
+    """The clerk whose call broke off asks again under the same key: the standby must have it before it is said to be done."""
+
+    def freeze() -> asyncio.Task[httpx.Response]:
+        call = town.call(Role.OPERATOR, "POST", "/v1/accounts/MOTHER/freeze", headers={"Idempotency-Key": "K"})
+        return asyncio.create_task(call)
+
+    await pair.standby.lose()
+    broken_off = freeze()
+    await until(pair.primary.has_waiting_commits)
+    await pair.primary.lose()
+    await pair.primary.start()
+    status = (await broken_off).status_code
+    await look_at(pair.primary, town, stack)
+    frozen = await town.count("registry.persons WHERE account_frozen")
+
+    again = freeze()
+    await until(partial(_is_done_or_waits, again, pair.primary))
+    acknowledged = again.done()
+    await pair.standby.start()
+
+    assert (status, frozen, acknowledged) == (503, 1, False)
+    assert (await again).is_success
+
+
+async def _is_done_or_waits(call: asyncio.Task[httpx.Response], server: Server) -> bool:
+    return call.done() or await server.has_waiting_commits()
+
+
+async def test_a_seal_that_the_standby_lacks_is_told_to_nobody(pair: Pair, town: World, stack: AsyncExitStack) -> None:
+    """Nor what became of a binding: whatever is found whose commit was interrupted."""
+    listener = await stack.enter_async_context(Listener.on(town.amqp_url))
+    await pair.standby.lose()
+    bookkeeper = ServiceProcess("bookkeeping", town, GONGJI_SEAL_EVERY_S="0.1")
+    stack.callback(bookkeeper.kill)
+
+    async def is_sealed_after_all() -> bool:
+        await pair.primary.interrupt_commits()
+        return await town.has("ledger.seals", 1)
+
+    async def is_told_or_waits() -> bool:
+        return bool(listener.events) or await pair.primary.has_waiting_commits(2, of="pg_logical_emit_message")
+
+    await until(is_sealed_after_all)
+    await until(is_told_or_waits)
+    told = listener.names()
+    await pair.standby.start()
+    await until(lambda: {"account.credited", "binding.made"} <= set(listener.names()))
+
+    assert not told
+
+
+@pytest.mark.parametrize("how", ["the broker is gone", "the worker is told to stop"])
+async def test_a_commit_that_waits_is_not_cancelled(
+    pair: Pair, town: World, sender: Correspondence, stack: AsyncExitStack, dice: Random, how: str
+) -> None:
+    """Cancelled, it would be committed here and nowhere else. It keeps its rows, so whoever comes next must wait."""
+    proxy = await stack.enter_async_context(Proxy.before(town.amqp_url, dice))
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_DRAIN_TIMEOUT_S="1")
+    stack.callback(worker.kill)
+    await until(worker.is_ready)
+    await pair.standby.lose()
+    await sender.send(bills(5))
+    await until(pair.primary.has_waiting_commits)
+
+    if how == "the broker is gone":
+        proxy.cut()
+        next_one = worker
+    else:
+        worker.process.terminate()
+        await asyncio.to_thread(worker.process.wait, 30)
+        next_one = Worker(town)
+        stack.callback(next_one.kill)
+        await until(partial(next_one.has_logged, "started"))
+    await until(partial(next_one.has_put_aside, 1))
+    seen = await pair.primary.ask(DECIDED)
+    await pair.standby.start()
+    await sender.converge()
+
+    assert seen == 0
+    assert sender.replayed()
