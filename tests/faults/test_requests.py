@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.correspondence import Correspondence, bills
 from tests.support.processes import Worker
-from tests.support.world import World, until
+from tests.support.world import World, bill, until
 
 
 async def test_one_request_in_the_hands_of_two_workers_is_decided_once(
@@ -31,13 +31,13 @@ async def test_one_request_in_the_hands_of_two_workers_is_decided_once(
 async def test_a_name_with_another_content_is_refused_while_the_first_is_undecided(
     town: World, sender: Correspondence, stack: AsyncExitStack
 ) -> None:
-    """The one that is committed first has the name; of the other nothing is moved."""
+    """The one that is committed first has the name. The other is about somebody else, so it waits for nothing but the name."""
     first = await _stopped_after_debit(town, sender, stack)
     second = Worker(town)
     stack.callback(second.kill)
     (body,) = sender.asked.values()
 
-    await sender.send([{**body, "amount_fen": body["amount_fen"] + 1}])
+    await sender.send([bill("STRANGER", request_id=body["request_id"])])
     sender.asked = {body["request_id"]: body}
     await until(second.is_ready)
     await until(partial(second.has_put_aside, 1))

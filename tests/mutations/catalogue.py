@@ -31,7 +31,7 @@ MUTATIONS = (
         "shared/postgres/migrations/0011_books_by_month.sql",
         "CONSTRAINT one_decision_per_request PRIMARY KEY (province, institution_id, request_id)",
         "CONSTRAINT one_decision_per_request CHECK (province >= 0)",
-        "tests/faults/test_requests.py::test_one_request_in_the_hands_of_two_workers_is_decided_once",
+        "tests/faults/test_requests.py::test_a_name_with_another_content_is_refused_while_the_first_is_undecided",
     ),
     Mutation(
         "accounts are locked in the order in which they are found",
@@ -45,7 +45,7 @@ MUTATIONS = (
         "services/settlement/handler.py",
         "        journal = await ledger.accounts(connection, wanted, hold, now)\n",
         "        journal = await ledger.accounts(connection, wanted, Hold.READ, now)\n",
-        "tests/integration/test_settlement.py::test_eight_workers_on_one_family_never_deadlock_and_never_overdraw",
+        "tests/integration/test_settlement.py::test_the_richest_is_picked_among_balances_that_nobody_can_change",
     ),
     Mutation(
         "two payers are combined",
