@@ -67,7 +67,7 @@ MUTATIONS = (
         "shared/domain/mutual_aid.py",
         "    return max(shared_fen - policy.keep_fen, 0)\n",
         "    return max(shared_fen, 0)\n",
-        "tests/integration/test_shared_money.py::test_what_a_region_keeps_back_a_patient_spends_alone",
+        "tests/integration/test_shared_money.py::test_the_richest_is_who_may_share_most",
     ),
     Mutation(
         "another content under a known name is answered as if it were the same",
