@@ -14,6 +14,7 @@ import orjson
 import psutil
 
 from deploy.devstack.ports import LOOPBACK
+from deploy.devstack.privileges import dying_with_parent
 from shared.rabbit.topology import SETTLEMENT
 from tests.support import clocks
 from tests.support.clocks import TurnedClock
@@ -33,8 +34,9 @@ class ServiceProcess:
     def __init__(self, service: str, world: World, clock: TurnedClock | None = None, /, **variables: str) -> None:
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
+        # A run that is killed leaves nobody at work.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *_module(service, clock)],
+            dying_with_parent((sys.executable, "-m", *_module(service, clock)), death_signal="KILL", account=None),
             cwd=PROJECT,
             env={
                 "PATH": "/usr/bin:/bin",
