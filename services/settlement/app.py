@@ -13,7 +13,7 @@ from services.settlement.recheck import Rechecks
 from services.settlement.settings import Consumes, SettlementSettings
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
-from shared.rabbit.connection import hosts
+from shared.rabbit.connection import Brokers, hosts
 from shared.rabbit.topology import BULK, INQUIRY, SETTLEMENT
 from shared.runtime.serving import serving
 from shared.telemetry.probe import probe_app
@@ -50,7 +50,7 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
         house.callback(pool.terminate)
         handler = Handler(pool, clock, settings.authenticate_senders)
         consumer = Consumer(
-            hosts(settings.amqp_url),
+            Brokers(hosts(settings.amqp_url)),
             queues,
             handler,
             clock,

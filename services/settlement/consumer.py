@@ -11,8 +11,10 @@ from aiormq.channel import Channel
 from services.settlement import metrics
 from services.settlement.handler import Handler
 from services.settlement.lane import ConsumerLost, Lane
+from services.settlement.patience import Patience
 from shared.domain.times import Clock
-from shared.rabbit.connection import BrokerError, Connection, close, connect, open_channel
+from shared.rabbit.connection import SILENCE_S, BrokerError, Brokers, Connection, close, open_channel
+from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
 from shared.rabbit.topology import BULK, declare
@@ -35,7 +37,7 @@ LOSSES = (*BrokerError, PublishFailed, ConsumerLost, SessionLost)
 class Consumer:
     """Consumes its queues until told to stop, whatever the broker does."""
 
-    brokers: Sequence[str]
+    brokers: Brokers
     queues: Sequence[str]
     handler: Handler
     clock: Clock
@@ -43,6 +45,7 @@ class Consumer:
     prefetch: int
     lanes: int = 1
     connected: bool = field(default=False, init=False)
+    _patience: Patience = field(default_factory=Patience, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns once `stop` is set and the batches in hand are answered and acknowledged."""
@@ -56,27 +59,36 @@ class Consumer:
 
     async def _session(self, stop: asyncio.Event) -> None:
         """One session, from connecting to stopping. Raises SessionLost."""
-        opened: list[Connection | Replies] = []
+        opened: list[Connection | LastingPublisher] = []
         try:
-            # Apart, because an alarm blocks a connection that publishes, and acknowledgements must still flow.
-            consuming = await connect(self.brokers, name="gongji-settlement consuming")
+            consuming = await self.brokers.connect(name="gongji-settlement consuming")
             opened.append(consuming)
-            publishing = await connect(self.brokers, name="gongji-settlement publishing")
-            opened.append(publishing)
             watched = await open_channel(consuming, confirms=False)
-            await declare(watched)
+            async with asyncio.timeout(SILENCE_S):
+                await declare(watched)
             channels = [watched]
             lanes = []
             for queue in (queue for queue in self.queues for _ in range(self.lanes)):
                 requests = await open_channel(consuming, confirms=False)
-                answers = await open_channel(publishing, confirms=True)
-                channels += [requests, answers]
+                channels.append(requests)
+                # Apart, because an alarm blocks a connection that publishes, and acknowledgements must still flow.
+                publisher = LastingPublisher(self.brokers, name="gongji-settlement publishing")
                 replies = Replies(self.brokers, name="gongji-settlement replying")
-                opened.append(replies)
+                opened += [publisher, replies]
                 # A bulk message is several batches by itself.
                 prefetch = BULK_PREFETCH if queue == BULK else self.prefetch
                 lanes.append(
-                    Lane(queue, requests, answers, replies, self.handler, self.clock, self.batch_max, prefetch)
+                    Lane(
+                        queue,
+                        requests,
+                        publisher,
+                        replies,
+                        self.handler,
+                        self.clock,
+                        self._patience,
+                        self.batch_max,
+                        prefetch,
+                    )
                 )
             metrics.SESSIONS.inc()
             self.connected = True
@@ -88,11 +100,14 @@ class Consumer:
                 raise
             names = ", ".join(sorted({type(cause).__name__ for cause in causes}))
             log.warning("broker_session_lost", causes=names)
+            for each in opened:
+                if isinstance(each, Connection):
+                    self.brokers.failed(each)
             raise SessionLost(names) from lost
         finally:
             self.connected = False
-            for each in opened:
-                await (each.close() if isinstance(each, Replies) else close(each))
+            closing = (close(each) if isinstance(each, Connection) else each.close() for each in opened)
+            await asyncio.gather(*closing)
 
     async def _work(self, lanes: Sequence[Lane], channels: Sequence[Channel], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as session:
@@ -107,7 +122,8 @@ class Consumer:
     async def _measure_lag(self, channel: Channel) -> None:
         while True:
             for queue in self.queues:
-                declared = await channel.queue_declare(queue=queue, passive=True)
+                async with asyncio.timeout(SILENCE_S):
+                    declared = await channel.queue_declare(queue=queue, passive=True)
                 metrics.WAITING.labels(queue).set(declared.message_count or 0)
             await asyncio.sleep(LAG_EVERY_S)
 

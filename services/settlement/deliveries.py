@@ -56,7 +56,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A message to publish, and where to publish it if its queue refuses it."""
+    """An answer to publish, and where to publish it if its queue refuses it."""
 
     message: Outgoing
     otherwise: Outgoing | None = None
@@ -104,19 +104,25 @@ def poisoned(incoming: Incoming, error: str, now: datetime) -> Said:
     return Said(answer, answer.model_dump_json(), found)
 
 
-def postings(settled: Settled, queue: str, now: datetime, *, authenticate_senders: bool) -> Iterator[Posting]:
-    """The answer, if there is somebody to answer, and the dead letters."""
+def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> Posting | None:
+    """The answer, if there is somebody to answer."""
     delivery, said = settled.delivery, settled.said
     if delivery.bulk:
         # The same whenever it is said again: when the last of them was decided.
         decided = [each.answer.decided_at for each in said if each.answer and each.answer.outcome != Outcome.REJECTED]
         answer, text = answers.bulk(delivery.bulk, [each.text for each in said], max(decided, default=now))
-        yield _addressed(delivery, answer, text, authenticate_senders=authenticate_senders)
-    elif said[0].answer:
-        yield _addressed(delivery, said[0].answer, said[0].text, authenticate_senders=authenticate_senders)
-    for request, each in zip(delivery.requests, said, strict=True):
+        return _addressed(delivery, answer, text, authenticate_senders=authenticate_senders)
+    if said[0].answer:
+        return _addressed(delivery, said[0].answer, said[0].text, authenticate_senders=authenticate_senders)
+    return None
+
+
+def dead_letters(settled: Settled, queue: str, now: datetime) -> Iterator[Outgoing]:
+    """What of a delivery is to be put aside."""
+    delivery = settled.delivery
+    for request, each in zip(delivery.requests, settled.said, strict=True):
         if each.dead_letter:
-            yield Posting(_dead_letter(_alone(delivery, request), each.dead_letter, queue, now))
+            yield _dead_letter(_alone(delivery, request), each.dead_letter, queue, now)
 
 
 def _addressed(delivery: Delivery, answer: Answer, text: str, *, authenticate_senders: bool) -> Posting:

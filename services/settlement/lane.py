@@ -7,23 +7,34 @@ unacknowledged request is the outbox.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import stamina
 import structlog
 from aiormq.channel import Channel
 
 from services.settlement import metrics
-from services.settlement.deliveries import Delivery, Posting, Said, Settled, poisoned, postings, read, refused
+from services.settlement.deliveries import (
+    Delivery,
+    Posting,
+    Said,
+    Settled,
+    dead_letters,
+    poisoned,
+    posting,
+    read,
+    refused,
+)
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
 from services.settlement.model import Replay, Resolution
+from services.settlement.patience import Patience
 from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed, bytes_max
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import consume
-from shared.rabbit.publisher import Publisher, PublishFailed
+from shared.rabbit.connection import SILENCE_S, consume
+from shared.rabbit.lasting import LastingPublisher
+from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
-from shared.rabbit.topology import DEAD
 from shared.rabbit.wire import Message
 
 log = structlog.get_logger()
@@ -40,7 +51,7 @@ class ConsumerLost(Exception):
 
 
 class Lane:
-    """Consumes one queue on one channel and answers on another.
+    """Consumes one queue on one channel and answers on others.
 
     The channels belong to different connections: when an alarm blocks publishing, acknowledgements still flow.
     """
@@ -49,19 +60,21 @@ class Lane:
         self,
         queue: str,
         consuming: Channel,
-        publishing: Channel,
+        publisher: LastingPublisher,
         replies: Replies,
         handler: Handler,
         clock: Clock,
+        patience: Patience,
         batch_max: int,
         prefetch: int,
     ) -> None:
         self._queue = queue
         self._channel = consuming
-        self._publisher = Publisher(publishing)
+        self._publisher = publisher
         self._replies = replies
         self._handler = handler
         self._clock = clock
+        self._patience = patience
         self._batch_max = batch_max
         self._prefetch = prefetch
         self._tag: str | None = None
@@ -71,6 +84,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._lost = False
         self._put_aside: set[int] = set()
+        self._busy: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -139,7 +153,7 @@ class Lane:
             metrics.BATCH_SIZE.observe(len(part))
             with metrics.STAGE_SECONDS.labels("decide").time():
                 # One that has waited before does not make the others wait again.
-                wait = self._put_aside.isdisjoint(delivery.tag for delivery in batch)
+                wait = self._busy.isdisjoint(delivery.tag for delivery in batch)
                 results += await self._handler.handle(part, wait=wait)
         return results
 
@@ -164,6 +178,7 @@ class Lane:
                     case Busy():
                         busy = True
             if busy:
+                self._busy.add(delivery.tag)
                 self._again_later(delivery)
             else:
                 settled.append(Settled(delivery, said))
@@ -214,11 +229,18 @@ class Lane:
                 await self._answer(settled)
 
     async def _answer(self, settled: Sequence[Settled]) -> None:
-        await self._publish([posting for each in settled for posting in self._postings(each)])
-        tags = [each.delivery.tag for each in settled]
-        if not tags:
+        waiting = await self._publish(settled)
+        answered = []
+        for each in settled:
+            if each.delivery.tag in waiting:
+                self._again_later(each.delivery)
+            else:
+                answered.append(each.delivery)
+        if not answered:
             return
-        self._unread_bytes -= sum(self._unread(each.delivery.message) for each in settled)
+        self._unread_bytes -= sum(self._unread(delivery.message) for delivery in answered)
+        tags = [delivery.tag for delivery in answered]
+        self._busy.difference_update(tags)
         self._put_aside.difference_update(tags)
         if not self._put_aside:
             await self._channel.basic_ack(max(tags), multiple=True, wait=False)
@@ -226,35 +248,54 @@ class Lane:
         for tag in tags:
             await self._channel.basic_ack(tag, wait=False)
 
-    async def _publish(self, postings: Sequence[Posting]) -> None:
-        """Publishes answers and dead letters. Raises PublishFailed where the broker does not take a dead letter."""
-        to_senders = [posting for posting in postings if not posting.message.exchange]
-        to_exchanges = [posting for posting in postings if posting.message.exchange]
-        receipts = [
-            *await self._replies.publish([posting.message for posting in to_senders]),
-            *await self._publisher.publish([posting.message for posting in to_exchanges]),
-        ]
-        elsewhere = []
-        for posting, receipt in zip([*to_senders, *to_exchanges], receipts, strict=True):
-            if receipt is Receipt.CONFIRMED:
-                continue
-            if posting.message.exchange == DEAD:
-                raise PublishFailed(f"a dead letter was {receipt.value}")
-            # The decision stands whatever becomes of its answer, and a lookup tells it. A sender's reply queue that is
-            # gone or full is the sender's affair and holds up nobody else.
-            metrics.UNDELIVERED.labels(receipt.value).inc()
-            log.warning("answer_undelivered", receipt=receipt.value, message_type=posting.message.type)
-            if receipt is Receipt.REFUSED and posting.otherwise:
-                elsewhere.append(Posting(posting.otherwise))
-        if elsewhere:
-            await self._publish(elsewhere)
+    async def _publish(self, settled: Sequence[Settled]) -> set[int]:
+        """Publishes answers and dead letters, each confirmed. Returns the tags of deliveries whose answers are refused as yet.
 
-    def _postings(self, settled: Settled) -> Iterator[Posting]:
-        for each in settled.said:
-            if each.dead_letter:
-                metrics.DEAD_LETTERS.labels("poisoned" if each.dead_letter.readable else "unreadable").inc()
-                log.warning("dead_lettered", queue=self._queue, problems=each.dead_letter.problems)
-        return postings(settled, self._queue, self._clock(), authenticate_senders=self._handler.authenticate_senders)
+        Raises PublishFailed where the broker is away or does not take a dead letter.
+        """
+        now, authenticate_senders = self._clock(), self._handler.authenticate_senders
+        answers = {each.delivery.tag: posting(each, now, authenticate_senders=authenticate_senders) for each in settled}
+        waiting = await self._publish_answers({tag: answer for tag, answer in answers.items() if answer})
+        # What comes again is put aside when it is answered.
+        await self._publish_dead_letters([each for each in settled if each.delivery.tag not in waiting])
+        return waiting
+
+    async def _publish_answers(self, answers: Mapping[int, Posting]) -> set[int]:
+        """Whose answers are refused as yet; what no queue takes otherwise is given up, and a lookup tells it.
+
+        The decision stands whatever becomes of its answer. A sender's reply queue that is gone or full is the sender's affair
+        and holds up nobody else.
+        """
+        waiting: set[int] = set()
+        elsewhere: dict[int, Posting] = {}
+        to_senders = {tag: answer for tag, answer in answers.items() if not answer.message.exchange}
+        to_results = {tag: answer for tag, answer in answers.items() if answer.message.exchange}
+        for publisher, part in ((self._replies, to_senders), (self._publisher, to_results)):
+            receipts = await publisher.publish([answer.message for answer in part.values()])
+            now = asyncio.get_running_loop().time()
+            for (tag, answer), receipt in zip(part.items(), receipts, strict=True):
+                if self._patience.is_asked_for(answer.message, receipt, now):
+                    waiting.add(tag)
+                elif receipt is not Receipt.CONFIRMED:
+                    metrics.UNDELIVERED.labels(receipt.value).inc()
+                    log.warning("answer_undelivered", receipt=receipt.value, message_type=answer.message.type)
+                    if receipt is not Receipt.UNROUTABLE and answer.otherwise:
+                        elsewhere[tag] = Posting(answer.otherwise)
+            if not waiting.isdisjoint(part):
+                log.info("answers_refused", queue=self._queue, requests=len(waiting))
+                # RabbitMQ 3.10 refuses for ever on a channel that came while a queue had no leader.
+                await publisher.close()
+        return waiting | await self._publish_answers(elsewhere) if elsewhere else waiting
+
+    async def _publish_dead_letters(self, settled: Sequence[Settled]) -> None:
+        for each in (each.dead_letter for delivery in settled for each in delivery.said if each.dead_letter):
+            metrics.DEAD_LETTERS.labels("poisoned" if each.readable else "unreadable").inc()
+            log.warning("dead_lettered", queue=self._queue, problems=each.problems)
+        now = self._clock()
+        letters = [letter for each in settled for letter in dead_letters(each, self._queue, now)]
+        for receipt in await self._publisher.publish(letters):
+            if receipt is not Receipt.CONFIRMED:
+                raise PublishFailed(f"a dead letter was {receipt.value}")
 
     # ---- the subscription ----
 
@@ -264,7 +305,7 @@ class Lane:
 
     async def _unsubscribe(self) -> None:
         if tag := self._forget_subscription():
-            await self._channel.basic_cancel(tag)
+            await self._channel.basic_cancel(tag, timeout=SILENCE_S)
 
     def _forget_subscription(self) -> str | None:
         tag, self._tag = self._tag, None

@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 REQUESTS = Counter("gongji_requests_total", "Requests answered.", ["operation", "outcome", "reason"])
 REPLAYS = Counter("gongji_replays_total", "Requests answered from their stored decision.", ["operation"])
 PUT_ASIDE = Counter(
-    "gongji_requests_put_aside_total", "Times that a request had to wait for a row held from outside.", ["queue"]
+    "gongji_requests_put_aside_total", "Times that a request had to wait for a held row or a refused answer.", ["queue"]
 )
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
 TRANSFERS_CLOSED = Counter("gongji_transfers_closed_total", "Transfers past their deadline.", ["kind"])

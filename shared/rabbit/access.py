@@ -6,6 +6,7 @@ exchange. Nothing may be declared or deleted: the queues are made for the instit
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from shared.domain.enrolment import InstitutionKind
 from shared.domain.ids import INSTITUTION_ID_PATTERN
@@ -20,7 +21,11 @@ CONNECTIONS_MAX = 100
 CHANNELS_MAX = 200
 # What nobody fetches must not fill the broker's disk for everybody: then answers are dropped, and a lookup tells them.
 QUEUE_BYTES_MAX = 256 * 1024 * 1024
-QUEUE_ARGUMENTS = {"x-queue-type": "quorum", "x-max-length-bytes": QUEUE_BYTES_MAX, "x-overflow": "reject-publish"}
+QUEUE_ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    "x-max-length-bytes": QUEUE_BYTES_MAX,
+    "x-overflow": "reject-publish",
+}
 
 
 def results_queue(user: str) -> str:

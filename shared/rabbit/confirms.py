@@ -12,6 +12,8 @@ class Receipt(Enum):
     CONFIRMED = "confirmed"
     UNROUTABLE = "unroutable"
     REFUSED = "refused"
+    # Not the broker's own word: what it was published to broke the channel.
+    BROKEN = "broken"
 
 
 @dataclass(slots=True)

@@ -28,6 +28,8 @@ read_tolerantly()
 CONNECT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
+# A broker may keep its heart beating and answer nothing: one that is cut off from its cluster does.
+SILENCE_S = 15.0
 
 # What a broker that is away, going away or refusing raises, through the library and the socket below it.
 BrokerError = (AMQPError, OSError, TimeoutError, RuntimeError)
@@ -37,6 +39,7 @@ class Connection(aiormq.Connection):
     """A connection of the library's with a tap on it."""
 
     def __init__(self, url: str) -> None:
+        self.broker = url
         self.tap = Tap()
         super().__init__(URL(url).update_query(heartbeat=HEARTBEAT_S), transport_factory=self.tap)
 
@@ -46,24 +49,41 @@ def hosts(urls: str) -> list[str]:
     return [url.strip() for url in urls.split(",") if url.strip()]
 
 
-async def connect(urls: Sequence[str], *, name: str) -> Connection:
-    """A plain connection to the first broker that takes one, tried in turn.
+class Brokers:
+    """Brokers in turn: one that takes no connection, or has failed one, is tried after the others from then on."""
 
-    Raises the last broker's error where none does.
-    """
-    assert urls, "no broker is named"
-    refused: BaseException = OSError("no broker was tried")
-    for url in urls:
-        connection = Connection(url)
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await connection.connect(client_properties={"connection_name": name})
-        except BrokerError as error:
-            log.info("broker_refused", error=type(error).__name__)
-            refused = error
-        else:
-            return connection
-    raise refused
+    def __init__(self, urls: Sequence[str]) -> None:
+        assert urls, "no broker is named"
+        self._urls = list(urls)
+
+    async def connect(self, *, name: str) -> Connection:
+        """A plain connection to the first broker that takes one. Raises the last broker's error where none does."""
+        refused: BaseException = OSError("no broker was tried")
+        for url in tuple(self._urls):
+            connection = Connection(url)
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await connection.connect(client_properties={"connection_name": name})
+            except BrokerError as error:
+                log.info("broker_refused", error=type(error).__name__)
+                self._put_last(url)
+                refused = error
+            else:
+                return connection
+        raise refused
+
+    def failed(self, connection: Connection) -> None:
+        """Its broker may take connections and yet be of no use: one that is cut off from its cluster confirms nothing."""
+        self._put_last(connection.broker)
+
+    def _put_last(self, url: str) -> None:
+        self._urls.remove(url)
+        self._urls.append(url)
+
+
+async def connect(urls: Sequence[str], *, name: str) -> Connection:
+    """A plain connection to the first broker that takes one, tried in turn."""
+    return await Brokers(urls).connect(name=name)
 
 
 async def close(connection: Connection) -> None:
@@ -95,7 +115,7 @@ async def consume(
     """Has every message of a queue handed over as it comes, of its body as much as is kept. Returns the consumer's tag."""
     tap = tap_of(channel)
     tap.on_delivery, tap.keeps = on_delivery, keeps
-    consumed = await channel.basic_consume(queue, taken_by_the_tap, no_ack=no_ack)
+    consumed = await channel.basic_consume(queue, taken_by_the_tap, no_ack=no_ack, timeout=SILENCE_S)
     assert consumed.consumer_tag
     return consumed.consumer_tag
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import BrokerError, Connection, close, connect, open_channel
-from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
+from shared.rabbit.connection import BrokerError, Brokers, Connection, close, open_channel
+from shared.rabbit.publisher import ChannelBroken, Outgoing, Publisher, PublishFailed
 
 
 class LastingPublisher:
-    """Connects on first use, and again after a failure."""
+    """Connects on first use, and again after a failure, then to the next broker in turn."""
 
-    def __init__(self, brokers: Sequence[str], *, name: str) -> None:
+    def __init__(self, brokers: Brokers, *, name: str) -> None:
         self._brokers = brokers
         self._name = name
         self._connection: Connection | None = None
@@ -23,15 +23,19 @@ class LastingPublisher:
         publisher = await self.open()
         try:
             return await publisher.publish(messages)
-        except PublishFailed:
+        except PublishFailed as failed:
+            if self._connection and not isinstance(failed, ChannelBroken):
+                self._brokers.failed(self._connection)
             await self.close()
             raise
 
     async def open(self) -> Publisher:
         """The publisher of today's connection. Raises PublishFailed where the broker takes none."""
+        if self._publisher and self._publisher.is_closed:
+            await self.close()
         if self._publisher is None:
             try:
-                self._connection = await connect(self._brokers, name=self._name)
+                self._connection = await self._brokers.connect(name=self._name)
                 self._publisher = Publisher(await open_channel(self._connection, confirms=True))
             except BrokerError as error:
                 await self.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
+from aiormq.exceptions import ChannelClosed, ConnectionInternalError
 
 from shared.domain.values import dataclass
 from shared.rabbit import wire
@@ -21,6 +22,10 @@ CONFIRM_TIMEOUT_S = 15.0
 
 class PublishFailed(Exception):
     """The broker did not answer; the channel must not be used again."""
+
+
+class ChannelBroken(PublishFailed):
+    """The broker closed the channel over what was published on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,10 @@ class Publisher:
         # A returned message is told by its message id, so each must be unique on its channel.
         self._prefix = secrets.token_hex(8)
         self._count = count(1)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._channel.is_closed
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:
         """A receipt for each message, once the broker has every one of them.
@@ -101,7 +110,7 @@ class Publisher:
             if expected.complete in done:
                 return expected.complete.result()
             if done:
-                raise PublishFailed("the channel was closed before every message was confirmed")
+                raise _failure(closing)
             if not await self._blocked():
                 raise PublishFailed(f"not confirmed within {CONFIRM_TIMEOUT_S:g} s")
             # A connection that dies during an alarm never becomes ready.
@@ -117,6 +126,15 @@ class Publisher:
         except TimeoutError:
             return True
         return False
+
+
+def _failure(closing: asyncio.Future[Any]) -> PublishFailed:
+    """A broker that goes away, or is told to, closes connections too, but in another way."""
+    cause = None if closing.cancelled() else closing.exception()
+    message = f"the channel was closed before every message was confirmed ({type(cause).__name__})"
+    if isinstance(cause, (ChannelClosed, ConnectionInternalError)):
+        return ChannelBroken(message)
+    return PublishFailed(message)
 
 
 def _frames(channel: int, frame_max: int, message: Outgoing, message_id: str) -> bytes:

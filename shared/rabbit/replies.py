@@ -2,7 +2,7 @@
 
 An address can be made to break the channel that publishes to it: RabbitMQ 3.10 crashes on a forged direct reply-to.
 Here that costs its own answer and nobody else's: the messages are published again one by one, and the one that breaks
-the channel again is refused.
+the channel again is given up.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import structlog
 
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.lasting import LastingPublisher
-from shared.rabbit.publisher import Outgoing, PublishFailed
+from shared.rabbit.publisher import ChannelBroken, Outgoing, PublishFailed
 
 log = structlog.get_logger()
 
@@ -20,9 +20,9 @@ class Replies(LastingPublisher):
     """A lasting publisher whose messages cannot break each other."""
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:
-        """A receipt for each message; REFUSED for one that breaks the channel. A message may be published twice.
+        """A receipt for each message; BROKEN for one that breaks the channel. A message may be published twice.
 
-        Raises PublishFailed where the broker takes no connection.
+        Raises PublishFailed where the broker is away or, asked twice, does not confirm.
         """
         try:
             return await super().publish(messages)
@@ -30,11 +30,9 @@ class Replies(LastingPublisher):
             return [await self._publish_alone(message) for message in messages]
 
     async def _publish_alone(self, message: Outgoing) -> Receipt:
-        publisher = await self.open()
         try:
-            (receipt,) = await publisher.publish([message])
-        except PublishFailed as failed:
-            log.warning("reply_broke_channel", error=str(failed), message_type=message.type)
-            await self.close()
-            return Receipt.REFUSED
+            (receipt,) = await super().publish([message])
+        except ChannelBroken as broken:
+            log.warning("reply_broke_channel", error=str(broken), message_type=message.type)
+            return Receipt.BROKEN
         return receipt

@@ -86,6 +86,41 @@ async def test_a_result_that_is_never_confirmed_is_published_by_another_session(
     assert await worker.metric("gongji_broker_sessions_total") == 2
 
 
+@pytest.mark.long
+async def test_an_answer_that_is_not_confirmed_twice_is_not_given_up(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """It is not its address that is to blame, but the broker: the session ends, and the request comes again."""
+    lost: list[Link] = []
+    proxy.passage = losing(wire.BASIC_ACK, Towards.CLIENT, 2, lost.append)
+    await sender.send(bills(1))
+
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url)
+    stack.callback(worker.kill)
+    await sender.converge(answers=3)
+
+    assert len(lost) == 2
+    assert sender.replayed()
+    assert not worker.has_logged("answer_undelivered")
+    assert await worker.metric("gongji_broker_sessions_total") == 2
+
+
+@pytest.mark.long
+async def test_a_broker_that_confirms_nothing_is_left_for_the_next(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack, run_servers: Servers
+) -> None:
+    """It takes connections and delivers, as one does that is cut off from its cluster: hosts are taken in turn."""
+    proxy.passage = losing(wire.BASIC_ACK, Towards.CLIENT, 1_000_000)
+    await sender.send(bills(5), reply_to=None)
+
+    worker = Worker(town, GONGJI_AMQP_URL=f"{proxy.url},{town.amqp_url}")
+    stack.callback(worker.kill)
+    await until(partial(_holds, run_servers, town, 0), timeout_s=60)
+    await sender.converge()
+
+    assert await worker.metric("gongji_broker_sessions_total") == 2
+
+
 async def test_an_acknowledgement_that_is_lost_brings_the_request_again(
     town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
 ) -> None:

@@ -111,28 +111,6 @@ async def test_an_answer_that_no_queue_takes_does_not_undo_the_decision(world: W
     assert (await world.balances())["MOTHER"] == (99_300, 0, 0)
 
 
-async def test_a_full_reply_queue_holds_up_nobody(world: World) -> None:
-    """A queue that refuses its answer: the answer goes to the results, and others are answered as before."""
-    world.start_worker()
-    await world.family("MOTHER")
-    connection = await connect([world.amqp_url], name="tests")
-    channel = await open_channel(connection, confirms=False)
-    full: dict[str, Any] = {"x-max-length": 0, "x-overflow": "reject-publish"}
-    await channel.queue_declare(queue="reply.full.1", exclusive=True, arguments=full)
-    await channel.queue_declare(queue=MINE, exclusive=True)
-    await channel.queue_bind(MINE, RESULTS, routing_key="settle.settled.H1")
-    body = orjson.dumps(bill())
-
-    await publish(world, Outgoing(REQUESTS, "settle.130100", body, type="settle", reply_to="reply.full.1"))
-    neighbour = await world.settle()
-    await until(lambda: _has(channel, MINE))
-    answer = await channel.basic_get(MINE)
-    await connection.close()
-
-    assert neighbour["outcome"] == "settled"
-    assert orjson.loads(answer.body)["request_id"] == orjson.loads(body)["request_id"]
-
-
 FORGED = "amq.rabbitmq.reply-to.g1h2gCXg5yZXBseUA0MDU0NDE4MwAAC6QAAAAAYXxU5w==.Zm9v"
 
 

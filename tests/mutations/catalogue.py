@@ -140,6 +140,13 @@ MUTATIONS = (
         "tests/integration/test_who_may_send.py::test_answers_go_to_nobody_elses_queue",
     ),
     Mutation(
+        "an answer that its queue refuses is given up at once",
+        "services/settlement/patience.py",
+        "        return now - self._since.setdefault(address, now) < PATIENCE_S\n",
+        "        return False\n",
+        "tests/integration/test_refused_answers.py::test_an_answer_waits_for_a_queue_that_refuses_it",
+    ),
+    Mutation(
         "any signature will do",
         "shared/messages/signing.py",
         "        return _verify(key, _decoded(signature), content)\n",

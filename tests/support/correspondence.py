@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from cli.audit import prove
+from shared.rabbit.access import QUEUE_ARGUMENTS
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import BrokerError, close, connect, open_channel
+from shared.rabbit.connection import BrokerError, Brokers, close, connect, hosts, open_channel
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import Outgoing, PublishFailed
 from shared.rabbit.topology import DEAD, REQUESTS, RESULTS
@@ -25,9 +26,10 @@ ITS_OWN = "its own"
 
 @dataclass
 class Correspondence:
-    """Settlements for one patient, answered to a durable queue of the sender's own, which takes the results as well."""
+    """Settlements for one patient, answered to a queue like those made for institutions, which takes the results as well."""
 
     world: World
+    brokers: Brokers
     publisher: LastingPublisher
     reply_to: str
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -37,14 +39,15 @@ class Correspondence:
     @classmethod
     @asynccontextmanager
     async def of(cls, world: World) -> AsyncIterator["Correspondence"]:
-        publisher = LastingPublisher([world.amqp_url], name="tests sending")
+        brokers = Brokers(hosts(world.amqp_url))
+        publisher = LastingPublisher(brokers, name="tests sending")
         reply_to = f"replies-{secrets.token_hex(4)}"
-        connection = await connect([world.amqp_url], name="tests")
+        connection = await brokers.connect(name="tests")
         channel = await open_channel(connection, confirms=False)
-        await channel.queue_declare(reply_to, durable=True)
+        await channel.queue_declare(reply_to, durable=True, arguments=QUEUE_ARGUMENTS)
         await channel.queue_bind(reply_to, RESULTS, routing_key="settle.#")
         await close(connection)
-        yield cls(world, publisher, reply_to, before=await world.balances())
+        yield cls(world, brokers, publisher, reply_to, before=await world.balances())
         await publisher.close()
 
     async def send(self, bodies: Sequence[dict[str, Any]], *, reply_to: str | None = ITS_OWN) -> None:
@@ -72,10 +75,13 @@ class Correspondence:
             except PublishFailed:
                 continue
             left = [each for each, receipt in zip(left, receipts, strict=True) if receipt is not Receipt.CONFIRMED]
+            if left:
+                # A channel of RabbitMQ 3.10 that was refused for want of a leader is refused for ever.
+                await self.publisher.close()
 
     async def collect(self) -> None:
         """Takes whatever answers have come."""
-        connection = await connect([self.world.amqp_url], name="tests collecting")
+        connection = await self.brokers.connect(name="tests collecting")
         try:
             channel = await open_channel(connection, confirms=False)
             while (message := await channel.basic_get(self.reply_to)).delivery_tag is not None:
@@ -148,7 +154,7 @@ async def _has_come(world: World, queue: str, at_least: int) -> bool:
 
 async def waiting(world: World, queue: str) -> int:
     """Messages in a queue that nobody holds."""
-    connection = await connect([world.amqp_url], name="tests")
+    connection = await connect(hosts(world.amqp_url), name="tests")
     declared = await (await open_channel(connection, confirms=False)).queue_declare(queue=queue, passive=True)
     await close(connection)
     return declared.message_count or 0
