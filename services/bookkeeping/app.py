@@ -56,6 +56,8 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
                 await relay.connect()
             except PublishFailed:
                 return "RabbitMQ cannot be reached"
+            if await relay.blocked():
+                return "RabbitMQ takes no events: it has raised an alarm"
             return None
 
         await house.enter_async_context(serving(probe_app(readiness), settings.http_host, settings.http_port))

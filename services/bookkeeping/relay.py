@@ -33,6 +33,10 @@ class Relay:
         """Raises PublishFailed where the broker takes no connection."""
         await self._publisher.open()
 
+    async def blocked(self) -> bool:
+        """Whether the broker has raised an alarm and takes no events."""
+        return await self._publisher.blocked()
+
     async def close(self) -> None:
         await self._publisher.close()
 

@@ -60,8 +60,8 @@ async def run(settings: SettlementSettings, stop: asyncio.Event, clock: Clock = 
         )
 
         async def readiness() -> str | None:
-            if not consumer.connected:
-                return "RabbitMQ cannot be reached"
+            if why := await consumer.trouble():
+                return why
             try:
                 await handler.ready()
             except ServersAway:

@@ -44,7 +44,7 @@ class Consumer:
     batch_max: int
     prefetch: int
     lanes: int = 1
-    connected: bool = field(default=False, init=False)
+    _lanes: list[Lane] = field(default_factory=list, init=False)
     _patience: Patience = field(default_factory=Patience, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -56,6 +56,15 @@ class Consumer:
                 with attempt:
                     if not stop.is_set():
                         await self._session(stop)
+
+    async def trouble(self) -> str | None:
+        """Why nothing is decided, or nothing answered, at the moment; None where neither is so."""
+        if not self._lanes:
+            return "RabbitMQ cannot be reached"
+        for lane in self._lanes:
+            if why := await lane.trouble():
+                return why
+        return None
 
     async def _session(self, stop: asyncio.Event) -> None:
         """One session, from connecting to stopping. Raises SessionLost."""
@@ -91,7 +100,7 @@ class Consumer:
                     )
                 )
             metrics.SESSIONS.inc()
-            self.connected = True
+            self._lanes = lanes
             log.info("broker_session_begun", queues=list(self.queues))
             await self._work(lanes, channels, stop)
         except (*LOSSES, ExceptionGroup) as lost:
@@ -105,7 +114,7 @@ class Consumer:
                     self.brokers.failed(each)
             raise SessionLost(names) from lost
         finally:
-            self.connected = False
+            self._lanes = []
             closing = (close(each) if isinstance(each, Connection) else each.close() for each in opened)
             await asyncio.gather(*closing)
 

@@ -36,6 +36,11 @@ ANSWER_TIMEOUT_S = 5.0
 class ServersAway(Exception):
     """PostgreSQL cannot be used now; what was asked is still to be done."""
 
+    @property
+    def kind(self) -> str:
+        """What kind of error says so, without its words."""
+        return str(self).partition(":")[0]
+
 
 def away(error: Exception) -> ServersAway:
     return ServersAway(f"{type(error).__name__}: {error}")

@@ -83,6 +83,7 @@ class Lane:
         self._arrived: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._lost = False
+        self._away: str | None = None
         self._put_aside: set[int] = set()
         self._busy: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
@@ -100,6 +101,14 @@ class Lane:
         finally:
             stopping.cancel()
             self._forget_subscription()
+
+    async def trouble(self) -> str | None:
+        """Why nothing is decided, or nothing answered, at the moment; None where neither is so."""
+        if self._away:
+            return f"PostgreSQL cannot be used: {self._away}"
+        if await self._publisher.blocked() or await self._replies.blocked():
+            return "RabbitMQ takes no answers: it has raised an alarm"
+        return None
 
     # ---- first step: decide ----
 
@@ -205,6 +214,7 @@ class Lane:
         """
         log.warning("database_away", queue=self._queue, error=str(away))
         metrics.PAUSES.labels(self._queue).inc()
+        self._away = away.kind
         await self._unsubscribe()
         size_max = self._batch_max
         async for attempt in stamina.retry_context(
@@ -218,6 +228,7 @@ class Lane:
                 size_max = max(1, size_max // 2)
                 results = await self._results(batch, size_max)
         await self._subscribe()
+        self._away = None
         log.info("database_back", queue=self._queue)
         return results
 

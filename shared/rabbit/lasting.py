@@ -42,6 +42,10 @@ class LastingPublisher:
                 raise PublishFailed(f"{type(error).__name__}: {error}") from error
         return self._publisher
 
+    async def blocked(self) -> bool:
+        """Whether the broker has raised an alarm that stops this connection from publishing."""
+        return self._publisher is not None and await self._publisher.blocked()
+
     async def close(self) -> None:
         connection, self._connection, self._publisher = self._connection, None, None
         if connection is not None:

@@ -111,14 +111,14 @@ class Publisher:
                 return expected.complete.result()
             if done:
                 raise _failure(closing)
-            if not await self._blocked():
+            if not await self.blocked():
                 raise PublishFailed(f"not confirmed within {CONFIRM_TIMEOUT_S:g} s")
             # A connection that dies during an alarm never becomes ready.
             ready: asyncio.Future[Any] = asyncio.ensure_future(self._channel.connection.ready())
             await asyncio.wait([ready, expected.complete, closing], return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
 
-    async def _blocked(self) -> bool:
+    async def blocked(self) -> bool:
         """Whether the broker has raised an alarm that stops this connection from publishing."""
         try:
             async with asyncio.timeout(0):

@@ -9,10 +9,11 @@ from random import Random
 import pytest
 from prometheus_client import REGISTRY
 
+from services.settlement.settings import SettlementSettings
 from shared.rabbit import publisher, wire
 from shared.rabbit.topology import SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, waiting
-from tests.support.processes import Worker
+from tests.support.processes import GROWTH_MIB_MAX, MEMORY_MIB_MAX, Worker
 from tests.support.proxy import Link, Proxy, Towards, losing
 from tests.support.servers import Servers
 from tests.support.world import World, until
@@ -214,6 +215,15 @@ async def test_acknowledgements_flow_during_an_alarm(
     assert await worker.metric("gongji_broker_sessions_total") == 1
 
 
+async def _are_in_hand(broker: Servers, world: World, at_least: int) -> bool:
+    return await broker.held(world.amqp_url, SETTLEMENT) >= at_least
+
+
+async def _says(worker: Worker, why: str) -> bool:
+    """Whether it is not ready, and why."""
+    return await worker.is_not_ready() and why in await worker.page("/readyz")
+
+
 async def _holds(broker: Servers, world: World, messages: int) -> bool:
     """Whether the queue has so many messages, delivered or not."""
     listed = await broker.rabbitmqctl("list_queues", "--vhost", _vhost(world), "name", "messages")
@@ -222,6 +232,37 @@ async def _holds(broker: Servers, world: World, messages: int) -> bool:
 
 def _vhost(world: World) -> str:
     return world.amqp_url.rpartition("/")[2]
+
+
+PREFETCH = SettlementSettings.model_fields["prefetch"].default
+
+
+@pytest.mark.long
+async def test_what_waits_for_the_end_of_an_alarm_waits_in_the_queue(
+    town: World, sender: Correspondence, alarms: Servers, stack: AsyncExitStack
+) -> None:
+    """Thousands of requests, of which the worker holds and decides no more than it may; it says why nothing is answered, and goes on."""
+    await sender.send(bills(4_000))
+    before = await town.count("ledger.decisions")
+    raised, over = ALARMS["memory"]
+    await alarms.rabbitmqctl(*raised)
+
+    worker = Worker(town)
+    stack.callback(worker.kill)
+    await until(partial(_says, worker, "RabbitMQ takes no answers: it has raised an alarm"))
+    memory_mib = worker.memory_mib()
+    await until(partial(_are_in_hand, alarms, town, PREFETCH))
+    held = await alarms.held(town.amqp_url, SETTLEMENT)
+    decided, grown_mib = await town.count("ledger.decisions") - before, worker.memory_mib() - memory_mib
+    await alarms.rabbitmqctl(*over)
+    await sender.converge(timeout_s=100)
+
+    assert held == PREFETCH
+    assert 0 < decided <= PREFETCH
+    assert grown_mib <= GROWTH_MIB_MAX
+    assert worker.most_memory_mib() <= MEMORY_MIB_MAX
+    assert await worker.is_ready()
+    assert not sender.replayed()
 
 
 async def test_answers_wait_for_the_end_of_an_alarm(
@@ -253,12 +294,12 @@ async def _waiting(world: World, count: int) -> bool:
 def _count_questions(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """What publishers found when a confirm was late."""
     found: list[bool] = []
-    original = publisher.Publisher._blocked  # noqa: SLF001 the one place where an alarm is seen
+    original = publisher.Publisher.blocked
 
     async def asked(self: publisher.Publisher) -> bool:
         blocked = await original(self)
         found.append(blocked)
         return blocked
 
-    monkeypatch.setattr(publisher.Publisher, "_blocked", asked)
+    monkeypatch.setattr(publisher.Publisher, "blocked", asked)
     return found

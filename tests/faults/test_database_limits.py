@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import asyncpg
 import pytest
 from yarl import URL
 
 from deploy.devstack import state
+from services.settlement.settings import SettlementSettings
+from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import Database
 from tests.support.correspondence import Correspondence, bills
-from tests.support.processes import Worker
+from tests.support.processes import GROWTH_MIB_MAX, MEMORY_MIB_MAX, Worker
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers
 from tests.support.world import World, until
 
@@ -50,7 +54,7 @@ async def small_database(servers: state.StackState, template: str, small_disk: P
 async def test_a_worker_waits_while_the_disk_is_full(
     small_database: Database, amqp_url: str, keys: dict[str, Path], small_disk: Path, stack: AsyncExitStack
 ) -> None:
-    """Nothing more can be written: requests wait, and are answered once there is room again."""
+    """Nothing more can be written: requests wait, not in its memory, it says so, and they are answered once there is room again."""
     town = await stack.enter_async_context(World.build(small_database.url, amqp_url, keys))
     town.start_worker()
     await town.family("MOTHER")
@@ -64,11 +68,24 @@ async def test_a_worker_waits_while_the_disk_is_full(
     await sender.send(bills(2_000))
     await until(partial(worker.has_logged, "database_away"))
     await until(worker.has_paused)
+    said, memory_mib = await worker.page("/readyz"), worker.memory_mib()
+    tried = await worker.metric("gongji_batch_requests_count")
+    await sender.send(bills(3_000))
+    await until(partial(_has_tried, worker, tried + 3))
+    grown_mib = worker.memory_mib() - memory_mib
     ballast.unlink()
     await sender.converge()
 
+    assert "PostgreSQL cannot be used: DiskFullError" in said
+    assert grown_mib <= GROWTH_MIB_MAX
+    assert worker.most_memory_mib() <= MEMORY_MIB_MAX
+    assert await worker.is_ready()
     assert [line["error"].partition(":")[0] for line in worker.logged("database_away")] == ["DiskFullError"]
     assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+async def _has_tried(worker: Worker, times: float) -> bool:
+    return await worker.metric("gongji_batch_requests_count") >= times
 
 
 def _fill(ballast: Path) -> None:
@@ -78,6 +95,38 @@ def _fill(ballast: Path) -> None:
             with suppress(OSError):
                 while True:
                     file.write(bytes(size))
+
+
+PREFETCH = SettlementSettings.model_fields["prefetch"].default
+
+
+@pytest.mark.long
+async def test_what_waits_for_a_slow_database_waits_in_the_queue(
+    town: World, sender: Correspondence, run_servers: Servers, stack: AsyncExitStack, dice: Random
+) -> None:
+    """Each word of it takes its time, and thousands of requests wait: the worker holds no more than it may, and catches up."""
+    proxy = await stack.enter_async_context(Proxy.before(town.database_url, dice))
+    proxy.delay_s_max = 0.2
+    worker = Worker(town, GONGJI_DATABASE_URL=proxy.url)
+    stack.callback(worker.kill)
+    before = await town.count("ledger.decisions")
+
+    await sender.send(bills(1_500))
+    await until(partial(town.has, "ledger.decisions", before + 200))
+    memory_mib = worker.memory_mib()
+    await sender.send(bills(3_000))
+    await until(partial(town.has, "ledger.decisions", before + 600))
+    await until(partial(run_servers.held, town.amqp_url, SETTLEMENT))
+    grown_mib, held = worker.memory_mib() - memory_mib, await run_servers.held(town.amqp_url, SETTLEMENT)
+    ready = await worker.is_ready()
+    proxy.delay_s_max = 0.0
+    await sender.converge(timeout_s=100)
+
+    assert ready
+    assert held <= PREFETCH
+    assert grown_mib <= GROWTH_MIB_MAX
+    assert worker.most_memory_mib() <= MEMORY_MIB_MAX
+    assert not sender.replayed()
 
 
 @pytest.fixture

@@ -31,3 +31,9 @@ class Servers:
             subprocess.run, command, env=environment, check=True, capture_output=True, text=True
         )
         return done.stdout
+
+    async def held(self, amqp_url: str, queue: str) -> int:
+        """How many of a queue's messages are in consumers' hands, unacknowledged, as the broker counts them every few seconds."""
+        vhost = amqp_url.rpartition("/")[2]
+        listed = await self.rabbitmqctl("list_queues", "--vhost", vhost, "name", "messages_unacknowledged")
+        return next(int(line.split("\t")[1]) for line in listed.splitlines() if line.startswith(f"{queue}\t"))
