@@ -18,7 +18,7 @@ from deploy.devstack.state import log_file
 USER = "gongji"
 
 # Few threads: several stacks and their tests share one small machine.
-EMULATOR_ARGUMENTS = "+S 2:2 +SDcpu 1:1 +A 4 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}"
+EMULATOR_ARGUMENTS = "+S 2:2 +SDcpu 1:1 +A 4 +sbwt none -kernel inet_dist_use_interface {{{host}}}"
 
 CONFIGURATION = """\
 {listener}
@@ -50,14 +50,14 @@ auth_mechanisms.2 = AMQPLAIN
 auth_mechanisms.3 = EXTERNAL"""
 
 
-def amqp_url(port: int, password: str, certificates: Certificates | None = None) -> str:
+def amqp_url(port: int, password: str, certificates: Certificates | None = None, host: str = LOOPBACK) -> str:
     if certificates is None:
-        return f"amqp://{USER}:{password}@{LOOPBACK}:{port}/"
-    return f"amqps://{USER}:{password}@{LOOPBACK}:{port}/?cafile={quote(str(certificates.authority))}"
+        return f"amqp://{USER}:{password}@{host}:{port}/"
+    return f"amqps://{USER}:{password}@{host}:{port}/?cafile={quote(str(certificates.authority))}"
 
 
-def management_url(port: int, password: str) -> str:
-    return f"http://{USER}:{password}@{LOOPBACK}:{port}"
+def management_url(port: int, password: str, host: str = LOOPBACK) -> str:
+    return f"http://{USER}:{password}@{host}:{port}"
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,27 @@ class RabbitPorts:
 
 @dataclass(frozen=True)
 class Rabbit:
+    """A node that listens on `host` and keeps what it has under `directory`."""
+
     directory: Path
     server: Path
     ports: RabbitPorts
     password: str
     certificates: Certificates | None = None
+    host: str = LOOPBACK
+
+    @property
+    def amqp_url(self) -> str:
+        return amqp_url(self.ports.amqp, self.password, self.certificates, self.host)
+
+    @property
+    def management_url(self) -> str:
+        return management_url(self.ports.management, self.password, self.host)
+
+    @property
+    def node_name(self) -> str:
+        digest = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:8]
+        return f"gongji-{digest}@localhost"
 
     def epmd(self) -> ProcessSpec:
         """The node's name server; without it the node would start a daemon that outlives it."""
@@ -85,10 +101,10 @@ class Rabbit:
             Command(
                 name="epmd",
                 argv=(program,),
-                environment=self._environment(),
+                environment=self.environment(),
                 log=log_file(self.directory, "epmd"),
             ),
-            is_ready=lambda: accepts_connections(self.ports.epmd),
+            is_ready=lambda: accepts_connections(self.ports.epmd, self.host),
         )
 
     def node(self) -> ProcessSpec:
@@ -97,7 +113,7 @@ class Rabbit:
             Command(
                 name="rabbitmq",
                 argv=(str(self.server),),
-                environment=self._environment(),
+                environment=self.environment(),
                 log=log_file(self.directory, "rabbitmq"),
             ),
             is_ready=self._is_ready,
@@ -106,56 +122,59 @@ class Rabbit:
         )
 
     @property
-    def _home(self) -> Path:
+    def home(self) -> Path:
         return self.directory / "rabbitmq"
 
-    def _write_configuration(self) -> None:
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        plugins = ["rabbitmq_management", *(["rabbitmq_auth_mechanism_ssl"] if self.certificates else [])]
-        (self._home / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
-        text = CONFIGURATION.format(
+    def configuration(self) -> str:
+        """What it reads from `rabbitmq.conf`."""
+        return CONFIGURATION.format(
             listener=self._listener(),
-            host=LOOPBACK,
+            host=self.host,
             management=self.ports.management,
             user=USER,
             password=self.password,
         )
-        write_private(self._home / "rabbitmq.conf", text.encode())
+
+    def _write_configuration(self) -> None:
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        plugins = ["rabbitmq_management", *(["rabbitmq_auth_mechanism_ssl"] if self.certificates else [])]
+        (self.home / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
+        write_private(self.home / "rabbitmq.conf", self.configuration().encode())
 
     def _listener(self) -> str:
         if self.certificates is None:
-            return IN_THE_CLEAR.format(host=LOOPBACK, amqp=self.ports.amqp)
+            return IN_THE_CLEAR.format(host=self.host, amqp=self.ports.amqp)
         return ENCRYPTED.format(
-            host=LOOPBACK,
+            host=self.host,
             amqp=self.ports.amqp,
             authority=self.certificates.authority,
             certificate=self.certificates.server,
             key=self.certificates.server_key,
         )
 
-    def _environment(self) -> dict[str, str]:
-        node = hashlib.sha256(str(self.directory.resolve()).encode()).hexdigest()[:8]
+    def environment(self) -> dict[str, str]:
+        """How its programs find it and each other."""
         return {
             **inherited_environment(),
-            "HOME": str(self._home),
-            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "HOME": str(self.home),
+            "ERL_EPMD_ADDRESS": self.host,
             "ERL_EPMD_PORT": str(self.ports.epmd),
             "ERL_ZFLAGS": "-start_epmd false",
-            "RABBITMQ_NODENAME": f"gongji-{node}@localhost",
+            "RABBITMQ_NODENAME": self.node_name,
             "RABBITMQ_NODE_PORT": str(self.ports.amqp),
             "RABBITMQ_DIST_PORT": str(self.ports.distribution),
-            "RABBITMQ_MNESIA_BASE": str(self._home / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(self._home / "log"),
-            "RABBITMQ_PID_FILE": str(self._home / "pid"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._home / "enabled_plugins"),
-            "RABBITMQ_CONFIG_FILE": str(self._home / "rabbitmq.conf"),
-            "RABBITMQ_CONF_ENV_FILE": str(self._home / "no-rabbitmq-env.conf"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": EMULATOR_ARGUMENTS,
+            "RABBITMQ_MNESIA_BASE": str(self.home / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.home / "log"),
+            "RABBITMQ_PID_FILE": str(self.home / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.home / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.home / "no-rabbitmq-env.conf"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": EMULATOR_ARGUMENTS.format(host=self.host.replace(".", ",")),
             # The start script then becomes the Erlang machine instead of waiting for it, so that
             # every signal, the one at our own death included, reaches the machine itself.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
     async def _is_ready(self) -> bool:
-        management = management_url(self.ports.management, self.password)
-        return await accepts_connections(self.ports.amqp) and await answers(f"{management}/api/overview")
+        overview = f"{self.management_url}/api/overview"
+        return await accepts_connections(self.ports.amqp, self.host) and await answers(overview)

@@ -1,4 +1,4 @@
-"""How it is seen that a server on loopback is ready."""
+"""How it is seen that a server is ready."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ from deploy.devstack.ports import LOOPBACK
 TIMEOUT_S = 5.0
 
 
-async def accepts_connections(port: int) -> bool:
+async def accepts_connections(port: int, host: str = LOOPBACK) -> bool:
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            _, writer = await asyncio.open_connection(LOOPBACK, port)
+            _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         return False
     writer.close()
@@ -24,7 +24,7 @@ async def accepts_connections(port: int) -> bool:
 
 async def answers(url: str) -> bool:
     """Whether a GET of this address is answered with 200."""
-    # The user's proxy settings have no say in what runs on loopback.
+    # The user's proxy settings have no say in what runs on this machine.
     async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S) as client:
         try:
             response = await client.get(url)

@@ -26,7 +26,7 @@ from shared.domain.roles import Role
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
 from shared.rabbit.client import Client, client
-from shared.rabbit.connection import connect, open_channel
+from shared.rabbit.connection import connect, hosts, open_channel
 from shared.rabbit.topology import declare
 from shared.runtime.tokens import AUDIENCE, sign_token
 
@@ -69,7 +69,7 @@ class World:
                     transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://binding"
                 )
             )
-            connection = await connect([amqp_url], name="tests")
+            connection = await connect(hosts(amqp_url), name="tests")
             await declare(await open_channel(connection, confirms=False))
             await connection.close()
             till = await stack.enter_async_context(client(amqp_url, name="tests"))
