@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from services.settlement import decisions, ledger, originals, refusals, registry, transfers
+from services.settlement import decisions, ledger, metrics, originals, refusals, registry, transfers
 from services.settlement.batch import Batch
 from services.settlement.concerns import UNDOING, touched
 from services.settlement.incoming import Incoming, RequestName
@@ -129,6 +129,8 @@ class Handler:
         try:
             async with self._connection() as connection, asyncio.timeout(ANSWER_TIMEOUT_S):
                 await reach_standby(connection)
+                theirs = await connection.fetchval("SELECT clock_timestamp()")
+                metrics.CLOCK_AHEAD.set((self.clock() - theirs).total_seconds())
         except ServersAway:
             raise
         except Exception as error:

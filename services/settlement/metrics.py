@@ -26,3 +26,4 @@ WAITING = Gauge("gongji_queue_messages", "Requests waiting in a queue.", ["queue
 SESSIONS = Counter("gongji_broker_sessions_total", "Broker sessions begun; all but the first are reconnects.")
 PAUSES = Counter("gongji_pauses_total", "Times that consuming stopped because the database was away.", ["queue"])
 CONSUMING = Gauge("gongji_consuming", "Lanes that are consuming the queue.", ["queue"])
+CLOCK_AHEAD = Gauge("gongji_clock_ahead_seconds", "How far this clock is ahead of PostgreSQL's.")

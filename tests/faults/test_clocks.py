@@ -236,13 +236,14 @@ async def test_a_worker_that_is_behind_asks_nobody_who_has_left(
 async def test_what_a_worker_takes_for_the_future_is_refused_and_uses_no_name_up(
     town: World, clock: TurnedClock, sender: Correspondence, stack: AsyncExitStack
 ) -> None:
-    """More than a day behind it takes everything for that, decides nothing, and the next worker decides the same requests."""
+    """More than a day behind it takes everything for that, decides nothing, tells how far off it is; the next worker decides the same requests."""
     behind = Worker(town, clock.off_by(-DAY - timedelta(hours=1)))
     stack.callback(behind.kill)
 
     await sender.send(bills(5))
     await until(sender.is_complete)
     refused = [answer for copies in sender.told.values() for answer in copies]
+    ready, ahead_s = await behind.is_ready(), await behind.metric("gongji_clock_ahead_seconds")
     sender.told.clear()
     behind.kill()
     stack.callback(Worker(town, clock).kill)
@@ -250,3 +251,5 @@ async def test_what_a_worker_takes_for_the_future_is_refused_and_uses_no_name_up
     await sender.converge()
 
     assert {(answer["outcome"], answer["reason"]) for answer in refused} == {("rejected", "malformed")}
+    assert ready
+    assert timedelta(seconds=ahead_s) == pytest.approx(-DAY - timedelta(hours=1), abs=timedelta(minutes=1))

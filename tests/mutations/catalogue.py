@@ -153,4 +153,18 @@ MUTATIONS = (
         "        return bool(_decoded(signature))\n",
         "tests/unit/messages/test_signing.py::test_everything_else_does_not_hold",
     ),
+    Mutation(
+        "a binding whose end was acknowledged is shown to a worker that is behind",
+        "shared/postgres/migrations/0021_an_end_by_every_clock.sql",
+        "WHERE\n    ended_at IS NULL\n",
+        "WHERE\n    true OR ended_at IS NULL\n",
+        "tests/faults/test_clocks.py::test_a_worker_that_is_behind_pays_by_nothing_that_was_ended",
+    ),
+    Mutation(
+        "an exception is logged in its own words",
+        "shared/telemetry/logging.py",
+        "        structlog.processors.ExceptionRenderer(without_words),\n",
+        "        structlog.processors.format_exc_info,\n",
+        "tests/faults/test_poison.py::test_a_request_that_postgresql_fails_on_is_found_by_halving",
+    ),
 )
