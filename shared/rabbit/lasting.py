@@ -1,5 +1,6 @@
 """A publisher that outlives its connection: whatever breaks it, the next message is published on a new one."""
 
+import asyncio
 from collections.abc import Sequence
 
 from shared.rabbit.confirms import Receipt
@@ -15,6 +16,7 @@ class LastingPublisher:
         self._name = name
         self._connection: Connection | None = None
         self._publisher: Publisher | None = None
+        self._opening = asyncio.Lock()
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Receipt]:
         """A receipt for each message. Raises PublishFailed where the broker is away or does not confirm."""
@@ -31,16 +33,17 @@ class LastingPublisher:
 
     async def open(self) -> Publisher:
         """The publisher of today's connection. Raises PublishFailed where the broker takes none."""
-        if self._publisher and self._publisher.is_closed:
-            await self.close()
-        if self._publisher is None:
-            try:
-                self._connection = await self._brokers.connect(name=self._name)
-                self._publisher = Publisher(await open_channel(self._connection, confirms=True))
-            except BrokerError as error:
+        async with self._opening:
+            if self._publisher and self._publisher.is_closed:
                 await self.close()
-                raise PublishFailed(f"{type(error).__name__}: {error}") from error
-        return self._publisher
+            if self._publisher is None:
+                try:
+                    self._connection = await self._brokers.connect(name=self._name)
+                    self._publisher = Publisher(await open_channel(self._connection, confirms=True))
+                except BrokerError as error:
+                    await self.close()
+                    raise PublishFailed(f"{type(error).__name__}: {error}") from error
+            return self._publisher
 
     async def blocked(self) -> bool:
         """Whether the broker has raised an alarm that stops this connection from publishing."""

@@ -73,13 +73,10 @@ class Network:
             switches = held.enter_context(Namespace.held())
             ip(f"link add {CLUSTER} up type bridge", f"link add {CLIENTS} up type bridge", inside=switches)
             us = f"gongji{secrets.token_hex(4)}"
+            ip(f"link add {us} type veth peer name us netns {switches.pid}")
             # The kernel takes its time to clear away what nobody holds any more.
             held.callback(ip, f"link delete {us}")
-            ip(
-                f"link add {us} type veth peer name us netns {switches.pid}",
-                f"address add {with_us[1]}/{PREFIX} dev {us}",
-                f"link set {us} up",
-            )
+            ip(f"address add {with_us[1]}/{PREFIX} dev {us}", f"link set {us} up")
             ip(f"link set dev us master {CLIENTS} up", inside=switches)
             machines = []
             for number, name in enumerate(names, start=2):
