@@ -16,9 +16,9 @@ log = structlog.get_logger()
 
 # How long a host may take to answer once another one has: its machine may be gone, and then nothing is refused.
 LATECOMER_S = 2.0
-# A session that ends while it begins says nothing of its host: it is asked again, so often.
+# A session that ends while it begins says nothing of its host: it is asked again, until it has been so often.
 BEGUN_MAX = 3
-ENDED = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionResetError)
+ENDINGS = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 # Where the log is written; a standby writes none. The name of a log's file begins with its timeline, in hexadecimal.
 TIMELINE = """
 SELECT CASE WHEN pg_is_in_recovery() THEN 0
@@ -108,8 +108,20 @@ def _is_usable(asked: asyncio.Task[Connection]) -> bool:
     return asked.done() and asked.exception() is None
 
 
-@stamina.retry(on=ENDED, attempts=BEGUN_MAX, wait_initial=0.05, wait_jitter=0.05)
+def _has_ended(error: Exception) -> bool:
+    """Whether a session had begun, and did not get far."""
+    return isinstance(error, ENDINGS) and not isinstance(error, ConnectionRefusedError)
+
+
 async def _open(url: str, options: dict[str, Any]) -> Connection:
+    # Not as a decorator, which would log the URL, and the password in it.
+    async for attempt in stamina.retry_context(on=_has_ended, attempts=BEGUN_MAX, wait_initial=0.05, wait_jitter=0.05):
+        with attempt:
+            return await _begin(url, options)
+    raise AssertionError("the last attempt raises")
+
+
+async def _begin(url: str, options: dict[str, Any]) -> Connection:
     connection: Connection = await asyncpg.connect(url, **options)
     try:
         connection.timeline = await connection.fetchval(TIMELINE)

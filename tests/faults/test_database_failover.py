@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
+from cli.audit import prove
 from shared.domain.roles import Role
 from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import TEST_PG
@@ -121,6 +122,19 @@ async def test_a_primary_that_was_succeeded_while_it_ran_is_left(
 
     assert await pair.primary.ask(DECIDED) == before == 20
     assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+async def test_a_standby_that_is_named_alone_is_audited(pair: Pair, town: World) -> None:
+    """It accepts no writes, and a command that only reads asks for none."""
+
+    async def has_what_was_paid_in() -> bool:
+        totals: dict[str, int] = (await prove(pair.standby.url))["totals"]
+        return totals["contributed_fen"] == 100_000
+
+    # What it has it shows a moment later.
+    await until(has_what_was_paid_in)
+
+    assert (await prove(pair.standby.url))["holds"]
 
 
 # ---- the standby is lost ----

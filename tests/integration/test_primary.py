@@ -1,6 +1,7 @@
 """Which of several hosts is used, what is not told before the others have it, and what is forgotten with a primary."""
 
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -21,6 +22,7 @@ from shared.postgres.primary import Primary, Succeeded, each_host
 from shared.postgres.standby import reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
 from tests.conftest import Database
+from tests.support.proxy import Link, Proxy, Towards
 from tests.support.stand_in import StartingUp
 from tests.support.world import World, bill, envelope
 
@@ -60,6 +62,22 @@ async def test_where_no_host_can_be_used_the_first_says_why() -> None:
             await connect(url, role=None, name="tests")
 
         assert (first.refused, second.refused) == (1, 1)
+
+
+async def test_a_session_that_ends_while_it_begins_says_nothing_of_its_host(database: Database) -> None:
+    """It is asked again: else a moment's trouble at the primary would make whoever else accepts writes the primary."""
+    async with Proxy.before(database.url, Random(0)) as proxy:  # noqa: S311 nothing is drawn
+
+        def cut_the_first(link: Link, _: Towards, data: bytes) -> bytes:
+            if proxy.asked == 1:
+                link.cut()
+            return data
+
+        proxy.passage = cut_the_first
+        connection = await connect(proxy.url, role=None, name="tests")
+        await connection.close()
+
+        assert proxy.asked == 2
 
 
 async def test_an_open_connection_to_a_server_that_was_succeeded_is_not_lent(
