@@ -77,8 +77,8 @@ class Change:
 
 CHANGES = [
     pytest.param(Change(end, bind, "no_binding"), id="a binding ended"),
-    pytest.param(Change(freeze, unfreeze, "payer_account_frozen"), id="a payer frozen"),
-    pytest.param(Change(leave, come_back, "payer_not_eligible"), id="an enrolment changed"),
+    pytest.param(Change(freeze, unfreeze, "payer_account_frozen"), id="a payer frozen", marks=pytest.mark.long),
+    pytest.param(Change(leave, come_back, "payer_not_eligible"), id="an enrolment changed", marks=pytest.mark.long),
 ]
 
 
