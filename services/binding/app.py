@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-import asyncpg
 import httpx
 import structlog
 from fastapi import FastAPI, Request
@@ -28,6 +27,7 @@ from services.binding.settings import BindingSettings, HttpLimits
 from shared.domain.reasons import Reason
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
+from shared.postgres.trouble import UNUSABLE
 from shared.runtime.rounds import rounds
 from shared.runtime.serving import serving
 from shared.telemetry.probe import probe_routes
@@ -83,7 +83,7 @@ def build(handler: Handler, authenticator: Authenticator, limits: HttpLimits | N
     async def readiness() -> str | None:
         try:
             await handler.ready()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        except UNUSABLE:
             return "PostgreSQL cannot be reached"
         return None
 
@@ -93,7 +93,7 @@ def build(handler: Handler, authenticator: Authenticator, limits: HttpLimits | N
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(405, on_wrong_method)
     app.add_exception_handler(Unreadable, on_unreadable)
-    for away in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    for away in UNUSABLE:
         app.add_exception_handler(away, on_database_trouble)
     return app
 

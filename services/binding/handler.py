@@ -1,9 +1,9 @@
 """The shell around the binding rules: a transaction for each call. Load, lock, judge, write."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -33,34 +33,17 @@ from services.binding.model import (
 from services.binding.phrases import HOLDER_UNKNOWN, SHOWN_UNKNOWN
 from services.binding.resources import BindingIn, InstitutionIn, KinshipLinkIn, PersonIn, PersonSought
 from services.binding.sealing import Sealer
+from services.binding.transactions import Change, changing, looking
 from shared.domain.ids import parse_public_id, time_ordered_uuid
 from shared.domain.policy import PolicyVersion, RegionPolicy
 from shared.domain.reasons import Reason
 from shared.domain.regions import province_of, whole_province
 from shared.domain.roles import Role
-from shared.domain.times import Clock, shanghai_date
+from shared.domain.times import Clock
 from shared.postgres.authority import EVERY_PROVINCE, take_exclusively
-from shared.postgres.standby import reach_standby
 
 ANSWERS_KEPT = timedelta(days=7)
 MISSING = Refused((Reason.NOT_FOUND,))
-
-
-@dataclass(slots=True)
-class Change:
-    """One transaction. `provinces` collects where it changes who may pay for whom."""
-
-    connection: Any
-    now: datetime
-    provinces: set[int] = field(default_factory=set)
-
-    @property
-    def today(self) -> date:
-        return shanghai_date(self.now)
-
-    async def act(self, caller: Caller, action: Action, *person_ids: str, thing_id: str | None = None) -> None:
-        """Writes down, with the change itself, that a clerk or an operator was let through."""
-        await registry.record_act(self.connection, caller, action, person_ids, self.now, thing_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +62,15 @@ class Handler:
     clock: Clock
     sealer: Sealer
 
-    @asynccontextmanager
-    async def change(self) -> AsyncIterator[Change]:
-        """A transaction that, where it changes authority, commits while no settlement is being decided there.
+    def change(self) -> AbstractAsyncContextManager[Change]:
+        return changing(self.pool, self.clock)
 
-        Also where nothing is left to be changed, what is answered is on the standby.
-        """
-        async with self.pool.acquire() as connection, connection.transaction():
-            change = Change(connection, self.clock())
-            yield change
-            await reach_standby(connection)
-            await take_exclusively(connection, change.provinces)
+    def look(self) -> AbstractAsyncContextManager[Any]:
+        return looking(self.pool)
 
     async def ready(self) -> None:
-        async with self.pool.acquire(timeout=5) as connection:
-            await connection.fetchval("SELECT 1", timeout=5)
+        async with self.look() as connection:
+            await connection.fetchval("SELECT 1")
 
     async def once(
         self,
@@ -162,13 +139,13 @@ class Handler:
             return await registry.person(change.connection, person_id) or person
 
     async def person(self, caller: Caller, person_id: str) -> Person | Refused:
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             await registry.record_act(connection, caller, Action.READ_PERSON, [person_id], self.clock())
             return await registry.person(connection, person_id) or MISSING
 
     async def find_persons(self, caller: Caller, sought: PersonSought) -> list[Person]:
         """Whose ID number this is. What is written down of it is whom it found, not what was asked for."""
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             indexes = self.sealer.indexes(sought.id_number)
             found = await registry.find_persons(connection, province_of(sought.region_code), indexes)
             people = [person.person_id for person in found]
@@ -282,7 +259,7 @@ class Handler:
 
     async def bindings_of(self, caller: Caller, person_id: str, *, side: str, after: UUID, limit: int) -> list[Binding]:
         """A page of a person's bindings, wherever they have been insured; nobody's, if nobody has this id."""
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             await registry.record_act(connection, caller, Action.LIST_BINDINGS, [person_id], self.clock())
             return await bindings.list_of(connection, person_id, side=side, after=after, limit=limit)
 
@@ -323,7 +300,7 @@ class Handler:
     async def links_of(
         self, caller: Caller, person_id: str, *, side: str, after: UUID, limit: int
     ) -> list[KinshipLink]:
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             await registry.record_act(connection, caller, Action.LIST_LINKS, [person_id], self.clock())
             return await bindings.list_links(connection, person_id, side=side, after=after, limit=limit)
 
@@ -348,21 +325,21 @@ class Handler:
         return replace(found, state=TransferState.ACCEPTED, accepted_at=change.now)
 
     async def transfers_of(self, person_id: str, *, sides: tuple[str, ...], before: UUID, limit: int) -> list[Transfer]:
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             return await transfers.list_of(connection, person_id, sides=sides, before=before, limit=limit)
 
     # ---- payments ----
 
     async def payments_of(self, caller: Caller, asked: PaymentsAsked, *, limit: int) -> list[Payment]:
         """A page of a person's payments, on both sides; none, if nobody has this id."""
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             await registry.record_act(connection, caller, Action.LIST_PAYMENTS, [asked.person_id], self.clock())
             return await payments.page(connection, asked, limit)
 
     # ---- who looked ----
 
     async def acts_about(self, caller: Caller, person_id: str, *, before: int, limit: int) -> list[Act]:
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             await registry.record_act(connection, caller, Action.LIST_ACTS, [person_id], self.clock())
             return await registry.acts_about(connection, person_id, before=before, limit=limit)
 
@@ -371,7 +348,7 @@ class Handler:
     async def decision(self, caller: Caller, decision_id: str) -> Decision | Refused:
         """A decision of the worker; to anybody but an operator only what is theirs of their own."""
         place = parse_public_id(decision_id)
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             found = await decisions.find(connection, *place) if place else None
             about = [found.subject_id] if found and found.subject_id else []
             # What cannot be an id may be anything, and is not written down.
@@ -390,7 +367,7 @@ class Handler:
     async def diagnose(self, caller: Caller, question: Question) -> Diagnosis:
         """Why this payer, or anybody, can or cannot pay for the beneficiary now."""
         asked_about = [each for each in (question.payer_id, question.beneficiary_id) if each]
-        async with self.pool.acquire() as connection:
+        async with self.look() as connection:
             await registry.record_act(connection, caller, Action.DIAGNOSE, asked_about, self.clock())
             # One snapshot: a payment under way is seen whole or not at all.
             async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -14,9 +14,10 @@ from uuid import UUID
 from services.binding import reconciliations, registry, rules
 from services.binding.dayfile import DayFile, Limits
 from services.binding.days import DayAsked, DayLine, Reconciliation, ReconciliationState
-from services.binding.handler import MISSING, Answered, Change, Handler
+from services.binding.handler import MISSING, Answered, Handler
 from services.binding.model import Action, Caller, Fault, Refused
 from services.binding.resources import ReconciliationOut
+from services.binding.transactions import Change
 from shared.domain.ids import parse_public_id, time_ordered_uuid
 from shared.domain.reasons import Reason
 from shared.messages.reconcile import Difference
@@ -120,7 +121,7 @@ class Reconciler:
         place = parse_public_id(reconciliation_id)
         if place is None:
             return MISSING
-        async with self.desk.pool.acquire() as connection:
+        async with self.desk.look() as connection:
             return await reconciliations.find(connection, *place, self.desk.clock()) or MISSING
 
     async def record(self, caller: Caller, action: Action, made: Reconciliation) -> None:
@@ -136,7 +137,7 @@ class Reconciler:
             )
 
     async def differences(self, made: Reconciliation, *, after: str, limit: int) -> list[Difference]:
-        async with self.desk.pool.acquire() as connection:
+        async with self.desk.look() as connection:
             return await reconciliations.differences(connection, made, after=after, limit=limit)
 
     async def every_difference(self, made: Reconciliation) -> AsyncIterator[list[Difference]]:

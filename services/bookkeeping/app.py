@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-import asyncpg
 import structlog
 
 from services.bookkeeping import metrics
@@ -15,7 +14,7 @@ from services.bookkeeping.relay import Relay
 from services.bookkeeping.settings import BookkeepingSettings
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
-from shared.postgres.trouble import Trouble, trouble_of
+from shared.postgres.trouble import UNUSABLE, Trouble, trouble_of
 from shared.rabbit.connection import hosts
 from shared.rabbit.publisher import PublishFailed
 from shared.runtime.rounds import rounds
@@ -50,7 +49,7 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
         async def readiness() -> str | None:
             try:
                 await handler.ready()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            except UNUSABLE:
                 return "PostgreSQL cannot be reached"
             try:
                 await relay.connect()

@@ -18,6 +18,8 @@ from services.settlement.model import Facts, Transfer
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock
 from shared.postgres.authority import deciding
+from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.standby import expect_standby
 from shared.postgres.trouble import Trouble, trouble_of
 from shared.runtime.rounds import rounds
 
@@ -25,7 +27,6 @@ log = structlog.get_logger()
 
 # Transfers closed in one transaction.
 CLOSED_MAX = 200
-ANSWER_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,19 @@ class Chores:
 
     async def close_due_transfers(self) -> int:
         """How many transfers were closed: at most CLOSED_MAX a province."""
-        async with self.pool.acquire(timeout=ANSWER_TIMEOUT_S) as connection:
-            closed = 0
-            for province in await transfers.due_provinces(connection, self.clock()):
+        async with self._connection() as connection:
+            provinces = await transfers.due_provinces(connection, self.clock())
+        closed = 0
+        for province in provinces:
+            async with self._connection() as connection:
+                await expect_standby(connection)
                 # An acceptance takes the province's authority exclusively: it comes before this, or finds the money gone.
                 async with deciding(connection, {province}):
                     closed += await self._close(connection, province)
         return closed
+
+    def _connection(self) -> Any:
+        return self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
 
     async def _close(self, connection: Any, province: int) -> int:
         now = self.clock()

@@ -1,6 +1,7 @@
 """The AMQP edge: one broker session after the other, each with new connections, channels and consumer tags."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 LAG_EVERY_S = 5.0
 # One being decided, one being answered or arriving.
 BULK_PREFETCH = 2
+# A session that has lasted so long was a good one: the next is begun at once, and only then are pauses made longer again.
+GOOD_SESSION_S = 10.0
 
 
 class SessionLost(Exception):
@@ -67,7 +70,8 @@ class Consumer:
         return None
 
     async def _session(self, stop: asyncio.Event) -> None:
-        """One session, from connecting to stopping. Raises SessionLost."""
+        """One session, from connecting to stopping or, if it was a good one, to being lost. Raises SessionLost."""
+        began = math.inf
         opened: list[Connection | LastingPublisher] = []
         try:
             consuming = await self.brokers.connect(name="gongji-settlement consuming")
@@ -101,6 +105,7 @@ class Consumer:
                 )
             metrics.SESSIONS.inc()
             self._lanes = lanes
+            began = asyncio.get_running_loop().time()
             log.info("broker_session_begun", queues=list(self.queues))
             await self._work(lanes, channels, stop)
         except (*LOSSES, ExceptionGroup) as lost:
@@ -108,11 +113,12 @@ class Consumer:
             if not all(isinstance(cause, LOSSES) for cause in causes):
                 raise
             names = ", ".join(sorted({type(cause).__name__ for cause in causes}))
-            log.warning("broker_session_lost", causes=names)
+            log.warning("broker_session_lost", causes=names, exc_info=any(map(_is_unexpected, causes)))
             for each in opened:
                 if isinstance(each, Connection):
                     self.brokers.failed(each)
-            raise SessionLost(names) from lost
+            if asyncio.get_running_loop().time() - began < GOOD_SESSION_S:
+                raise SessionLost(names) from lost
         finally:
             self._lanes = []
             closing = (close(each) if isinstance(each, Connection) else each.close() for each in opened)
@@ -141,6 +147,11 @@ async def _watch(channel: Channel) -> None:
     """Ends the session as soon as a channel closes, even while nobody is using it."""
     await asyncio.wait([channel.closing])
     raise SessionLost("a channel was closed")
+
+
+def _is_unexpected(cause: Exception) -> bool:
+    """The library says with a RuntimeError that something is closed; one of anybody else's is a mistake, whose place is wanted."""
+    return isinstance(cause, RuntimeError) and not type(cause).__module__.startswith("aiormq")
 
 
 def _leaves(error: Exception) -> list[Exception]:

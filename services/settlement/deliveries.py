@@ -1,5 +1,6 @@
 """A message as it came, what has become of each request in it, and what is to be published for it. Pure."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -7,13 +8,20 @@ from datetime import datetime
 from services.settlement import answers
 from services.settlement.incoming import Incoming, Sender
 from services.settlement.rules import owns_reply_queue
+from shared.domain.reasons import Reason
 from shared.domain.values import dataclass
-from shared.messages.catalogue import Bulk, Malformed, not_kept, parse
+from shared.messages.catalogue import CATALOGUE, Bulk, Malformed, not_kept, parse
 from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.signing import Signed
+from shared.rabbit.access import is_user, results_queue
 from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import DEAD, RESULTS
 from shared.rabbit.wire import Message
+
+# Said before anybody has looked whether the sender is of the institution that a body names.
+UNPROVEN = frozenset({Reason.MALFORMED, Reason.SENDER_MISMATCH})
+# Of a dead letter's routing key nothing is repeated that a sender could have made up.
+ROUTING_KEY = re.compile(rf"({'|'.join(CATALOGUE)})\.[0-9]{{6}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,10 @@ def read(message: Message, queue: str) -> Delivery:
     parsed = parse(message.type, message.routing_key, message.content_type, message.body)
     if isinstance(parsed, Malformed):
         return Delivery(message, (parsed,))
+    operation = parsed.envelope.operation if isinstance(parsed, Bulk) else parsed.operation
+    if (taken_by := CATALOGUE[operation].queue) != queue:
+        # A copy (CC) of a message that its own queue has too.
+        return Delivery(message, (Malformed(f"{operation} is taken by {taken_by}", operation),))
     sender = sender_of(message)
     if isinstance(parsed, Bulk):
         requests = [each if isinstance(each, Malformed) else Incoming(each, sender) for each in parsed.settlements]
@@ -107,14 +119,20 @@ def poisoned(incoming: Incoming, error: str, now: datetime) -> Said:
 def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> Posting | None:
     """The answer, if there is somebody to answer."""
     delivery, said = settled.delivery, settled.said
+    proven = not authenticate_senders or any(each.answer and each.answer.reason not in UNPROVEN for each in said)
     if delivery.bulk:
         # The same whenever it is said again: when the last of them was decided.
         decided = [each.answer.decided_at for each in said if each.answer and each.answer.outcome != Outcome.REJECTED]
         answer, text = answers.bulk(delivery.bulk, [each.text for each in said], max(decided, default=now))
-        return _addressed(delivery, answer, text, authenticate_senders=authenticate_senders)
-    if said[0].answer:
-        return _addressed(delivery, said[0].answer, said[0].text, authenticate_senders=authenticate_senders)
-    return None
+    elif said[0].answer:
+        answer, text = said[0].answer, said[0].text
+    else:
+        return None
+    to_results = _to_results(delivery, answer, text, proven=proven)
+    sender = delivery.sender
+    if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
+        return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
+    return Posting(to_results)
 
 
 def dead_letters(settled: Settled, queue: str, now: datetime) -> Iterator[Outgoing]:
@@ -125,19 +143,20 @@ def dead_letters(settled: Settled, queue: str, now: datetime) -> Iterator[Outgoi
             yield _dead_letter(_alone(delivery, request), each.dead_letter, queue, now)
 
 
-def _addressed(delivery: Delivery, answer: Answer, text: str, *, authenticate_senders: bool) -> Posting:
-    """To the sender's reply queue if it is the sender's, else to the institution's results."""
-    sender, operation = delivery.sender, answer.operation or "unknown"
+def _to_results(delivery: Delivery, answer: Answer, text: str, *, proven: bool) -> Outgoing:
+    """To the institution's results; of a sender who may be another one, to the sender's own, as the broker knows whose they are."""
+    operation, user = answer.operation or "unknown", delivery.sender.user_id
+    institution_id = answer.institution_id if proven else None
     to_results = Outgoing(
         RESULTS,
-        f"{operation}.{answer.outcome}.{answer.institution_id or 'unknown'}",
+        f"{operation}.{answer.outcome}.{institution_id or 'unknown'}",
         text.encode(),
         type=f"{operation}.result",
         correlation_id=delivery.message.correlation_id,
     )
-    if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
-        return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
-    return Posting(to_results)
+    if proven or user is None or not is_user(user):
+        return to_results
+    return replace(to_results, exchange="", routing_key=results_queue(user))
 
 
 def _alone(delivery: Delivery, request: Incoming | Malformed) -> Message:
@@ -153,18 +172,19 @@ def _alone(delivery: Delivery, request: Incoming | Malformed) -> Message:
 
 
 def _dead_letter(message: Message, found: Malformed, queue: str, now: datetime) -> Outgoing:
-    """The body as it came, with what was wrong. The sender's own headers stay behind: they may route, or be personal."""
+    """The body as it came, with what was wrong. The sender's own words stay behind: they may route, or be personal."""
+    cut = {"x-gongji-bytes-left-out": message.bytes_left_out} if message.bytes_left_out else {}
     return Outgoing(
         DEAD,
-        message.routing_key,
+        message.routing_key if ROUTING_KEY.fullmatch(message.routing_key) else "unknown",
         message.body,
         # A word that is no operation is the sender's own too.
         type=found.operation,
-        content_type=message.content_type,
         headers={
             "x-gongji-queue": queue,
             "x-gongji-reason": found.reason,
             "x-gongji-problems": found.problems,
             "x-gongji-dead-at": now.isoformat(),
+            **cut,
         },
     )

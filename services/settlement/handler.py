@@ -1,6 +1,5 @@
 """The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ from shared.domain.times import Clock, shanghai_date
 from shared.messages.envelope import Operation
 from shared.messages.reconcile import ReconcileRequest
 from shared.postgres.authority import deciding
-from shared.postgres.standby import reach_standby
+from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.standby import STANDBY_TIMEOUT_S, expect_standby, reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
 
 log = structlog.get_logger()
@@ -30,7 +30,6 @@ log = structlog.get_logger()
 AGAIN_MAX = 10
 # They say that there is a decision, or a cancel.
 TELLING = frozenset({Reason.REQUEST_CONFLICT, Reason.REQUEST_CANCELLED})
-ANSWER_TIMEOUT_S = 5.0
 
 
 class ServersAway(Exception):
@@ -127,9 +126,9 @@ class Handler:
         What is cancelled here after a while is nothing, so a standby that stays away costs the server no session.
         """
         try:
-            async with self._connection() as connection, asyncio.timeout(ANSWER_TIMEOUT_S):
-                await reach_standby(connection)
-                theirs = await connection.fetchval("SELECT clock_timestamp()")
+            async with self._connection() as connection:
+                await expect_standby(connection)
+                theirs = await connection.fetchval("SELECT clock_timestamp()", timeout=STANDBY_TIMEOUT_S)
                 metrics.CLOCK_AHEAD.set((self.clock() - theirs).total_seconds())
         except ServersAway:
             raise
@@ -140,7 +139,7 @@ class Handler:
     async def _connection(self) -> AsyncIterator[Any]:
         """A connection of the pool. Whatever keeps it from connecting, no request is to blame: ServersAway."""
         try:
-            connection = await self.pool.acquire(timeout=ANSWER_TIMEOUT_S)
+            connection = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except Exception as error:
             raise away(error) from error
         try:

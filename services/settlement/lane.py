@@ -7,7 +7,7 @@ unacknowledged request is the outbox.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import stamina
 import structlog
@@ -26,14 +26,14 @@ from services.settlement.deliveries import (
     refused,
 )
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
-from services.settlement.model import Replay, Resolution
+from services.settlement.model import Resolution
 from services.settlement.patience import Patience
 from shared.domain.times import Clock
 from shared.messages.catalogue import Malformed, bytes_max
+from shared.messages.envelope import Outcome
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import SILENCE_S, consume
 from shared.rabbit.lasting import LastingPublisher
-from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
 from shared.rabbit.wire import Message
 
@@ -44,6 +44,9 @@ BUSY_AGAIN_S = 0.5
 # the beginning. Nobody fills a worker's memory with what nobody reads.
 UNREAD_BYTES_MAX = 12 * 1024 * 1024
 BEGINNING_BYTES = 1024
+# Of what a lane may have in hand, one part in so many may be answers that wait for a reply queue; whatever else one refuses goes to the
+# results at once. Who does not fetch holds up nobody else.
+WAITING_PART = 4
 
 
 class ConsumerLost(Exception):
@@ -80,21 +83,24 @@ class Lane:
         self._tag: str | None = None
         self._read_bytes_max = bytes_max(queue)
         self._unread_bytes = 0
+        # Delivered and not acknowledged.
+        self._in_hand = 0
         self._arrived: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._lost = False
         self._away: str | None = None
         self._put_aside: set[int] = set()
         self._busy: set[int] = set()
+        # Answered, and what of them is to be put aside was refused as yet.
+        self._unburied: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then finishes the batch in hand. Raises what ends the broker session."""
         stopping = asyncio.create_task(self._wake_on(stop))
         try:
-            await self._channel.basic_qos(prefetch_count=self._prefetch)
+            await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=SILENCE_S)
             self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
-            await self._subscribe()
             async with asyncio.TaskGroup() as steps:
                 steps.create_task(self._decide_batches(stop))
                 steps.create_task(self._answer_batches())
@@ -118,6 +124,8 @@ class Lane:
                 raise ConsumerLost(f"the broker cancelled the consumer of {self._queue}")
             if not self._arrived:
                 self._wake.clear()
+                if self._may_subscribe():
+                    await self._subscribe()
                 await self._wake.wait()
                 continue
             # Whatever has arrived while the last batch was being committed is the next one.
@@ -168,19 +176,16 @@ class Lane:
 
     def _settled_by(self, results: Iterator[Result], batch: Sequence[Delivery]) -> list[Settled]:
         now = self._clock()
-        counted: Counter[tuple[str, str, str, bool]] = Counter()
         settled: list[Settled] = []
         for delivery in batch:
             said: list[Said] = []
             busy = False
             for request in delivery.requests:
                 if isinstance(request, Malformed):
-                    metrics.REQUESTS.labels(request.operation or "unknown", "rejected", "malformed").inc()
                     said.append(refused(delivery, request, now))
                     continue
                 match next(results):
                     case Resolution() as resolution:
-                        counted[_kind(resolution)] += 1
                         said.append(Said(resolution.answer, resolution.text))
                     case Poisoned(incoming, error):
                         said.append(poisoned(incoming, error, now))
@@ -191,7 +196,6 @@ class Lane:
                 self._again_later(delivery)
             else:
                 settled.append(Settled(delivery, said))
-        _count(counted)
         return settled
 
     def _again_later(self, delivery: Delivery) -> None:
@@ -227,7 +231,6 @@ class Lane:
                 # It may be this batch that is too much for the time a transaction has.
                 size_max = max(1, size_max // 2)
                 results = await self._results(batch, size_max)
-        await self._subscribe()
         self._away = None
         log.info("database_back", queue=self._queue)
         return results
@@ -246,30 +249,42 @@ class Lane:
             if each.delivery.tag in waiting:
                 self._again_later(each.delivery)
             else:
-                answered.append(each.delivery)
+                answered.append(each)
         if not answered:
             return
-        self._unread_bytes -= sum(self._unread(delivery.message) for delivery in answered)
+        _count(answered)
+        await self._acknowledge([each.delivery for each in answered])
+
+    async def _acknowledge(self, answered: Sequence[Delivery]) -> None:
         tags = [delivery.tag for delivery in answered]
-        self._busy.difference_update(tags)
-        self._put_aside.difference_update(tags)
+        for kept in (self._busy, self._put_aside, self._unburied):
+            kept.difference_update(tags)
         if not self._put_aside:
             await self._channel.basic_ack(max(tags), multiple=True, wait=False)
-            return
-        for tag in tags:
-            await self._channel.basic_ack(tag, wait=False)
+        else:
+            for tag in tags:
+                await self._channel.basic_ack(tag, wait=False)
+        self._unread_bytes -= sum(self._unread(delivery.message) for delivery in answered)
+        self._in_hand -= len(answered)
+        if self._tag is None:
+            self._wake.set()
 
     async def _publish(self, settled: Sequence[Settled]) -> set[int]:
-        """Publishes answers and dead letters, each confirmed. Returns the tags of deliveries whose answers are refused as yet.
+        """Publishes answers and dead letters, each confirmed. Returns the tags of deliveries of which something is refused as yet.
 
-        Raises PublishFailed where the broker is away or does not take a dead letter.
+        Raises PublishFailed where the broker is away.
         """
         now, authenticate_senders = self._clock(), self._handler.authenticate_senders
-        answers = {each.delivery.tag: posting(each, now, authenticate_senders=authenticate_senders) for each in settled}
+        answers = {
+            each.delivery.tag: posting(each, now, authenticate_senders=authenticate_senders)
+            for each in settled
+            if each.delivery.tag not in self._unburied
+        }
         waiting = await self._publish_answers({tag: answer for tag, answer in answers.items() if answer})
         # What comes again is put aside when it is answered.
-        await self._publish_dead_letters([each for each in settled if each.delivery.tag not in waiting])
-        return waiting
+        return waiting | await self._publish_dead_letters(
+            [each for each in settled if each.delivery.tag not in waiting]
+        )
 
     async def _publish_answers(self, answers: Mapping[int, Posting]) -> set[int]:
         """Whose answers are refused as yet; what no queue takes otherwise is given up, and a lookup tells it.
@@ -285,7 +300,7 @@ class Lane:
             receipts = await publisher.publish([answer.message for answer in part.values()])
             now = asyncio.get_running_loop().time()
             for (tag, answer), receipt in zip(part.items(), receipts, strict=True):
-                if self._patience.is_asked_for(answer.message, receipt, now):
+                if self._patience.is_asked_for(answer.message, receipt, now) and self._may_wait(tag, answer, waiting):
                     waiting.add(tag)
                 elif receipt is not Receipt.CONFIRMED:
                     metrics.UNDELIVERED.labels(receipt.value).inc()
@@ -298,17 +313,34 @@ class Lane:
                 await publisher.close()
         return waiting | await self._publish_answers(elsewhere) if elsewhere else waiting
 
-    async def _publish_dead_letters(self, settled: Sequence[Settled]) -> None:
-        for each in (each.dead_letter for delivery in settled for each in delivery.said if each.dead_letter):
-            metrics.DEAD_LETTERS.labels("poisoned" if each.readable else "unreadable").inc()
-            log.warning("dead_lettered", queue=self._queue, problems=each.problems)
+    def _may_wait(self, tag: int, answer: Posting, waiting: Collection[int]) -> bool:
+        """Whether there is room for an answer that waits for its queue; where it would be lost otherwise, there always is."""
+        others = self._put_aside.union(waiting) - {tag}
+        return answer.otherwise is None or len(others) < max(1, self._prefetch // WAITING_PART)
+
+    async def _publish_dead_letters(self, settled: Sequence[Settled]) -> set[int]:
+        """Whose dead letters are refused as yet. Nothing is acknowledged before it is put aside, however long that takes."""
         now = self._clock()
-        letters = [letter for each in settled for letter in dead_letters(each, self._queue, now)]
-        for receipt in await self._publisher.publish(letters):
-            if receipt is not Receipt.CONFIRMED:
-                raise PublishFailed(f"a dead letter was {receipt.value}")
+        letters = [(each.delivery.tag, letter) for each in settled for letter in dead_letters(each, self._queue, now)]
+        receipts = await self._publisher.publish([letter for _, letter in letters])
+        unburied = {
+            tag for (tag, _), receipt in zip(letters, receipts, strict=True) if receipt is not Receipt.CONFIRMED
+        }
+        if unburied:
+            self._unburied |= unburied
+            log.warning("dead_letters_refused", queue=self._queue, requests=len(unburied))
+            # As with answers: the channel may be what is wrong.
+            await self._publisher.close()
+        for each in settled:
+            if each.delivery.tag not in unburied:
+                _tell_of_dead_letters(each, self._queue)
+        return unburied
 
     # ---- the subscription ----
+
+    def _may_subscribe(self) -> bool:
+        """The broker counts a prefetch anew for each subscription, so what is in hand of an earlier one has to be done first, or most of it."""
+        return self._tag is None and self._in_hand <= self._prefetch // 2
 
     async def _subscribe(self) -> None:
         self._tag = await consume(self._channel, self._queue, self._on_delivery, keeps=self._keeps)
@@ -336,6 +368,7 @@ class Lane:
         return size if size > self._read_bytes_max else 0
 
     def _on_delivery(self, message: Message) -> None:
+        self._in_hand += 1
         self._unread_bytes += self._unread(message)
         self._arrived.append(message)
         self._wake.set()
@@ -349,15 +382,25 @@ class Lane:
         self._wake.set()
 
 
-def _kind(resolution: Resolution) -> tuple[str, str, str, bool]:
-    """How a resolution is counted: operation, outcome, reason, and whether it repeats an earlier answer."""
-    answer = resolution.answer
-    return resolution.incoming.operation, answer.outcome, answer.reason or "", isinstance(resolution.verdict, Replay)
-
-
-def _count(counted: Counter[tuple[str, str, str, bool]]) -> None:
+def _count(answered: Sequence[Settled]) -> None:
     """Once a batch: the library looks its labels up under a lock."""
+    counted = Counter(_kind(said) for settled in answered for said in settled.said)
     for (operation, outcome, reason, replayed), times in counted.items():
         metrics.REQUESTS.labels(operation, outcome, reason).inc(times)
         if replayed:
             metrics.REPLAYS.labels(operation).inc(times)
+
+
+def _kind(said: Said) -> tuple[str, str, str, bool]:
+    """How what is said to a request is counted: operation, outcome, reason, and whether it repeats an earlier answer."""
+    answer, dead_letter = said.answer, said.dead_letter
+    if answer is None:
+        assert dead_letter
+        return dead_letter.operation or "unknown", Outcome.REJECTED, dead_letter.reason, False
+    return answer.operation or "unknown", answer.outcome, answer.reason or "", answer.replayed
+
+
+def _tell_of_dead_letters(settled: Settled, queue: str) -> None:
+    for each in (said.dead_letter for said in settled.said if said.dead_letter):
+        metrics.DEAD_LETTERS.labels("poisoned" if each.readable else "unreadable").inc()
+        log.warning("dead_lettered", queue=queue, problems=each.problems)

@@ -8,6 +8,19 @@ import structlog
 
 log = structlog.get_logger()
 
+# What a commit says that did not wait for its synchronous standby, because somebody cancelled it. By its code, as the
+# server may speak any language; a commit has nothing else to warn of.
+WARNING = "01000"
+
+
+class OnThisServerAlone(ConnectionError):
+    """Something was committed, and nobody knows whether the standby has it: the wait for it was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the wait for the synchronous standby was cancelled: what was committed may be on this server alone"
+        )
+
 
 class Connection(asyncpg.Connection):
     """A connection that is given up when whoever has it is kept waiting for too long.
@@ -19,9 +32,13 @@ class Connection(asyncpg.Connection):
     `timeline` is the server's: the number of promotions that led to it, and one.
     """
 
-    __slots__ = ("_returned_by", "timeline")
+    __slots__ = ("_returned_by", "_warned", "timeline")
 
     timeline: int
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._warned = False
 
     def lend(self, seconds: float) -> None:
         self._returned_by = asyncio.get_running_loop().call_later(seconds, self._give_up, seconds)
@@ -30,7 +47,19 @@ class Connection(asyncpg.Connection):
         self._returned_by.cancel()
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 as asyncpg has it
-        """As asyncpg's. A COMMIT whose task is cancelled is left to the server too: asyncpg would cancel it there."""
+        """As asyncpg's. A COMMIT whose task is cancelled is left to the server too: asyncpg would cancel it there.
+
+        Raises OnThisServerAlone where the server says that it did not wait for the standby. An administrator's
+        pg_cancel_backend does that, and the COMMIT succeeds.
+        """
+        self._warned = False
+        done = await self._execute_whole(query, *args, timeout=timeout)
+        if self._warned and not self.is_in_transaction():
+            self.terminate()
+            raise OnThisServerAlone
+        return done
+
+    async def _execute_whole(self, query: str, *args: Any, timeout: float | None) -> str:  # noqa: ASYNC109
         executing = super().execute(query, *args, timeout=timeout)
         if query.rstrip(";") != "COMMIT":
             return await executing
@@ -42,6 +71,10 @@ class Connection(asyncpg.Connection):
             self.terminate()
             raise
         return committing.result()
+
+    def _process_log_message(self, fields: Any, last_query: str | None) -> None:
+        self._warned = self._warned or fields.get("C") == WARNING
+        super()._process_log_message(fields, last_query)  # type: ignore[misc]  # the stubs do not know it
 
     def _give_up(self, seconds: float) -> None:
         if not self.is_closed():

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from shared.postgres.connection import Connection
-from shared.postgres.primary import Primary, each_host
+from shared.postgres.primary import LATECOMER_S, Primary, Succeeded, each_host
 
 # Durations are milliseconds. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
 SESSION: dict[str, str] = {
@@ -17,6 +17,8 @@ SESSION: dict[str, str] = {
     "timezone": "UTC",
 }
 CONNECT_TIMEOUT_S = 5.0
+# How long to wait for a connection of a pool: longer than making one takes where a host that is named is silent.
+ACQUIRE_TIMEOUT_S = CONNECT_TIMEOUT_S + LATECOMER_S + 1.0
 # Longer than any transaction takes whose statements keep to the session's limits.
 LENT_S_MAX = 150.0
 # Every statement finds its rows by a key. A plan that was made while a table was empty would read all of it, and stay.
@@ -70,7 +72,12 @@ def session(role: str | None, name: str) -> dict[str, str]:
 
 
 async def _lend(connection: Any, primary: Primary, seconds: float) -> None:
-    primary.check(connection)
+    try:
+        primary.check(connection)
+    except Succeeded:
+        # The pool would close it politely, and wait for the answer of a server that may be gone.
+        connection.terminate()
+        raise
     connection.lend(seconds)
 
 

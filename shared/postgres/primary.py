@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import stamina
@@ -69,11 +68,12 @@ class Primary:
 
 def each_host(url: str) -> list[str]:
     """The same URL for each of the hosts that it names: postgresql://user@one:5432,two:5432/database."""
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
-    if "," not in hosts:
-        return [url]
-    return [parts._replace(netloc=f"{login}{at}{host}").geturl() for host in hosts.split(",")]
+    # Not by the library, whose newer versions refuse what stands before the brackets of an IPv6 address.
+    scheme, slashes, rest = url.partition("://")
+    ends = [place for sign in "/?#" if (place := rest.find(sign)) >= 0]
+    end = min(ends, default=len(rest))
+    login, at, named = rest[:end].rpartition("@")
+    return [f"{scheme}{slashes}{login}{at}{host}{rest[end:]}" for host in named.split(",")]
 
 
 async def _latest(urls: Sequence[str], options: dict[str, Any]) -> Connection:
@@ -124,7 +124,8 @@ async def _open(url: str, options: dict[str, Any]) -> Connection:
 async def _begin(url: str, options: dict[str, Any]) -> Connection:
     connection: Connection = await asyncpg.connect(url, **options)
     try:
-        connection.timeline = await connection.fetchval(TIMELINE)
+        # A server may fall silent here as well as before.
+        connection.timeline = await connection.fetchval(TIMELINE, timeout=options.get("timeout"))
     except BaseException:
         connection.terminate()
         raise

@@ -15,6 +15,9 @@ class Trouble(Enum):
     POISON = "these very values make it fail"
 
 
+# What asyncpg and the socket below it raise where a server cannot be used, or refuses what is asked.
+UNUSABLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
 # Another worker has decided or cancelled the same request in the meantime, or given back of the same settlement. Copies
 # decided in the same millisecond have the same id too, whose key is called after its month.
 DECIDED_ELSEWHERE = re.compile(

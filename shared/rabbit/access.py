@@ -19,7 +19,8 @@ USER_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 # A till has a connection and an institution some tills; whoever forgets to close one is told, and holds up nobody else.
 CONNECTIONS_MAX = 100
 CHANNELS_MAX = 200
-# What nobody fetches must not fill the broker's disk for everybody: then answers are dropped, and a lookup tells them.
+# What nobody fetches must not fill the broker's disk for everybody: what a reply queue has no room for goes to the results, and
+# what they have none for a lookup tells.
 QUEUE_BYTES_MAX = 256 * 1024 * 1024
 QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -28,9 +29,13 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 
 
+def is_user(name: str) -> bool:
+    return re.fullmatch(USER_PATTERN, name) is not None
+
+
 def results_queue(user: str) -> str:
     """Where a user finds the answers to requests without `reply_to`. Raises ValueError for what cannot be a user's name."""
-    if not re.fullmatch(USER_PATTERN, user):
+    if not is_user(user):
         raise ValueError(f"{user!r} is no user's name: 1 to 100 of A-Z a-z 0-9 _ -")
     return f"results.{user}"
 

@@ -96,8 +96,9 @@ async def close(connection: Connection) -> None:
 
 
 async def open_channel(connection: Connection, *, confirms: bool) -> Channel:
-    """A channel, in confirm mode or not."""
-    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    """A channel, in confirm mode or not. Raises TimeoutError where the broker answers nothing."""
+    async with asyncio.timeout(SILENCE_S):
+        channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     assert isinstance(channel, Channel)
     # A number that was another channel's before is nobody's now.
     connection.tap.channels.pop(channel.number, None)

@@ -26,9 +26,11 @@ class LastingPublisher:
         try:
             return await publisher.publish(messages)
         except PublishFailed as failed:
-            if self._connection and not isinstance(failed, ChannelBroken):
-                self._brokers.failed(self._connection)
-            await self.close()
+            # Somebody else may have met the same failure first, and be at work on the next connection.
+            if self._connection and self._publisher is publisher:
+                if not isinstance(failed, ChannelBroken):
+                    self._brokers.failed(self._connection)
+                await self.close()
             raise
 
     async def open(self) -> Publisher:

@@ -120,6 +120,9 @@ class Publisher:
 
     async def blocked(self) -> bool:
         """Whether the broker has raised an alarm that stops this connection from publishing."""
+        if self.is_closed:
+            # One that died in an alarm never hears of its end.
+            return False
         try:
             async with asyncio.timeout(0):
                 await self._channel.connection.ready()

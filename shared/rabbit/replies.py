@@ -1,8 +1,8 @@
 """Publishing to addresses that senders chose, on a connection of its own.
 
 An address can be made to break the channel that publishes to it: RabbitMQ 3.10 crashes on a forged direct reply-to.
-Here that costs its own answer and nobody else's: the messages are published again one by one, and the one that breaks
-the channel again is given up.
+Here that costs its own answer and nobody else's: the messages are published again half by half, and the one that breaks
+the channel alone is given up.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,14 @@ class Replies(LastingPublisher):
         try:
             return await super().publish(messages)
         except PublishFailed:
-            return [await self._publish_alone(message) for message in messages]
+            return await self._publish_again(messages)
 
-    async def _publish_alone(self, message: Outgoing) -> Receipt:
+    async def _publish_again(self, messages: Sequence[Outgoing]) -> list[Receipt]:
         try:
-            (receipt,) = await super().publish([message])
+            return await super().publish(messages)
         except ChannelBroken as broken:
-            log.warning("reply_broke_channel", error=str(broken), message_type=message.type)
-            return Receipt.BROKEN
-        return receipt
+            if len(messages) == 1:
+                log.warning("reply_broke_channel", error=str(broken), message_type=messages[0].type)
+                return [Receipt.BROKEN]
+        middle = len(messages) // 2
+        return await self._publish_again(messages[:middle]) + await self._publish_again(messages[middle:])

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -17,9 +18,9 @@ from deploy.devstack import state
 from services.settlement.settings import SettlementSettings
 from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import Database
-from tests.support.correspondence import Correspondence, bills
+from tests.support.correspondence import Correspondence, bills, waiting
 from tests.support.processes import GROWTH_MIB_MAX, MEMORY_MIB_MAX, Worker
-from tests.support.proxy import Proxy
+from tests.support.proxy import Link, Proxy, Towards
 from tests.support.servers import Servers
 from tests.support.world import World, until
 
@@ -127,6 +128,37 @@ async def test_what_waits_for_a_slow_database_waits_in_the_queue(
     assert grown_mib <= GROWTH_MIB_MAX
     assert worker.most_memory_mib() <= MEMORY_MIB_MAX
     assert not sender.replayed()
+
+
+async def test_a_worker_that_pauses_again_and_again_holds_no_more(
+    town: World, sender: Correspondence, stack: AsyncExitStack, dice: Random
+) -> None:
+    """Batch after batch is cut off, and decided in two halves. A prefetch counts anew with each subscription, so none is begun with hands full."""
+    proxy = await stack.enter_async_context(Proxy.before(town.database_url, dice))
+    commits = count()
+
+    def cut_every_third(link: Link, towards: Towards, data: bytes) -> bytes:
+        if towards is Towards.SERVER and b"COMMIT\0" in data and next(commits) % 3 == 2:
+            link.cut()
+        return data
+
+    as_it_was, proxy.passage = proxy.passage, cut_every_third
+    worker = Worker(town, GONGJI_DATABASE_URL=proxy.url, GONGJI_BATCH_MAX="10", GONGJI_PREFETCH="20")
+    stack.callback(worker.kill)
+    await sender.send(bills(400))
+    await until(partial(worker.has_logged, "database_away", 8))
+    proxy.go_away()
+    await until(worker.has_paused)
+    in_the_queue = await waiting(town, SETTLEMENT)
+    await sender.collect()
+    in_hand = 400 - in_the_queue - len(sender.told)
+    proxy.passage = as_it_was
+    proxy.come_back()
+    await sender.converge()
+
+    # So many of one subscription, and half as many that were left of the one before.
+    assert in_hand <= 20 + 10
+    assert await worker.metric("gongji_broker_sessions_total") == 1
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Poison among good requests: each is refused or put aside alone, its neighbours are answered as if it were not there, and nothing of it is told."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
@@ -10,15 +10,21 @@ from math import ceil, log2
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import orjson
 import pytest
 
+from deploy.devstack.state import StackState
+from services.settlement.lane import BEGINNING_BYTES
 from services.settlement.settings import SettlementSettings
 from shared.messages.bulk import SETTLEMENTS_MAX
+from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, open_channel
+from shared.rabbit.management import vhost_of
 from shared.rabbit.publisher import Outgoing
-from shared.rabbit.topology import REQUESTS
+from shared.rabbit.topology import DEAD, REQUESTS
 from tests.support.correspondence import Correspondence, bills, dead_letters, taken, waiting
 from tests.support.poison import ID_NUMBER, raw, text, told_in, with_member, without
 from tests.support.processes import MEMORY_MIB_MAX, MIB, Worker
@@ -60,6 +66,9 @@ POISON = {
     # No JSON.
     "empty": Poison(b""),
     "words": Poison(f"{NAME} {ID_NUMBER}".encode()),
+    "words, around it too": Poison(
+        f"{ID_NUMBER} {NAME}".encode(), routing_key=f"settle.{ID_NUMBER}", content_type=f"{NAME} {ID_NUMBER}"
+    ),
     "cut off": Poison(text()[:-1]),
     "two requests": Poison(text() + text()),
     "single quotes": Poison(text().replace(b'"', b"'")),
@@ -185,9 +194,49 @@ async def test_what_is_too_long_to_be_read_does_not_fill_the_memory(
     assert {letter.header.properties.headers["x-gongji-problems"] for letter in letters} == {
         f"the body has {len(flood.body)} bytes; at most 65536 are read"
     }
-    assert all(flood.body.startswith(letter.body) for letter in letters)
+    assert {letter.body for letter in letters} == {flood.body, flood.body[:BEGINNING_BYTES]}
+    assert [_left_out(letter) for letter in letters] == [len(flood.body) - len(letter.body) for letter in letters]
     assert len(letters) == TOO_LONG
     assert _answered_once(sender)
+
+
+async def test_a_dead_letter_that_is_refused_waits_alone(
+    town: World, sender: Correspondence, worker: Worker, servers: StackState
+) -> None:
+    """Its queue is full. Neighbours are answered and nobody's session ends; once there is room it is put aside, and its sender was told once."""
+    await _open(town, REPLIES)
+    one, another = (sender.message(body) for body in bills(2))
+    async with _policy(servers, town, {"max-length": 1, "overflow": "reject-publish"}):
+        await until(partial(_is_refused, sender, Outgoing(DEAD, "", b"filling")))
+
+        await sender.publish([one, POISON["words"].sent_as("words"), another])
+        await until(partial(worker.has_logged, "dead_letters_refused", 3))
+        await until(sender.is_complete)
+        letters = await taken(town, DEAD)
+    letters += await dead_letters(town, at_least=1)
+    await sender.converge()
+
+    assert {letter.body for letter in letters} == {b"filling", POISON["words"].body}
+    assert _names_of(letters)["words"] == 1
+    assert await waiting(town, REPLIES) == 1
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+    assert _answered_once(sender)
+
+
+@asynccontextmanager
+async def _policy(servers: StackState, world: World, definition: dict[str, Any]) -> AsyncIterator[None]:
+    """What an operator has decided about the queue of dead letters."""
+    assert servers.urls.rabbitmq_management
+    async with httpx.AsyncClient(base_url=servers.urls.rabbitmq_management, timeout=30) as management:
+        policy = f"/api/policies/{quote(vhost_of(world.amqp_url), safe='')}/dead"
+        said = {"pattern": f"^{DEAD}$", "definition": definition, "apply-to": "queues"}
+        (await management.put(policy, json=said)).raise_for_status()
+        yield
+        (await management.delete(policy)).raise_for_status()
+
+
+async def _is_refused(sender: Correspondence, message: Outgoing) -> bool:
+    return await sender.publisher.publish([message]) == [Receipt.REFUSED]
 
 
 # ---- what is odd, and good ----
@@ -339,11 +388,23 @@ async def _told(worker: Worker, answers: list[Any], letters: list[Any]) -> list[
     places = {
         "an answer": "".join(message.body.decode() for message in answers),
         "an answer's properties": repr([_ours(message) for message in answers]),
-        "a dead letter's headers": repr([letter.header.properties.headers for letter in letters]),
+        "a dead letter's properties": repr(
+            [(letter.routing_key, vars_of(letter.header.properties)) for letter in letters]
+        ),
         "the log": worker.log.decode(),
         "the metrics": await worker.page("/metrics"),
     }
     return [f"{place}: {found}" for place, said in places.items() if (found := told_in(said))]
+
+
+def vars_of(properties: Any) -> dict[str, Any]:
+    """Every property that is set."""
+    return {name: value for name, value in properties if value is not None}
+
+
+def _left_out(letter: Any) -> int:
+    """How many bytes of a body its dead letter says that it lacks."""
+    return int(letter.header.properties.headers.get("x-gongji-bytes-left-out", 0))
 
 
 def _ours(message: Any) -> Any:

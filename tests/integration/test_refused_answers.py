@@ -9,6 +9,8 @@ import pytest
 from aiormq.channel import Channel
 
 from services.settlement import patience
+from services.settlement.lane import WAITING_PART
+from services.settlement.settings import SettlementSettings
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import REQUESTS, RESULTS
@@ -65,6 +67,21 @@ async def test_a_full_reply_queue_holds_up_nobody(
     assert orjson.loads(answer.body)["request_id"] == body["request_id"]
 
 
+@pytest.mark.usefixtures("channel")
+async def test_nor_do_more_answers_than_a_worker_may_have_in_hand(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever never fetches asks for so much; some of it waits, and leaves room for others."""
+    monkeypatch.setattr(patience, "PATIENCE_S", 3_600.0)
+    prefetch = SettlementSettings.model_fields["prefetch"].default
+    await ask(world, *[orjson.dumps(bill(amount_fen=1)) for _ in range(2 * prefetch)])
+
+    neighbour = await world.settle(amount_fen=1)
+    await until(partial(_holds, world, MINE, 2 * prefetch - prefetch // WAITING_PART))
+
+    assert neighbour["outcome"] == "settled"
+
+
 async def test_what_cannot_be_read_is_put_aside_once_however_often_its_answer_is_refused(
     world: World, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,13 +95,13 @@ async def test_what_cannot_be_read_is_put_aside_once_however_often_its_answer_is
     assert len(letters) == 1
 
 
-async def ask(world: World, body: bytes) -> None:
-    await publish(world, Outgoing(REQUESTS, "settle.130100", body, type="settle", reply_to=FULL))
+async def ask(world: World, *bodies: bytes) -> None:
+    await publish(world, *[Outgoing(REQUESTS, "settle.130100", body, type="settle", reply_to=FULL) for body in bodies])
 
 
-async def publish(world: World, message: Outgoing) -> None:
+async def publish(world: World, *messages: Outgoing) -> None:
     connection = await connect([world.amqp_url], name="tests")
-    await Publisher(await open_channel(connection, confirms=True)).publish([message])
+    await Publisher(await open_channel(connection, confirms=True)).publish(messages)
     await close(connection)
 
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from shared.rabbit.client import client
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.management import Management, ManagementRefused, vhost_of
 from shared.rabbit.topology import BULK, DEAD, EVENTS, INQUIRY, REQUESTS, RESULTS, SETTLEMENT
-from tests.support.correspondence import waiting
+from tests.support.correspondence import dead_letters, waiting
 from tests.support.world import World, bill, envelope, until
 
 
@@ -209,6 +210,42 @@ async def test_a_foreign_institution_is_refused_and_written_down(door: Door, cli
     ]
 
 
+LIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "a request": ("settle", bill(institution_id="H2", request_id="theirs")),
+    "a request that is none": ("settle", bill(institution_id="H2", request_id="theirs", amount_fen=0)),
+    "many": (
+        "settle_bulk",
+        envelope(institution_id="H2", settlements=[bill(institution_id="H2", request_id="theirs")]),
+    ),
+    "many, none of them one": ("settle_bulk", envelope(institution_id="H2", settlements=[{"institution_id": "H2"}])),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_what_is_said_in_anothers_name_is_not_answered_to_the_other(door: Door, clinic: Access, lie: str) -> None:
+    """Without a reply address: it would read that its own request was rejected, or find its queue full. Who sent it is told."""
+    victim = await door.let_in("H2")
+    operation, body = LIES[lie]
+
+    async with door.channel(clinic) as channel:
+        await publish(channel, clinic, body, f"{operation}.130100", message_type=operation)
+        answer = await get(channel, clinic.results_queue)
+
+    said = answer.get("answers", [answer])
+    assert {each["reason"] for each in said} <= {"sender_mismatch", "malformed"}
+    assert await waiting(door.world, victim.results_queue) == 0
+
+
+async def test_nor_is_what_is_said_by_nobody(door: Door, clinic: Access) -> None:
+    """The broker vouches for no user: the refusal is there for whoever watches the results, and in nobody's queue."""
+    async with door.channel(clinic) as channel:
+        await hear_of_the_unproven(door.world)
+        await publish(channel, clinic, bill(request_id="whose"), user_id=None)
+
+    await until(partial(_waits, door.world, "unproven"))
+    assert await waiting(door.world, clinic.results_queue) == 0
+
+
 async def test_answers_go_to_nobody_elses_queue(door: Door, clinic: Access) -> None:
     """A foreign reply queue: refused, written down, and the refusal goes to one's own results."""
     victim = await door.let_in("H2")
@@ -224,17 +261,27 @@ async def test_answers_go_to_nobody_elses_queue(door: Door, clinic: Access) -> N
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) -> None:
-    """Copies go through the same exchange, so no further than requests do: not to queues, and no other operation."""
+    """Copies go through the same exchange, so no further than requests do: not to queues. What another queue of ours gets of it is put aside."""
     victim = await door.let_in("H2")
-    astray = [victim.reply_queue, victim.results_queue, DEAD, EVENTS, "settle.settled.H2", "credit.130100"]
+    astray = [
+        victim.reply_queue,
+        victim.results_queue,
+        DEAD,
+        EVENTS,
+        "settle.settled.H2",
+        "credit.130100",
+        "quote.130100",
+    ]
 
     async with door.channel(clinic) as channel:
         await publish(channel, clinic, bill(request_id="copied"), headers={header: astray})
         answer = await get(channel, clinic.results_queue)
 
     assert (answer["request_id"], answer["reason"]) == ("copied", "no_binding")
-    for queue in (victim.reply_queue, victim.results_queue, DEAD):
+    for queue in (victim.reply_queue, victim.results_queue):
         assert await waiting(door.world, queue) == 0
+    [letter] = await dead_letters(door.world, at_least=1)
+    assert letter.header.properties.headers["x-gongji-problems"] == f"settle is taken by {SETTLEMENT}"
 
 
 # ---- signatures ----
@@ -336,6 +383,19 @@ async def test_what_is_not_ones_own_stays_closed(door: Door, clinic: Access) -> 
 
     assert refused == list(ATTEMPTS)
     assert (await door.ask(clinic, bill()))["reason"] == "no_binding"
+
+
+async def hear_of_the_unproven(world: World) -> None:
+    """A queue of what is answered to nobody in particular."""
+    connection = await connect([world.amqp_url], name="tests")
+    channel = await open_channel(connection, confirms=False)
+    await channel.queue_declare("unproven", durable=True)
+    await channel.queue_bind("unproven", RESULTS, "settle.rejected.unknown")
+    await close(connection)
+
+
+async def _waits(world: World, queue: str) -> bool:
+    return await waiting(world, queue) == 1
 
 
 async def publish_as_admin(world: World, key: str) -> None:

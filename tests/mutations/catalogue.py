@@ -142,7 +142,7 @@ MUTATIONS = (
     Mutation(
         "an answer that its queue refuses is given up at once",
         "services/settlement/patience.py",
-        "        return now - self._since.setdefault(address, now) < PATIENCE_S\n",
+        "        return now - first < PATIENCE_S\n",
         "        return False\n",
         "tests/integration/test_refused_answers.py::test_an_answer_waits_for_a_queue_that_refuses_it",
     ),

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ CHILDREN_PATIENCE_S = 10.0
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%{of}%'"
 CUT_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gongji%'"
 INTERRUPT_COMMITS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+CANCEL_COMMITS = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,9 @@ class Server:
         finally:
             await connection.close()
 
+    async def has(self, query: str) -> bool:
+        return await self.ask(query) > 0
+
     async def execute(self, *statements: str) -> None:
         """Each by itself: some of them allow no transaction around them."""
         connection = await asyncpg.connect(self.url)
@@ -104,7 +108,7 @@ class Server:
 
     async def promote(self) -> None:
         """Returns once it accepts writes."""
-        await self.execute("SELECT pg_promote()")
+        assert await self.ask("SELECT pg_promote()")
 
     async def cut_sessions(self) -> None:
         """As a network that forgets: every session of Gongji's is gone, also those that wait in a commit."""
@@ -113,6 +117,10 @@ class Server:
     async def interrupt_commits(self) -> None:
         """As an administrator does who ends what does not end by itself: what waited is committed, on this server alone."""
         await self.execute(INTERRUPT_COMMITS)
+
+    async def cancel_commits(self) -> None:
+        """The gentler way to the same: the session stays, and its commit succeeds with a warning."""
+        await self.execute(CANCEL_COMMITS)
 
     def has_said(self, text: str, times: int = 1) -> bool:
         """Whether so many lines of its log have this in them."""
@@ -129,6 +137,9 @@ class Server:
 
     async def has_waiting_commits(self, at_least: int = 1, of: str = "") -> bool:
         return await self.waiting_commits(of) >= at_least
+
+    async def has_no_waiting_commits(self) -> bool:
+        return await self.waiting_commits() == 0
 
     def stop_following(self) -> None:
         """It stays, but takes nothing more of the primary's log."""
@@ -166,7 +177,9 @@ class Pair:
         first = Postgres(directory / "primary", programs, ports["primary"], PASSWORD)
         second = Copy(directory / STANDBY, programs, ports[STANDBY], PASSWORD, of=first)
         pair = cls(Server(first), Server(second))
-        try:
+        async with AsyncExitStack() as running:
+            for server in (pair.primary, pair.standby):
+                running.push_async_callback(server.stop)
             await pair.primary.start()
             await first.create_database()
             connection = await connect(pair.primary.url, role=None, name="tests")
@@ -181,9 +194,6 @@ class Pair:
             )
             await until(pair.is_in_step)
             yield pair
-        finally:
-            for server in (pair.standby, pair.primary):
-                await server.stop()
 
     async def is_in_step(self) -> bool:
         """Whether the primary's commits wait for the standby, and are answered by it."""

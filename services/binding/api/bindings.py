@@ -21,11 +21,11 @@ from services.binding.api.door import (
     respond,
     shown,
 )
-from services.binding.handler import Change
 from services.binding.model import Caller, KinshipLink, Refused
 from services.binding.phrases import IS_A_LINK
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import BindingIn, BindingOut, EndIn, EndOut, Page
+from services.binding.transactions import Change
 from shared.domain.ids import PERSON_ID_PATTERN
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.binding.api.door import Asker, Content, Desk, IdempotencyKey, PersonPath, allow, granted, respond
-from services.binding.handler import Change, Handler
+from services.binding.handler import Handler
 from services.binding.model import Caller, Person, Refused
 from services.binding.resources import (
     FreezeOut,
@@ -19,6 +19,7 @@ from services.binding.resources import (
     PolicyOut,
 )
 from services.binding.sealing import mask_id_number, mask_name
+from services.binding.transactions import Change
 from shared.domain.ids import INSTITUTION_ID_PATTERN
 from shared.domain.policy import PolicyCode, RegionPolicy
 from shared.domain.reasons import Reason

@@ -19,11 +19,11 @@ from services.binding.api.door import (
     respond,
     shown,
 )
-from services.binding.handler import Change
 from services.binding.model import Binding, Refused
 from services.binding.phrases import IS_A_BINDING, LINK_TO_ONESELF
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import KinshipLinkIn, KinshipLinkOut, Page
+from services.binding.transactions import Change
 from shared.domain.ids import PERSON_ID_PATTERN
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role

@@ -18,9 +18,9 @@ from services.binding.api.door import (
     respond,
     shown,
 )
-from services.binding.handler import Change
 from services.binding.model import Refused
 from services.binding.resources import Page, TransferOut
+from services.binding.transactions import Change
 from shared.domain.ids import GREATEST_ID, PERSON_ID_PATTERN
 
 router = APIRouter()

@@ -3,7 +3,8 @@
 import asyncpg
 import pytest
 
-from shared.postgres.trouble import Trouble, trouble_of
+from shared.postgres.connection import OnThisServerAlone
+from shared.postgres.trouble import UNUSABLE, Trouble, trouble_of
 
 
 @pytest.mark.parametrize(
@@ -12,13 +13,17 @@ from shared.postgres.trouble import Trouble, trouble_of
         asyncpg.InternalClientError("got result for unknown protocol state"),
         asyncpg.InterfaceError("connection is closed"),
         asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.TargetServerAttributeNotMatched("a standby alone was found"),
+        OnThisServerAlone(),
         ConnectionResetError(),
+        TimeoutError(),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_a_connection_that_breaks_is_no_requests_fault(error: Exception) -> None:
-    """The database is away; nothing is dead-lettered."""
+    """The database is away; nothing is dead-lettered, and whoever calls is told to come again."""
     assert trouble_of(error) is Trouble.AWAY
+    assert isinstance(error, UNUSABLE)
 
 
 def test_values_that_postgresql_refuses_are() -> None:
