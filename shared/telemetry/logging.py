@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from traceback import extract_tb
-from typing import Any
+from typing import Any, TextIO
 
 import stamina.instrumentation
 import structlog
@@ -70,8 +70,8 @@ def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return redacted
 
 
-def configure_logging(level: str, *, service: str) -> None:
-    """Structlog and the standard library's loggers, both as redacted JSON on stdout."""
+def configure_logging(level: str, *, service: str, stream: TextIO | None = None) -> None:
+    """Structlog and the standard library's loggers, both as redacted JSON on a stream, stdout unless another is named."""
     before: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -87,12 +87,12 @@ def configure_logging(level: str, *, service: str) -> None:
     structlog.configure(
         processors=[*before, *after],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     # Whoever retries says once that it began to wait and once that it is over; each try would only be noise.
     stamina.instrumentation.set_on_retry_hooks([])
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,

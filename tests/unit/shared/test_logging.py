@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,6 +102,18 @@ def _fail() -> None:
         words["DETAIL: Failing row contains (欧阳, secret)"]
     except KeyError as error:
         raise RuntimeError("欧阳", "secret") from error
+
+
+def test_another_stream_has_all_of_it(capsys: pytest.CaptureFixture[str], restored: None) -> None:
+    """A command's stdout is its answer's alone."""
+    configure_logging("info", service="test", stream=sys.stderr)
+
+    structlog.get_logger().info("began")
+    logging.getLogger("uvicorn.error").warning("ended")
+    written = capsys.readouterr()
+
+    assert written.out == ""
+    assert [json.loads(line)["event"] for line in written.err.splitlines()] == ["began", "ended"]
 
 
 @pytest.mark.usefixtures("restored")
