@@ -18,7 +18,8 @@ from bench.stage import Stage, stage
 from cli.environment import state_directory
 from cli.speech import BROKEN, USAGE, console, errors
 from deploy.devstack.failure import StackFailed
-from shared.rabbit.client import NoAnswer, NotRouted
+from shared.rabbit.client import NoAnswer, NotRouted, NotTaken
+from shared.rabbit.publisher import PublishFailed
 
 Measurement = Callable[[Stage, Scale, Callable[[str], None]], Awaitable[Result]]
 
@@ -31,7 +32,7 @@ GROWING: dict[str, Measurement] = {growth.NAME: growth.measure}
 
 
 FAILURES = (
-    *(Broken, LoadFailed, NoAnswer, NotRouted, StackFailed, TimeoutError),
+    *(Broken, LoadFailed, NoAnswer, NotRouted, NotTaken, PublishFailed, StackFailed, TimeoutError),
     *(machine.NotDurable, filling.NotEmpty),
 )
 

@@ -7,7 +7,7 @@ import sys
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.rabbit.connection import connect, hosts, open_channel
+from shared.rabbit.connection import close, connect, hosts, open_channel
 from shared.rabbit.topology import declare
 
 
@@ -26,7 +26,7 @@ async def main(settings: DeclareSettings) -> None:
     try:
         await declare(await open_channel(connection, confirms=False))
     finally:
-        await connection.close()
+        await close(connection)
 
 
 if __name__ == "__main__":

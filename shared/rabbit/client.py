@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from shared.messages.signing import SIGNATURE_HEADER
 from shared.rabbit import topology
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import connect, consume, hosts, open_channel
+from shared.rabbit.connection import close, connect, consume, hosts, open_channel
 from shared.rabbit.publisher import DIRECT_REPLY, Outgoing, Publisher
 from shared.rabbit.wire import Message
 
@@ -25,8 +25,16 @@ class NotRouted(Exception):
     """The broker has no queue for the request: the topology is not declared."""
 
 
+class NotTaken(Exception):
+    """The broker refused the request: its queue is full, or has no leader at the moment."""
+
+
 class Client:
-    """Sends requests and matches answers to them by correlation id."""
+    """Sends requests and matches answers to them by correlation id.
+
+    Of no use any more once something was not taken or not confirmed: a channel of RabbitMQ 3.10 that was refused for want of a
+    leader is refused for ever.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -46,7 +54,11 @@ class Client:
         user_id: str | None = None,
         signature: str | None = None,
     ) -> dict[str, Any]:
-        """The answer to one request. Raises NoAnswer or NotRouted."""
+        """The answer to one request.
+
+        Raises NotRouted or NotTaken where the broker does not answer for the request, NoAnswer where it does and no answer comes
+        within `timeout_s`, and PublishFailed where it does not say: then it may have the request, which may yet be decided.
+        """
         correlation_id = secrets.token_hex(16)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[correlation_id] = answer
@@ -64,6 +76,10 @@ class Client:
             (receipt,) = await self._publisher.publish([request])
             if receipt is Receipt.UNROUTABLE:
                 raise NotRouted(f"no queue takes {operation}.{region}: is the worker's topology declared?")
+            if receipt is not Receipt.CONFIRMED:
+                raise NotTaken(
+                    f"the broker refused {operation}.{region}: its queue is full or has no leader; ask again under the same id"
+                )
             async with asyncio.timeout(timeout_s):
                 return await answer
         except TimeoutError as error:
@@ -90,4 +106,4 @@ async def client(urls: str, *, name: str) -> AsyncIterator[Client]:
         await asking.start()
         yield asking
     finally:
-        await connection.close()
+        await close(connection)
