@@ -23,11 +23,13 @@ from cli import (
     stack,
 )
 from cli.environment import NotReachable
-from cli.speech import NO_ANSWER, USAGE, errors
+from cli.speech import NO_ANSWER, USAGE, complain
 from deploy.devstack.failure import StackFailed
 from shared.postgres.migrate import MigrationRefused
-from shared.rabbit.client import NoAnswer, NotRouted
+from shared.rabbit.client import NoAnswer, NotRouted, NotTaken
 from shared.rabbit.connection import BrokerError
+from shared.rabbit.publisher import PublishFailed
+from shared.telemetry.logging import configure_logging
 
 app = typer.Typer(
     name="gongji",
@@ -63,16 +65,21 @@ app.add_typer(dead.app, name="dead", rich_help_panel="Operation")
 
 def main() -> None:
     """Runs a command; what went wrong is one sentence, with an exit code that says which kind it was."""
+    # What a command prints is for other programs too: nothing else may come between.
+    configure_logging("WARNING", service="gongji", stream=sys.stderr)
     try:
         app()
     except NotReachable as error:
-        errors.print(f"[red]{error}[/]")
+        complain(str(error))
         sys.exit(USAGE)
-    except (NoAnswer, NotRouted, StackFailed, MigrationRefused) as error:
-        errors.print(f"[red]{error}[/]", markup=True)
+    except (NoAnswer, NotRouted, NotTaken, StackFailed, MigrationRefused) as error:
+        complain(str(error))
+        sys.exit(NO_ANSWER)
+    except PublishFailed as error:
+        complain(f"the broker does not say whether it has what was sent: {error}")
         sys.exit(NO_ANSWER)
     except (*BrokerError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        errors.print(f"[red]cannot reach the servers: {type(error).__name__}: {error}[/]")
+        complain(f"cannot reach the servers: {type(error).__name__}: {error}")
         sys.exit(NO_ANSWER)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)

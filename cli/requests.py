@@ -18,10 +18,12 @@ from cli.speech import (
     DIFFERENCES,
     EFFECTS,
     FIELDS,
+    NO_ANSWER,
     OUTCOMES,
     REJECTED,
     USAGE,
     Speech,
+    complain,
     console,
     errors,
     print_json,
@@ -31,7 +33,7 @@ from shared.domain.money import yuan
 from shared.domain.policy import ExpenseType
 from shared.domain.reasons import TEXTS, Reason
 from shared.domain.times import SHANGHAI
-from shared.messages.catalogue import describe
+from shared.messages.catalogue import CATALOGUE, INQUIRY_QUEUE, describe
 from shared.messages.credit import CreditRequest
 from shared.messages.envelope import Request
 from shared.messages.lookup import LookupRequest
@@ -39,7 +41,8 @@ from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.transfer import TransferRequest
 from shared.messages.undo import CancelRequest, RefundRequest
-from shared.rabbit.client import client
+from shared.rabbit.client import NoAnswer, NotTaken, client
+from shared.rabbit.publisher import PublishFailed
 
 Institution = Annotated[str, typer.Option("--institution", "-i", help="Who sends the request.")]
 Region = Annotated[str, typer.Option("--region", "-r", help="Six digits: where the person is insured.")]
@@ -269,12 +272,28 @@ def _ask(kind: type[Request], asked: dict[str, Any], timeout: float, as_json: bo
     except ValidationError as error:
         errors.print(f"[red]{describe(error)}[/]")
         raise typer.Exit(USAGE) from None
-    answer = asyncio.run(send(sends_as(request.institution_id), request, timeout_s=timeout))
+    try:
+        answer = asyncio.run(send(sends_as(request.institution_id), request, timeout_s=timeout))
+    except (NoAnswer, NotTaken, PublishFailed) as error:
+        complain(f"{error}\n{_how_to_know(request, speech(lang))}")
+        raise typer.Exit(NO_ANSWER) from None
     if as_json:
         print_json(answer)
     else:
         _show(answer, lang)
     raise typer.Exit(REJECTED if answer["outcome"] in ("rejected", "differs") else ANSWERED)
+
+
+def _how_to_know(request: Request, say: Speech) -> str:
+    """What to do where nobody knows what became of a request, whose id and time the command may have chosen itself."""
+    if CATALOGUE[request.operation].queue == INQUIRY_QUEUE:
+        return say("It moves nothing: ask again.", "该请求不动账，可直接重发。")
+    lookup = f"gongji lookup -i {request.institution_id} -r {request.insured_region} {request.request_id}"
+    same = f"--request-id {request.request_id} --occurred-at {request.occurred_at.isoformat()}"
+    return say(
+        f"It may have been decided, or may yet be: ask `{lookup}`, or send the same again with {same}",
+        f"该请求可能已经裁定，也可能随后裁定：请用 {lookup} 查询，或加上 {same} 原样重发",
+    )
 
 
 async def send(sender: SendsAs, request: Request, *, timeout_s: float) -> dict[str, Any]:

@@ -89,6 +89,11 @@ def speech(lang: str | None) -> Speech:
     return Speech(wanted.lower().startswith("zh"))
 
 
+def complain(text: str) -> None:
+    """What went wrong, on stderr, word for word: there may be brackets in it, or a command to be copied."""
+    errors.print(text, style="red", markup=False, soft_wrap=True)
+
+
 def print_json(content: Any) -> None:
     """One JSON document on stdout, for other programs."""
     print(orjson.dumps(content, option=orjson.OPT_INDENT_2, default=str).decode())  # noqa: T201

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -22,7 +21,7 @@ from shared.domain.times import SHANGHAI
 from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import REQUESTS
-from tests.support.stacks import GONGJI, Stack
+from tests.support.stacks import Stack
 
 TILL = ("--institution", "H1", "--region", "130100")
 RESIDENT = {"name": "某人", "id_number": "130102199003070099", "region_code": "130100", "insurance": "resident"}
@@ -486,13 +485,8 @@ def test_the_demo_plays_and_stops_what_it_started(tmp_path: Path) -> None:
 
 
 def _settled_within(stack: Stack, timeout_s: int) -> dict[str, Any] | None:
-    done = subprocess.run(
-        [GONGJI, "settle", *TILL, "--person", "CHILD", "--amount-fen", "1", "--timeout", str(timeout_s), "--json"],
-        env=stack.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    bill = ("--person", "CHILD", "--amount-fen", "1", "--timeout", str(timeout_s))
+    done = stack.done("settle", *TILL, *bill, "--json")
     answer: dict[str, Any] | None = json.loads(done.stdout) if done.returncode == 0 else None
     return answer
 

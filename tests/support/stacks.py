@@ -24,11 +24,15 @@ class Stack:
             **more,
         }
 
-    def run(self, *words: str, code: int = 0, **more: str) -> str:
-        """One command; its stdout. Fails the test if it ends with another exit code."""
-        done = subprocess.run(
+    def done(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """One command, however it ends."""
+        return subprocess.run(
             [GONGJI, *words], env={**self.environment, **more}, capture_output=True, text=True, check=False, timeout=120
         )
+
+    def run(self, *words: str, code: int = 0, **more: str) -> str:
+        """One command; its stdout. Fails the test if it ends with another exit code."""
+        done = self.done(*words, **more)
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout if code == 0 else done.stdout + done.stderr
 
