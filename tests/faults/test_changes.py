@@ -69,10 +69,15 @@ class Change:
 
     async def acknowledged(self, counter: World) -> datetime:
         """When it was, at the latest: a clerk says it again as long as it cannot be done at the moment."""
-        while (response := await self.make(counter)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            pass
-        response.raise_for_status()
+        await until(partial(self._is_made, counter), timeout_s=60)
         return datetime.now(UTC)
+
+    async def _is_made(self, counter: World) -> bool:
+        response = await self.make(counter)
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return False
+        response.raise_for_status()
+        return True
 
 
 CHANGES = [

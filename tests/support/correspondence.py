@@ -3,6 +3,7 @@
 It stands outside the service: its model knows the requests, the money there was, and the contract.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from shared.rabbit.topology import DEAD, REQUESTS, RESULTS
 from tests.support.world import Answer, World, bill, until
 
 ITS_OWN = "its own"
+# Between two tries.
+PAUSE_S = 0.2
 
 
 @dataclass
@@ -73,6 +76,7 @@ class Correspondence:
             try:
                 receipts = await self.publisher.publish(left)
             except PublishFailed:
+                await asyncio.sleep(PAUSE_S)
                 continue
             left = [each for each, receipt in zip(left, receipts, strict=True) if receipt is not Receipt.CONFIRMED]
             if left:
