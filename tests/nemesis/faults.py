@@ -4,14 +4,16 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 import psutil
 
 from deploy.devstack import state
+from tests.nemesis.town import FAMILIES
 
 CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
@@ -25,7 +27,8 @@ class Target:
     def processes(self, beginning: str) -> list[psutil.Process]:
         current = state.load(self.directory)
         assert current is not None
-        return [each.process() for each in current.processes if each.name.startswith(beginning) and each.process()]  # type: ignore[misc]
+        named = (each.process() for each in current.processes if each.name.startswith(beginning))
+        return [process for process in named if process]
 
     @property
     def database_url(self) -> str:
@@ -35,6 +38,9 @@ class Target:
 
 
 Fault = Callable[[Target, random.Random], AbstractAsyncContextManager[None]]
+# Of an outsider; None while the server is away, which is a fault of its own.
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record] | None"
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def killed(beginning: str) -> Fault:
@@ -74,23 +80,20 @@ async def postgres_crashes(target: Target, _: random.Random) -> AsyncIterator[No
 
 @asynccontextmanager
 async def sessions_ended(target: Target, _: random.Random) -> AsyncIterator[None]:
-    async with _database(target) as connection:
-        if connection:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gongji%'"
-            )
+    async with _database(target) as session:
+        await _say(
+            session, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gongji%'"
+        )
     yield
 
 
 @asynccontextmanager
 async def rows_held(target: Target, chance: random.Random) -> AsyncIterator[None]:
     """Somebody outside holds some accounts' rows in an open transaction."""
-    async with _database(target) as connection:
-        if connection:
-            await connection.execute("BEGIN")
-            await connection.execute(
-                "SELECT FROM ledger.accounts WHERE person_id LIKE $1 FOR UPDATE", f"F{chance.randrange(10)}-%"
-            )
+    async with _database(target) as session:
+        await _say(session, "BEGIN")
+        family = f"F{chance.randrange(FAMILIES)}-%"
+        await _say(session, "SELECT FROM ledger.accounts WHERE person_id LIKE $1 FOR UPDATE", family)
         yield
 
 
@@ -126,19 +129,22 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
 
 
 @asynccontextmanager
-async def _database(target: Target) -> AsyncIterator["asyncpg.Connection[asyncpg.Record] | None"]:
-    """A session of an outsider; None while the server is away, which is a fault of its own."""
+async def _database(target: Target) -> AsyncIterator[Session]:
+    session: Session = None
+    with suppress(*AWAY):
+        session = await asyncpg.connect(target.database_url, timeout=3)
     try:
-        connection = await asyncpg.connect(target.database_url, timeout=3)
-    except (OSError, TimeoutError, asyncpg.PostgresError):
-        yield None
-        return
-    try:
-        yield connection
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError):
-        return
+        yield session
     finally:
-        connection.terminate()
+        if session:
+            session.terminate()
+
+
+async def _say(session: Session, statement: str, *values: str) -> None:
+    """Whatever the server, which may be going away, makes of it."""
+    if session:
+        with suppress(*AWAY):
+            await session.execute(statement, *values)
 
 
 async def _watermark(target: Target, *value: str) -> None:
