@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+import traceback
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,10 @@ from rich.console import Console
 
 from deploy.devstack import launch
 from deploy.devstack.state import StackState
-from tests.nemesis.checker import violations
+from tests.nemesis.checker import TOLD_MAX, answered, violations
 from tests.nemesis.desk import Desk
 from tests.nemesis.faults import FAULTS, Target
+from tests.nemesis.gateways import GATEWAYS, collect, gateway, hear_out, open_results
 from tests.nemesis.history import History
 from tests.nemesis.load import TILLS, ask_for_balances, converge, look_again, reconcile, till
 from tests.nemesis.town import NAME
@@ -34,6 +36,8 @@ WORKERS = 3
 FAULT_LASTS_S = (0.5, 4.0)
 QUIET_S = (0.5, 3.0)
 CONVERGED_WITHIN_S = 60.0
+# Each request is looked up, and gifts may still be arriving.
+TOLD_WITHIN_S, LOOKED_UP_WITHIN_S = 60.0, 0.05
 
 console = Console(highlight=False)
 
@@ -47,58 +51,76 @@ def main(
     # A broker that is killed refuses connections: nothing to be told of.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     first = seed if seed is not None else int(time.time())
-    failed = [each for each in range(first, first + seeds) if not played(each, minutes)]
-    for each in failed:
-        console.print(f"[red]play it again: make nemesis SEED={each} MINUTES={minutes:g}[/]")
-    raise typer.Exit(1 if failed else 0)
+    held = [played(each, minutes) for each in range(first, first + seeds)]
+    raise typer.Exit(0 if all(held) else 1)
 
 
 def played(seed: int, minutes: float) -> bool:
-    """Whether everything held."""
+    """Whether everything held. What ends a run early is a finding too, and the next seed is played all the same."""
+    console.print(f"seed {seed}:", end=" ")
+    history, struck = History(), list[str]()
     with tempfile.TemporaryDirectory(prefix="gongji-nemesis-") as name:
-        directory = Path(name)
-        running = launch.up(directory, workers=WORKERS, owner_pid=os.getpid(), progress=lambda _: None)
         try:
-            history, drawn = asyncio.run(run(running, Target(directory), seed, minutes))
-            found = [*violations(history), *proven(running), *leaks(directory, history)]
-        finally:
-            launch.down(directory, progress=lambda _: None)
-        console.print(f"seed {seed}: {len(history.asked):,} requests, faults: {', '.join(drawn)}")
-        for each in found:
-            console.print(f"  [red]{each}[/]", markup=True)
-        if not found:
-            console.print("  everything holds")
+            found = _findings(Path(name), seed, minutes, history, struck)
+        except Exception as error:  # noqa: BLE001 whatever it is, it is told, with the seed
+            told = "".join(traceback.format_exception(error))
+            found = [f"it did not come to its end: {told}", *islice(answered(history), TOLD_MAX)]
+    console.print(f"{len(history.asked):,} requests, faults: {', '.join(struck)}")
+    for each in found:
+        console.print(f"  {each}", style="red", markup=False, soft_wrap=True)
+    again = f"play it again: make nemesis SEED={seed} MINUTES={minutes:g}"
+    console.print(f"  {again if found else 'everything holds'}")
     return not found
 
 
-async def run(running: StackState, target: Target, seed: int, minutes: float) -> tuple[History, list[str]]:
-    """What those outside saw, and which faults there were. Raises TimeoutError where it does not converge."""
-    history, enough, drawn = History(), asyncio.Event(), []
-    chance = random.Random(f"{seed} faults")
-    async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=running.urls.services["binding"], timeout=10))
+def _findings(directory: Path, seed: int, minutes: float, history: History, struck: list[str]) -> list[str]:
+    """What does not hold of a stack of its own. Raises whatever kept the run from its end."""
+    running = launch.up(directory, workers=WORKERS, owner_pid=os.getpid(), progress=lambda _: None)
+    try:
+        asyncio.run(run(running, Target(directory), seed, minutes, history, struck))
+        return [*violations(history), *proven(running), *leaks(directory, history)]
+    finally:
+        launch.down(directory, progress=lambda _: None)
+
+
+async def run(
+    running: StackState, target: Target, seed: int, minutes: float, history: History, struck: list[str]
+) -> None:
+    """Writes down what those outside saw, and which faults struck. Raises TimeoutError where it does not converge."""
+    amqp_url, enough = running.urls.amqp, asyncio.Event()
+    async with httpx.AsyncClient(base_url=running.urls.services["binding"], timeout=10) as http:
         private_key = (running.keys_directory / "jwt_private.pem").read_bytes()
         desk = Desk(http, private_key, history)
+        await open_results(amqp_url)
         bound = await desk.prepare()
         async with asyncio.TaskGroup() as outside:
             for number in range(TILLS):
-                outside.create_task(till(running.urls.amqp, history, random.Random(f"{seed} {number}"), enough))
+                outside.create_task(till(amqp_url, history, random.Random(f"{seed} {number}"), enough))
+            for number in range(GATEWAYS):
+                outside.create_task(gateway(amqp_url, history, random.Random(f"{seed} gateway {number}"), enough))
             outside.create_task(desk.end_and_bind_again(bound, random.Random(f"{seed} clerk"), enough))
             outside.create_task(desk.say_yes(random.Random(f"{seed} sons"), enough))
-            ends_s = time.monotonic() + 60 * minutes
-            while time.monotonic() < ends_s:
-                await asyncio.sleep(chance.uniform(*QUIET_S))
-                drawn.append(chance.choice(list(FAULTS)))
-                async with FAULTS[drawn[-1]](target, chance):
-                    await asyncio.sleep(chance.uniform(*FAULT_LASTS_S))
+            await strike(target, random.Random(f"{seed} faults"), 60 * minutes, struck)
             enough.set()
+        await hear_out(amqp_url, history)
         async with asyncio.timeout(CONVERGED_WITHIN_S):
-            await converge(running.urls.amqp, history)
-        await look_again(running.urls.amqp, history)
-        await desk.list_transfers()
-        await reconcile(running.urls.amqp, history)
-        await ask_for_balances(running.urls.amqp, history)
-    return history, drawn
+            await converge(amqp_url, history)
+        async with asyncio.timeout(TOLD_WITHIN_S + LOOKED_UP_WITHIN_S * len(history.asked)):
+            await collect(amqp_url, history)
+            await look_again(amqp_url, history)
+            await desk.list_transfers()
+            await reconcile(amqp_url, history)
+            await ask_for_balances(amqp_url, history)
+
+
+async def strike(target: Target, chance: random.Random, seconds: float, struck: list[str]) -> None:
+    """One fault after the other, each healed before the next."""
+    ends_s = time.monotonic() + seconds
+    while time.monotonic() < ends_s:
+        await asyncio.sleep(chance.uniform(*QUIET_S))
+        struck.append(chance.choice(list(FAULTS)))
+        async with FAULTS[struck[-1]](target, chance):
+            await asyncio.sleep(chance.uniform(*FAULT_LASTS_S))
 
 
 def proven(running: StackState) -> list[str]:

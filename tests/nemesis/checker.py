@@ -20,6 +20,7 @@ def violations(history: History) -> list[str]:
     found: list[str] = []
     for check in (
         answered,
+        nothing_is_lost,
         one_decision,
         as_looked_up,
         adds_up,
@@ -38,6 +39,12 @@ def answered(history: History) -> Iterator[str]:
     for each in history.asked.values():
         if not each.heard:
             yield f"{each.operation} {each.name} was never answered"
+
+
+def nothing_is_lost(history: History) -> Iterator[str]:
+    """Invariants 3 and 5: what the broker has confirmed is answered though nobody asks again, so it was not acknowledged before."""
+    for each in history.left_open():
+        yield f"{each.operation} {each.name} was confirmed by the broker and not answered until it was asked again"
 
 
 def one_decision(history: History) -> Iterator[str]:

@@ -78,6 +78,7 @@ def history() -> History:
     told.reconciled["2026-11-28"] = {"outcome": "balanced"}
     told.balances |= {"MOTHER": (670, 0), "CHILD": (0, 20)}
     told.unbound.append(Period("MOTHER", "CHILD", 10.0, 20.0))
+    bill.confirmed, told.asked_again_s = True, 25.0
     return told
 
 
@@ -96,9 +97,16 @@ def paid_late(history: History) -> None:
     heard(ask(history, "L", "settle", 11.0, person_id="CHILD", amount_fen=300), 11.0, 12.0)
 
 
+def lost(history: History) -> None:
+    """Nobody answered before it was asked again."""
+    bill = history.asked["S"]
+    bill.confirmed, bill.heard[:] = True, [Heard(2.0, 30.0, bill.heard[0].answer)]
+
+
 # What is untrue, and the check that is there to find it.
 LIES: dict[str, tuple[str, Callable[[History], Any]]] = {
     "no answer": ("answered", lambda told: ask(told, "N", "quote", 1.0)),
+    "acknowledged and forgotten": ("nothing_is_lost", lost),
     "another payer the second time": (
         "one_decision",
         lambda told: heard(told.asked["S"], 4.0, 5.0, payer_id="FATHER", replayed=True),
