@@ -147,6 +147,27 @@ MUTATIONS = (
         "tests/integration/test_refused_answers.py::test_an_answer_waits_for_a_queue_that_refuses_it",
     ),
     Mutation(
+        "a nack is taken for an ack",
+        "shared/rabbit/confirms.py",
+        "        tap.on_nack = lambda confirm: self._received(confirm, Receipt.REFUSED)\n",
+        "        tap.on_nack = lambda confirm: self._received(confirm, Receipt.CONFIRMED)\n",
+        "tests/integration/test_refused_answers.py::test_an_answer_waits_for_a_queue_that_refuses_it",
+    ),
+    Mutation(
+        "what was returned is taken for delivered",
+        "shared/rabbit/confirms.py",
+        "                expected.receive(tag, Receipt.UNROUTABLE)\n",
+        "                expected.receive(tag, Receipt.CONFIRMED)\n",
+        "tests/faults/test_requests.py::test_the_decision_stands_where_the_reply_queue_is_gone",
+    ),
+    Mutation(
+        "whoever publishes does not wait for the confirm",
+        "shared/rabbit/confirms.py",
+        "        return expected\n",
+        "        expected.complete.set_result([Receipt.CONFIRMED for _ in message_ids])\n        return expected\n",
+        "tests/integration/test_client.py::test_a_request_that_is_never_confirmed_may_be_decided",
+    ),
+    Mutation(
         "any signature will do",
         "shared/messages/signing.py",
         "        return _verify(key, _decoded(signature), content)\n",
