@@ -65,7 +65,7 @@ def played(seed: int, minutes: float) -> bool:
         except Exception as error:  # noqa: BLE001 whatever it is, it is told, with the seed
             told = "".join(traceback.format_exception(error))
             found = [f"it did not come to its end: {told}", *islice(answered(history), TOLD_MAX)]
-    console.print(f"{len(history.asked):,} requests, faults: {', '.join(struck)}")
+    console.print(f"{len(history.asked):,} requests, faults: {', '.join(struck)}", soft_wrap=True)
     for each in found:
         console.print(f"  {each}", style="red", markup=False, soft_wrap=True)
     again = f"play it again: make nemesis SEED={seed} MINUTES={minutes:g}"

@@ -20,6 +20,8 @@ class Stack:
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/root"),
             "LANG": "C.UTF-8",
+            # A copy of the project is tested with its own code, not with what is installed.
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
             "GONGJI_STATE_DIR": str(directory),
             **more,
         }
