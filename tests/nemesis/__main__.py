@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 import traceback
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,7 @@ from rich.console import Console
 
 from deploy.devstack import launch
 from deploy.devstack.state import StackState
-from tests.nemesis.checker import TOLD_MAX, answered, violations
+from tests.nemesis.checker import unanswered, violations
 from tests.nemesis.desk import Desk
 from tests.nemesis.faults import FAULTS, Target
 from tests.nemesis.gateways import GATEWAYS, collect, gateway, hear_out, open_results
@@ -64,7 +63,7 @@ def played(seed: int, minutes: float) -> bool:
             found = _findings(Path(name), seed, minutes, history, struck)
         except Exception as error:  # noqa: BLE001 whatever it is, it is told, with the seed
             told = "".join(traceback.format_exception(error))
-            found = [f"it did not come to its end: {told}", *islice(answered(history), TOLD_MAX)]
+            found = [f"it did not come to its end: {told}", *unanswered(history)]
     console.print(f"{len(history.asked):,} requests, faults: {', '.join(struck)}", soft_wrap=True)
     for each in found:
         console.print(f"  {each}", style="red", markup=False, soft_wrap=True)

@@ -4,7 +4,8 @@ Nothing of the project is used here. What only the ledger can tell (entries, the
 `gongji audit` and to deciding every decision again, which the run asks for besides.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from tests.nemesis.books import ON_ITS_WAY, balances, decided
@@ -17,21 +18,20 @@ MONEY = ("own_account_fen", "wallet_fen", "mutual_aid_fen")
 
 def violations(history: History) -> list[str]:
     """What must not be, in sentences; none, where everything holds."""
-    found: list[str] = []
-    for check in (
-        answered,
-        nothing_is_lost,
-        one_decision,
-        as_looked_up,
-        adds_up,
-        cancelled_for_good,
-        authorised,
-        accepted_for_good,
-        reconciled,
-        conserved,
-    ):
-        found += [f"{check.__name__}: {sentence}" for sentence in islice(check(history), TOLD_MAX)]
-    return found
+    return [
+        *unanswered(history),
+        *_told(history, one_decision, as_looked_up, adds_up, cancelled_for_good, authorised),
+        *_told(history, accepted_for_good, reconciled, conserved),
+    ]
+
+
+def unanswered(history: History) -> list[str]:
+    """What of it can be said of a run that did not come to its end, if it came so far that everybody was heard out."""
+    return _told(history, answered, nothing_is_lost) if history.asked_again_s < math.inf else []
+
+
+def _told(history: History, *checks: Callable[[History], Iterator[str]]) -> list[str]:
+    return [f"{check.__name__}: {each}" for check in checks for each in islice(check(history), TOLD_MAX)]
 
 
 def answered(history: History) -> Iterator[str]:
