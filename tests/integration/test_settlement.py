@@ -6,6 +6,8 @@ import asyncpg
 
 from tests.support.world import World, bill, until
 
+SOMEBODY_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
 
 async def test_the_richest_relative_pays_the_whole_shortfall(world: World) -> None:
     """Two payers are bound; the one with more pays, the other is left alone."""
@@ -44,8 +46,7 @@ async def test_the_richest_is_picked_among_balances_that_nobody_can_change(world
     await outside.execute("UPDATE ledger.accounts SET current_year_fen = 50_000 WHERE person_id = 'MOTHER'")
 
     settling = asyncio.create_task(world.settle(amount_fen=1_000))
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    await until(lambda: world.db.fetchval(blocked))
+    await until(lambda: world.db.fetchval(SOMEBODY_WAITS))
     await taking.commit()
     answer = await settling
     await outside.close()
@@ -159,6 +160,26 @@ async def test_eight_workers_on_one_family_never_deadlock_and_never_overdraw(wor
     assert await world.db.fetchval("SELECT sum(contra_fen) FROM ledger.entries WHERE contra = 'payable'") == paid
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     assert await world.db.fetchval(deadlocks) == 0
+
+
+async def test_accounts_are_locked_in_one_order(world: World) -> None:
+    """Somebody holds the last of ten in that order: whoever waits for it has all the others, again and again."""
+    world.start_worker()
+    await world.family(*(f"PAYER-{number}" for number in range(10)))
+    outside = await asyncpg.connect(world.database_url)
+    free: list[str] = []
+
+    for _ in range(3):
+        async with outside.transaction():
+            await outside.execute("SELECT FROM ledger.accounts WHERE person_id = 'PAYER-9' FOR UPDATE")
+            settling = asyncio.create_task(world.settle(amount_fen=1))
+            await until(lambda: world.db.fetchval(SOMEBODY_WAITS))
+            found = await world.db.fetch("SELECT person_id FROM ledger.accounts FOR UPDATE SKIP LOCKED")
+            free += [row["person_id"] for row in found]
+        await settling
+    await outside.close()
+
+    assert free == []
 
 
 async def test_a_worker_for_inquiries_leaves_payments_alone(world: World) -> None:

@@ -42,7 +42,7 @@ MUTATIONS = (
         "services/settlement/ledger.sql",
         "ORDER BY account.province, account.person_id\nFOR NO KEY UPDATE OF account;",
         "ORDER BY random()\nFOR NO KEY UPDATE OF account;",
-        "tests/integration/test_settlement.py::test_eight_workers_on_one_family_never_deadlock_and_never_overdraw",
+        "tests/integration/test_settlement.py::test_accounts_are_locked_in_one_order",
     ),
     Mutation(
         "the payer is picked before the accounts are locked",
