@@ -60,7 +60,7 @@ def _is_noticed(mutation: Mutation) -> bool:
         ended = run([mutation.caught_by], directory, "-x", "--numprocesses=0", timeout_s=TEST_TIMEOUT_S)
     noticed = ended.verdict is Verdict.FAILED
     said = "[green]noticed[/]" if noticed else f"[red]not noticed ({ended.verdict})[/]"
-    console.print(f"{said} after {time.monotonic() - began_s:3.0f} s: {mutation.name}")
+    console.print(f"{said} after {time.monotonic() - began_s:3.0f} s: {mutation.name}", soft_wrap=True)
     if not noticed:
         console.print(ended.said[-2_000:], markup=False)
     return noticed
