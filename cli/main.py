@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-import asyncpg
 import typer
 
 from cli import (
@@ -26,6 +25,7 @@ from cli.environment import NotReachable
 from cli.speech import NO_ANSWER, USAGE, complain
 from deploy.devstack.failure import StackFailed
 from shared.postgres.migrate import MigrationRefused
+from shared.postgres.trouble import UNUSABLE
 from shared.rabbit.client import NoAnswer, NotRouted, NotTaken
 from shared.rabbit.connection import BrokerError
 from shared.rabbit.publisher import PublishFailed
@@ -78,7 +78,7 @@ def main() -> None:
     except PublishFailed as error:
         complain(f"the broker does not say whether it has what was sent: {error}")
         sys.exit(NO_ANSWER)
-    except (*BrokerError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (*BrokerError, *UNUSABLE) as error:
         complain(f"cannot reach the servers: {type(error).__name__}: {error}")
         sys.exit(NO_ANSWER)
     except (KeyboardInterrupt, asyncio.CancelledError):
