@@ -62,7 +62,7 @@ async def test_leaders_may_be_killed_one_after_the_other(
 
         killed.append(leader)
         await leader.start()
-        await until(cluster.is_whole)
+        await cluster.heals()
     await sender.converge()
 
     assert len(sender.told) == 2 * LOAD
@@ -114,7 +114,7 @@ async def test_a_minority_that_is_cut_off_confirms_nothing(
         await north.asked("overview")
 
     cluster.network.plug(north.machine, *cables)
-    await until(cluster.is_whole)
+    await cluster.heals()
     await sender.send(bills(100))
     await sender.converge()
 

@@ -20,6 +20,7 @@ from tests.support.network import Machine, Network
 from tests.support.world import until
 
 # A machine has all ports to itself.
+HEALED_WITHIN_S = 90.0
 PORTS = RabbitPorts(amqp=5672, management=15672, distribution=25672, epmd=4369)
 
 # Seconds without a sign of life after which a node holds another for gone; sixty by default.
@@ -160,7 +161,7 @@ class Cluster:
                 async with asyncio.TaskGroup() as starting:
                     for node in others:
                         starting.create_task(node.start())
-                await until(cluster.is_whole)
+                await cluster.heals()
                 yield cluster
             finally:
                 for node in nodes:
@@ -175,6 +176,10 @@ class Cluster:
         """Who decides what is in a queue, while all nodes run."""
         name = (await self.nodes[0].asked(f"queues/%2F/{queue}"))["leader"]
         return next(node for node in self.nodes if node.name == name)
+
+    async def heals(self) -> None:
+        """Waits until it is whole: a node that was cut off stops and starts anew, which takes as long as a start."""
+        await until(self.is_whole, timeout_s=HEALED_WITHIN_S)
 
     async def is_whole(self) -> bool:
         """Whether every node sees every other, and any one of them may go without a queue losing its majority."""
