@@ -98,11 +98,23 @@ class Tap(TransportFactory):
     def __init__(self, seconds: Callable[[], float] = monotonic) -> None:
         self.channels: dict[int, ChannelTap] = {}
         self._seconds = seconds
+        self._transport: asyncio.WriteTransport | None = None
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         transport = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await transport.create(url, **kwargs)
+        self._transport = writer.transport
         return self.on(reader), writer
+
+    @property
+    def bytes_unsent(self) -> int:
+        """What has been written and nobody has taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport else 0
+
+    def abort(self) -> None:
+        """Ends the connection at once, whatever is still to be sent."""
+        if self._transport:
+            self._transport.abort()
 
     def on(self, reader: asyncio.StreamReader) -> asyncio.StreamReader:
         """What is left of what `reader` reads."""

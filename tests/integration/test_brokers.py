@@ -6,10 +6,11 @@ from random import Random
 
 import pytest
 
+from shared.rabbit import connection as connections
 from shared.rabbit.confirms import Receipt
-from shared.rabbit.connection import Brokers, close
+from shared.rabbit.connection import Brokers, close, open_channel
 from shared.rabbit.lasting import LastingPublisher
-from shared.rabbit.publisher import Outgoing
+from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
 from tests.support.proxy import Proxy
 from tests.support.world import until
 
@@ -69,3 +70,20 @@ async def test_a_connection_that_died_meanwhile_costs_no_message(proxy: Proxy) -
     await publisher.close()
 
     assert receipts == [Receipt.UNROUTABLE]
+
+
+async def test_what_nobody_reads_keeps_no_connection_open(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that stands still, or one that an alarm has stopped, with megabytes to be sent: the connection is left."""
+    monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.2)
+    connection = await Brokers([proxy.url]).connect(name="tests")
+    publisher = Publisher(await open_channel(connection, confirms=True))
+    proxy.delay_s_max = 3_600.0
+    publishing = asyncio.create_task(publisher.publish([Outgoing("", "nobody", bytes(1024 * 1024))] * 25))
+    await until(lambda: connection.tap.bytes_unsent > 0)
+
+    async with asyncio.timeout(10):
+        await close(connection)
+
+    assert connection.is_closed
+    with pytest.raises(PublishFailed):
+        await publishing
