@@ -8,9 +8,9 @@ from random import Random
 import pytest
 from aiormq.channel import Channel
 
-from shared.rabbit import connection, publisher, wire
+from shared.rabbit import publisher, wire
 from shared.rabbit.client import NoAnswer, NotRouted, NotTaken, client
-from shared.rabbit.connection import Connection, close, connect, open_channel
+from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.topology import REQUESTS, SETTLEMENT, declare
 from tests.support.proxy import Proxy, Towards, losing
@@ -73,21 +73,3 @@ async def test_a_request_that_is_never_confirmed_may_be_decided(
 
 async def _has_one(channel: Channel) -> bool:
     return (await channel.queue_declare(SETTLEMENT, passive=True)).message_count == 1
-
-
-async def test_a_connection_that_cannot_be_closed_holds_nobody_who_leaves(
-    amqp_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is given up."""
-    left: list[Connection] = []
-
-    async def never(self: Connection) -> None:
-        left.append(self)
-        await asyncio.Event().wait()
-
-    with monkeypatch.context() as patched:
-        patched.setattr(connection, "CLOSE_TIMEOUT_S", 0.1)
-        patched.setattr(Connection, "close", never)
-        async with asyncio.timeout(5), client(amqp_url, name="tests"):
-            pass
-    await close(*left)
