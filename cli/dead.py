@@ -17,7 +17,7 @@ from cli.speech import REJECTED, complain, console, print_json
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, hosts, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
-from shared.rabbit.topology import DEAD, REQUESTS
+from shared.rabbit.topology import DEAD, REQUESTS, About
 
 LISTED_MAX = 1_000
 ID_LENGTH = 12
@@ -45,7 +45,7 @@ class Letter:
     @property
     def bytes_left_out(self) -> int:
         """Of the body, where the worker kept only its beginning."""
-        left_out: int = self.headers.get("x-gongji-bytes-left-out") or 0
+        left_out: int = self.headers.get(About.BYTES_LEFT_OUT) or 0
         return left_out
 
     def summary(self) -> dict[str, Any]:
@@ -54,10 +54,10 @@ class Letter:
         return {
             "id": self.letter_id,
             "type": self.message.header.properties.message_type,
-            "queue": self.headers.get("x-gongji-queue") or first.get("queue"),
-            "reason": self.headers.get("x-gongji-reason") or first.get("reason"),
-            "problems": self.headers.get("x-gongji-problems"),
-            "dead_at": self.headers.get("x-gongji-dead-at") or str(first.get("time", "")),
+            "queue": self.headers.get(About.QUEUE) or first.get("queue"),
+            "reason": self.headers.get(About.REASON) or first.get("reason"),
+            "problems": self.headers.get(About.PROBLEMS),
+            "dead_at": self.headers.get(About.DEAD_AT) or str(first.get("time", "")),
             "bytes": len(self.message.body),
             "bytes_left_out": self.bytes_left_out,
         }

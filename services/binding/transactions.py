@@ -11,7 +11,7 @@ from services.binding import registry
 from services.binding.model import Action, Caller
 from shared.domain.times import Clock, shanghai_date
 from shared.postgres.authority import take_exclusively
-from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.pool import lent
 from shared.postgres.standby import expect_standby, reach_standby
 
 # Longer than any statement may take. What is written down of a look waits for the standby; whoever looks does not for ever.
@@ -42,7 +42,7 @@ async def changing(pool: Any, clock: Clock) -> AsyncIterator[Change]:
     Also where nothing is left to be changed, what is answered is on the standby. Raises TimeoutError where there is no
     connection to be had or the standby is away.
     """
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+    async with lent(pool) as connection:
         await expect_standby(connection)
         async with connection.transaction():
             change = Change(connection, clock())
@@ -54,5 +54,5 @@ async def changing(pool: Any, clock: Clock) -> AsyncIterator[Change]:
 @asynccontextmanager
 async def looking(pool: Any) -> AsyncIterator[Any]:
     """A connection to read on, for LOOK_S_MAX; then, and where there is none to be had, it raises TimeoutError."""
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, asyncio.timeout(LOOK_S_MAX):
+    async with lent(pool) as connection, asyncio.timeout(LOOK_S_MAX):
         yield connection

@@ -18,7 +18,7 @@ from services.bookkeeping.seals import Work
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.event import AccountEvent, BindingEvent
 from shared.postgres.authority import take_exclusively
-from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.pool import ACQUIRE_TIMEOUT_S, lent
 from shared.postgres.standby import reach_standby
 
 log = structlog.get_logger()
@@ -39,12 +39,12 @@ class Handler:
 
     async def ready(self) -> None:
         """Returns if the database answers; raises asyncpg's errors if not."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with lent(self.pool) as connection:
             await connection.fetchval("SELECT 1", timeout=ACQUIRE_TIMEOUT_S)
 
     async def seal(self) -> bool:
         """Seals a stretch of every province's chain. Returns whether there may be more."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with lent(self.pool) as connection:
             waiting = await seals.unsealed(connection)
             metrics.UNSEALED_PAGES.set(sum(waiting.values()))
             sealed = await each_on_its_own(waiting, partial(self._seal, connection))
@@ -63,7 +63,7 @@ class Handler:
 
         Only what is confirmed is remembered as told: if anything breaks before, it is published again.
         """
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with lent(self.pool) as connection:
             provinces = await events.provinces(connection)
             if provinces:
                 # A seal that was interrupted in its commit is not told of before the standby has it.
@@ -87,7 +87,7 @@ class Handler:
 
     async def tell_of_bindings(self) -> bool:
         """Publishes what became of bindings. Returns whether there may be more."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with lent(self.pool) as connection:
             if not await events.has_notices(connection):
                 return False
             await reach_standby(connection)
@@ -101,7 +101,7 @@ class Handler:
     async def prepare_months(self) -> bool:
         """Makes the partitions of one month, if one is missing. Returns whether there may be more."""
         month = shanghai_date(self.clock()).replace(day=1)
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with lent(self.pool) as connection:
             last = await months.last(connection)
             if last and last >= later(month, self.months_ahead):
                 return False
@@ -117,7 +117,7 @@ class Handler:
         """Closes one day of every province, if one is over. Returns whether there may be more."""
         now = self.clock()
         today = shanghai_date(now - self.close_after)
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        async with lent(self.pool) as connection:
             due = [book for book in await clearing.books(connection) if book.next_day < today]
             closed = await each_on_its_own(due, partial(self._close, connection, now))
         metrics.CLOSED_DAYS.inc(sum(closed))

@@ -18,7 +18,7 @@ from services.settlement.model import Facts, Transfer
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock
 from shared.postgres.authority import deciding
-from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.pool import lent
 from shared.postgres.standby import expect_standby
 from shared.postgres.trouble import Trouble, trouble_of
 from shared.runtime.rounds import rounds
@@ -43,19 +43,16 @@ class Chores:
 
     async def close_due_transfers(self) -> int:
         """How many transfers were closed: at most CLOSED_MAX a province."""
-        async with self._connection() as connection:
+        async with lent(self.pool) as connection:
             provinces = await transfers.due_provinces(connection, self.clock())
         closed = 0
         for province in provinces:
-            async with self._connection() as connection:
+            async with lent(self.pool) as connection:
                 await expect_standby(connection)
                 # An acceptance takes the province's authority exclusively: it comes before this, or finds the money gone.
                 async with deciding(connection, {province}):
                     closed += await self._close(connection, province)
         return closed
-
-    def _connection(self) -> Any:
-        return self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
 
     async def _close(self, connection: Any, province: int) -> int:
         now = self.clock()

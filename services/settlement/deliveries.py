@@ -15,7 +15,7 @@ from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.signing import Signed
 from shared.rabbit.access import is_user, results_queue
 from shared.rabbit.publisher import Outgoing
-from shared.rabbit.topology import DEAD, RESULTS
+from shared.rabbit.topology import DEAD, RESULTS, About
 from shared.rabbit.wire import Message
 
 # Said before anybody has looked whether the sender is of the institution that a body names.
@@ -173,7 +173,7 @@ def _alone(delivery: Delivery, request: Incoming | Malformed) -> Message:
 
 def _dead_letter(message: Message, found: Malformed, queue: str, now: datetime) -> Outgoing:
     """The body as it came, with what was wrong. The sender's own words stay behind: they may route, or be personal."""
-    cut = {"x-gongji-bytes-left-out": message.bytes_left_out} if message.bytes_left_out else {}
+    cut: dict[str, int] = {About.BYTES_LEFT_OUT: message.bytes_left_out} if message.bytes_left_out else {}
     return Outgoing(
         DEAD,
         message.routing_key if ROUTING_KEY.fullmatch(message.routing_key) else "unknown",
@@ -181,10 +181,10 @@ def _dead_letter(message: Message, found: Malformed, queue: str, now: datetime) 
         # A word that is no operation is the sender's own too.
         type=found.operation,
         headers={
-            "x-gongji-queue": queue,
-            "x-gongji-reason": found.reason,
-            "x-gongji-problems": found.problems,
-            "x-gongji-dead-at": now.isoformat(),
+            About.QUEUE: queue,
+            About.REASON: found.reason,
+            About.PROBLEMS: found.problems,
+            About.DEAD_AT: now.isoformat(),
             **cut,
         },
     )

@@ -26,7 +26,7 @@ from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation
-from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.pool import lent
 from shared.postgres.trouble import Trouble, trouble_of
 from shared.runtime.rounds import rounds
 
@@ -113,12 +113,12 @@ class Rechecks:
         """Some decisions of each province, from a moment of the last day that chance chooses."""
         back_s = secrets.randbelow(int(LOOKS_BACK.total_seconds()))
         start = earliest_id(self.clock() - timedelta(seconds=back_s))
-        async with self._connection() as connection:
+        async with lent(self.pool) as connection:
             book = await policies(connection)
             sample = await decisions.sample(connection, start, SAMPLE)
         for province, decision_id in sample:
             # A connection for each: a nation's sample takes longer than one is lent.
-            async with self._connection() as connection:
+            async with lent(self.pool) as connection:
                 found = await recheck(connection, province, decision_id, book)
             assert found, "decisions are never deleted"
             metrics.RECHECKS.labels(found.result).inc()
@@ -126,9 +126,6 @@ class Rechecks:
                 log.error(
                     "recheck_differs", decision_id=public_id(province, decision_id), fields=sorted(found.differences)
                 )
-
-    def _connection(self) -> Any:
-        return self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
 
 
 def _interrupted(error: Exception) -> None:

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, each limited to one role."""
 
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,12 @@ async def create_pool(
         target_session_attrs="read-write",  # type: ignore[call-overload]  # the stubs do not know it yet
     )
     return await pool
+
+
+def lent(pool: Any) -> AbstractAsyncContextManager[Any]:
+    """A connection of the pool, for as long as the block lasts. Raises TimeoutError where none is to be had."""
+    connection: AbstractAsyncContextManager[Any] = pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+    return connection
 
 
 async def connect(url: str, *, role: str | None, name: str) -> "asyncpg.Connection[asyncpg.Record]":

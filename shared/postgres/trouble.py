@@ -15,8 +15,10 @@ class Trouble(Enum):
     POISON = "these very values make it fail"
 
 
-# What asyncpg and the socket below it raise where a server cannot be used, or refuses what is asked.
-UNUSABLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+# The connection, the socket below it, or the client's own protocol, which is at a loss where the connection broke under it.
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError, EOFError)
+# What is raised where a server cannot be used, or refuses what is asked.
+UNUSABLE = (asyncpg.PostgresError, *_BROKEN)
 
 # Another worker has decided or cancelled the same request in the meantime, or given back of the same settlement. Copies
 # decided in the same millisecond have the same id too, whose key is called after its month.
@@ -37,13 +39,7 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble.AGAIN
     if isinstance(error, asyncpg.PostgresError):
         return _of_state(error.sqlstate or "")
-    # The client's own protocol is at a loss: the connection broke under it, and the request is not to blame.
-    if isinstance(error, asyncpg.InternalClientError):
-        return Trouble.AWAY
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError | ConnectionError | EOFError):
-        away = not isinstance(error, asyncpg.DataError)
-        return Trouble.AWAY if away else Trouble.POISON
-    return Trouble.POISON
+    return Trouble.AWAY if isinstance(error, _BROKEN) else Trouble.POISON
 
 
 def _of_state(state: str) -> Trouble:

@@ -3,6 +3,8 @@
 The guarantees are arguments of the queues, not policies: a queue made by anybody has them.
 """
 
+from enum import StrEnum
+
 from aiormq.abc import AbstractChannel
 
 from shared.messages.catalogue import BULK_QUEUE, INQUIRY_QUEUE, SETTLEMENT_QUEUE
@@ -27,6 +29,17 @@ QUEUES: dict[str, tuple[str, ...]] = {
 DELIVERY_LIMIT = 20
 # Looking at dead letters takes and returns them; RabbitMQ 4 would drop them after twenty looks, 3.10 knows no "never".
 LOOKS_MAX = 1_000_000
+
+
+class About(StrEnum):
+    """The headers of a dead letter that the worker put aside: from where, when, and why."""
+
+    QUEUE = "x-gongji-queue"
+    REASON = "x-gongji-reason"
+    PROBLEMS = "x-gongji-problems"
+    DEAD_AT = "x-gongji-dead-at"
+    # How many bytes of the body are missing at its end, where only the beginning was kept.
+    BYTES_LEFT_OUT = "x-gongji-bytes-left-out"
 
 
 async def declare(channel: AbstractChannel) -> None:

@@ -28,6 +28,18 @@ pytestmark = pytest.mark.long
 PREFETCH = 50
 DECIDED = "SELECT count(*) FROM ledger.decisions WHERE operation = 'settle'"
 SESSIONS_THAT_WAIT_FOR_A_ROW = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+# One that nobody has accepted in time.
+DUE_TRANSFER = """
+    INSERT INTO ledger.entries
+    SELECT 13, gen_random_uuid(), 'MOTHER', 'transfer', 'A1', 'T1', NULL, -10, 0, 0, 'in_transit', 10, NULL, '130100', NULL, now();
+    INSERT INTO ledger.transfers (
+        province, transfer_id, from_person_id, to_province, to_person_id, binding_id, current_year_fen, prior_years_fen,
+        state, made_at, accept_by
+    )
+    SELECT 13, movement_id, 'MOTHER', 13, 'CHILD', gen_random_uuid(), 10, 0, 'pending', now(), now()
+    FROM ledger.entries WHERE kind = 'transfer';
+    UPDATE ledger.accounts SET current_year_fen = current_year_fen - 10 WHERE person_id = 'MOTHER';
+"""
 # A probe that gave up waiting for the standby, as the server tells it.
 GIVEN_UP = "canceling wait for synchronous replication"
 
@@ -297,6 +309,26 @@ async def test_calls_wait_for_a_standby_only_so_long_and_keep_no_session(pair: P
 
     assert {answer.status_code for answer in answers} == {503}
     await until(pair.primary.has_no_waiting_commits)
+
+
+async def test_a_transfer_that_is_due_waits_for_the_standby_and_keeps_no_session(
+    pair: Pair, town: World, stack: AsyncExitStack
+) -> None:
+    """Round after round of the chores leaves the server as it was; with the standby back, the money is."""
+    await town.db.execute(DUE_TRANSFER)
+    await pair.standby.lose()
+    worker = Worker(town, GONGJI_CHORES_EVERY_S="0.1")
+    stack.callback(worker.kill)
+
+    await until(partial(worker.has_logged, "chores_interrupted", 4), timeout_s=60)
+    left, closed = await pair.primary.waiting_commits(), await town.count("ledger.transfers WHERE state <> 'pending'")
+    await pair.standby.start()
+    await until(lambda: town.has("ledger.transfers WHERE state = 'returned'", 1), timeout_s=60)
+
+    # A round that has just begun.
+    assert left <= 1
+    assert closed == 0
+    assert await town.has("ledger.accounts WHERE person_id = 'MOTHER' AND current_year_fen = 100000", 1)
 
 
 async def test_no_change_is_made_where_a_standby_alone_is_left(pair: Pair, town: World, keys: dict[str, Path]) -> None:

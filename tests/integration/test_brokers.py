@@ -1,16 +1,24 @@
 """Brokers in turn, and a publisher that outlives its connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from random import Random
 
 import pytest
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
+from services.settlement import consumer
+from services.settlement.consumer import Consumer
+from services.settlement.handler import Handler
+from shared.domain.times import system_clock
 from shared.rabbit import connection as connections
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import Brokers, close, open_channel
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
+from shared.rabbit.topology import INQUIRY
 from tests.support.proxy import Proxy
 from tests.support.world import until
 
@@ -70,6 +78,63 @@ async def test_a_connection_that_died_meanwhile_costs_no_message(proxy: Proxy) -
     await publisher.close()
 
     assert receipts == [Receipt.UNROUTABLE]
+
+
+async def test_whoever_learns_late_that_the_last_connection_failed_leaves_this_one(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two duties share a publisher: what one has put right the other does not break again."""
+    publisher = LastingPublisher(Brokers([proxy.url]), name="tests")
+    told = asyncio.Event()
+
+    async def fail_late(_: Sequence[Outgoing]) -> list[Receipt]:
+        await told.wait()
+        raise PublishFailed("the connection of a while ago")
+
+    monkeypatch.setattr(await publisher.open(), "publish", fail_late)
+    late = asyncio.create_task(publisher.publish([TO_NOBODY]))
+    await asyncio.sleep(0)
+    await publisher.close()
+    opened = await publisher.open()
+    told.set()
+    with pytest.raises(PublishFailed):
+        await late
+
+    assert await publisher.open() is opened
+    assert not opened.is_closed
+    await publisher.close()
+
+
+@pytest.mark.parametrize(("good_session_s", "pauses"), [(0.0, 0), (math.inf, 3)], ids=["good", "too short"])
+async def test_after_a_good_session_the_next_begins_without_a_pause(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, good_session_s: float, pauses: int
+) -> None:
+    """Pauses grow only where a broker is of no use again and again."""
+    monkeypatch.setattr(consumer, "GOOD_SESSION_S", good_session_s)
+    paused: list[RetryDetails] = []
+
+    def pause(details: RetryDetails) -> None:
+        paused.append(details)
+
+    set_on_retry_hooks([pause])
+    working = Consumer(
+        Brokers([proxy.url]), [INQUIRY], Handler(None, system_clock), system_clock, batch_max=1, prefetch=1
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(working.run(stop))
+
+    async def works_in_session(number: int) -> bool:
+        return proxy.asked == number and await working.trouble() is None
+
+    for session in range(1, 4):
+        await until(partial(works_in_session, session))
+        proxy.cut()
+    await until(partial(works_in_session, 4))
+    stop.set()
+    await running
+    set_on_retry_hooks(None)
+
+    assert len(paused) == pauses
 
 
 async def test_what_nobody_reads_keeps_no_connection_open(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

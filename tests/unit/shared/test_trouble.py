@@ -17,6 +17,7 @@ from shared.postgres.trouble import UNUSABLE, Trouble, trouble_of
         OnThisServerAlone(),
         ConnectionResetError(),
         TimeoutError(),
+        EOFError(),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -26,6 +27,15 @@ def test_a_connection_that_breaks_is_no_requests_fault(error: Exception) -> None
     assert isinstance(error, UNUSABLE)
 
 
-def test_values_that_postgresql_refuses_are() -> None:
-    """The request is found alone."""
-    assert trouble_of(asyncpg.CheckViolationError("no_sevens")) is Trouble.POISON
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.CheckViolationError("no_sevens"),
+        asyncpg.DataError("invalid input for query argument $1"),
+        KeyError("fen"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_values_that_cannot_be_kept_are(error: Exception) -> None:
+    """Whether PostgreSQL, its client or our own code fails on them: the request is found alone."""
+    assert trouble_of(error) is Trouble.POISON
