@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.settlement import answers, rules
-from services.settlement.concerns import BILLS, patient_of, touched
+from services.settlement.concerns import patient_of, touched
 from services.settlement.incoming import Incoming, RequestName
 from services.settlement.journal import Journal
 from services.settlement.model import (
@@ -26,6 +26,7 @@ from services.settlement.model import (
     decision_id,
 )
 from services.settlement.records import record_of
+from services.settlement.rules import asks_relatives
 from services.settlement.transferring import end_of
 from services.settlement.undoing import less, paid, tombstone
 from shared.domain.accounts import EMPTY, Account
@@ -201,6 +202,7 @@ class Batch:
         original = self.original(incoming.original) if incoming.original else None
         if patient_key is None and original and original.movement:
             patient_key = patient_of(self._settlement(original))
+        account = self.accounts.get(patient_key, EMPTY) if patient_key else EMPTY
         return Position(
             now=self.now,
             sender=incoming.sender,
@@ -210,9 +212,12 @@ class Batch:
             cancelled=name in facts.cancelled,
             patient=patient,
             patient_key=patient_key or NOBODY,
-            account=self.accounts.get(patient_key, EMPTY) if patient_key else EMPTY,
+            account=account,
             policy=self.book.on(patient.region_code, self.today) if patient else None,
-            candidates=self._candidates(patient_key) if incoming.operation in BILLS and patient_key else (),
+            # Most bills are paid by the patient alone, and a candidate takes as long as the rest of the position.
+            candidates=self._candidates(patient_key)
+            if patient_key and asks_relatives(incoming.request, patient, account)
+            else (),
             kinship_linked=patient_key in facts.kinship_linked,
             original_name=incoming.original,
             original=original,

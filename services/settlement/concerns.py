@@ -11,23 +11,29 @@ UNDOING = (Operation.REFUND, Operation.CANCEL)
 BILLS = (Operation.SETTLE, Operation.QUOTE)
 
 
-def touched(incoming: Incoming, facts: Facts) -> list[PersonKey]:
+def touched(incoming: Incoming, facts: Facts) -> tuple[PersonKey, ...]:
     """Everybody whose account a request may move, in the order in which accounts are locked.
 
     A payer in another province never can pay, and a transfer reaches its receiver's wallet later: nobody locks an
     account of another province, but for undoing a transfer that has arrived.
     """
     if not incoming.is_inquiry and incoming.name in facts.stored:
-        return []
+        return ()
     if incoming.operation in UNDOING:
-        return sorted(_touched_by_original(incoming, facts))
+        return tuple(sorted(_touched_by_original(incoming, facts)))
     subject = incoming.subject
     if subject is None:
-        return []
-    if incoming.operation not in BILLS or subject not in facts.bindings:
-        return [subject]
-    payers = {each.payer for each in facts.bindings[subject] if each.payer.province == subject.province}
-    return sorted({subject, *payers})
+        return ()
+    return _paying(subject, facts) if incoming.operation in BILLS else (subject,)
+
+
+def _paying(patient: PersonKey, facts: Facts) -> tuple[PersonKey, ...]:
+    """The patient and whoever may pay. Worked out once: a batch asks for it three times a bill."""
+    known = facts.paying.get(patient)
+    if known is None:
+        payers = {each.payer for each in facts.bindings.get(patient, ()) if each.payer.province == patient.province}
+        known = facts.paying[patient] = tuple(sorted({patient, *payers}))
+    return known
 
 
 def _touched_by_original(incoming: Incoming, facts: Facts) -> set[PersonKey]:

@@ -36,22 +36,29 @@ async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) 
         [name.request_id for name in names],
     )
     epoch = 0
+    known: dict[RequestName, UUID] = {}
     for name, row in zip(names, rows, strict=True):
-        epoch = row["policy_epoch"]
-        if row["operation"] is not None:
-            facts.stored[name] = StoredDecision(
-                row["operation"], row["request"], row["answer"], row["movement_id"], row["decided_at"]
-            )
-        if row["cancelled"]:
+        decision_id, cancelled, kind, status, amqp_user, signing_keys, epoch = row
+        if decision_id is not None:
+            known[name] = decision_id
+        if cancelled:
             facts.cancelled.add(name)
-        if row["kind"] is not None:
+        if kind is not None and name.institution_id not in facts.institutions:
             facts.institutions[name.institution_id] = Institution(
-                InstitutionKind(row["kind"]),
-                row["status"] == InstitutionStatus.SUSPENDED,
-                row["amqp_user"],
-                keys_of(row["signing_keys"]),
+                InstitutionKind(kind), status == InstitutionStatus.SUSPENDED, amqp_user, keys_of(signing_keys)
             )
+    if known:
+        facts.stored.update(await _decided(connection, known))
     return epoch
+
+
+async def _decided(connection: Any, known: Mapping[RequestName, UUID]) -> dict[RequestName, StoredDecision]:
+    """What was decided under these names. Apart from them: most requests are new, and for those no month is looked into."""
+    rows = await connection.fetch(SQL["decided"], [name.province for name in known], list(known.values()))
+    return {
+        name: StoredDecision(row["operation"], row["request"], row["answer"], row["movement_id"], row["decided_at"])
+        for name, row in zip(known, rows, strict=True)
+    }
 
 
 async def returned(connection: Any, refund: RequestName) -> tuple[Returned, ...]:

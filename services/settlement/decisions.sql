@@ -1,13 +1,9 @@
 -- Decisions: what has been said, by the name of the request.
 
 -- name: requests
--- For each request of a batch, in its order: the decision stored under its name, if any, and who sends it.
+-- For each request of a batch, in its order: which decision is stored under its name, if any, and who sends it.
 SELECT
-    decision.operation,
-    decision.request,
-    decision.answer,
-    CASE WHEN decision.moved THEN decision.decision_id END AS movement_id,
-    decision.decided_at,
+    name.decision_id,
     cancellation.request_id IS NOT NULL AS cancelled,
     institution.kind,
     institution.status,
@@ -20,14 +16,25 @@ LEFT JOIN ledger.names AS name
     ON name.province = asked.province
     AND name.institution_id = asked.institution_id
     AND name.request_id = asked.request_id
-LEFT JOIN ledger.decisions AS decision
-    ON decision.province = name.province AND decision.decision_id = name.decision_id
 LEFT JOIN ledger.cancellations AS cancellation
     ON cancellation.province = asked.province
     AND cancellation.institution_id = asked.institution_id
     AND cancellation.request_id = asked.request_id
 LEFT JOIN registry.settlement_institutions AS institution
     ON institution.institution_id = asked.institution_id
+ORDER BY asked.place;
+
+-- name: decided
+-- These decisions, in their order.
+SELECT
+    decision.operation,
+    decision.request,
+    decision.answer,
+    CASE WHEN decision.moved THEN decision.decision_id END AS movement_id,
+    decision.decided_at
+FROM unnest($1::smallint[], $2::uuid[]) WITH ORDINALITY AS asked (province, decision_id, place)
+INNER JOIN ledger.decisions AS decision
+    ON decision.province = asked.province AND decision.decision_id = asked.decision_id
 ORDER BY asked.place;
 
 -- name: returned

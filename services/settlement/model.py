@@ -314,6 +314,8 @@ class Facts:
     institutions: dict[str, Institution] = field(default_factory=dict)
     enrolments: dict[PersonKey, Enrolment] = field(default_factory=dict)
     bindings: dict[PersonKey, tuple[Binding, ...]] = field(default_factory=dict)
+    # Whose accounts a patient's bill may move, once somebody has asked.
+    paying: dict[PersonKey, tuple[PersonKey, ...]] = field(default_factory=dict)
     kinship_linked: set[PersonKey] = field(default_factory=set)
     used_fen: dict[UUID, int] = field(default_factory=dict)
     # The requests that others of the batch speak of, by name.

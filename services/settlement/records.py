@@ -43,11 +43,10 @@ class NotRecorded(Exception):
 
 def record_of(decision: Decision, position: Position, locked: Sequence[PersonKey]) -> Json:
     """The record of a decision, as JSON can hold it."""
-    candidates = {candidate.binding.binding_id: candidate for candidate in position.candidates}
     record: Json = {
         "policy": decision.policy,
         "locked": [key.person_id for key in locked],
-        "considered": [_considered(seen, candidates[seen.binding_id]) for seen in decision.considered],
+        "considered": [_considered(seen) for seen in decision.considered],
         "seen": _seen(position),
     }
     if decision.undo and decision.undo.returned:
@@ -58,33 +57,42 @@ def record_of(decision: Decision, position: Position, locked: Sequence[PersonKey
 
 def _seen(position: Position) -> Json:
     """What the rule saw beside the candidates; what is empty is left out."""
-    seen: Json = {"patient": position.patient, "account": position.account, "kinship_linked": position.kinship_linked}
-    if position.wallet_binding or position.receiver:
-        seen |= {
-            "receiver": position.receiver,
-            "wallet_binding": _binding(position.wallet_binding) if position.wallet_binding else None,
-            "transfers_today": position.transfers_today,
-        }
+    seen: Json = {}
+    if position.patient:
+        seen["patient"] = position.patient
+    if position.account != EMPTY:
+        seen["account"] = position.account
+    if position.kinship_linked:
+        seen["kinship_linked"] = True
+    if position.receiver:
+        seen["receiver"] = position.receiver
+    if position.wallet_binding:
+        seen["wallet_binding"] = _binding(position.wallet_binding)
+    if position.transfers_today and (position.receiver or position.wallet_binding):
+        seen["transfers_today"] = position.transfers_today
     if position.original:
         people = {entry.person for entry in position.original.movement.entries} if position.original.movement else set()
         people.add(position.patient_key)
         seen |= {
             "patient_id": position.patient_key.person_id,
             "original": _original(position.original),
-            "refunded": _original(position.refunded) if position.refunded else None,
             "balances": {key.person_id: position.balances[key] for key in people if key in position.balances},
         }
-    return {name: value for name, value in seen.items() if value not in (None, EMPTY, False)}
+        if position.refunded:
+            seen["refunded"] = _original(position.refunded)
+    return seen
 
 
-def _considered(seen: Considered, candidate: Candidate) -> Json:
-    """The candidate as the rule saw it and what it made of it; what is as with most is left out."""
+def _considered(seen: Considered) -> Json:
+    """A candidate as the rule saw it and what it made of it; what is as with most is left out."""
+    candidate = seen.candidate
+    binding = candidate.binding
     said: Json = {
-        "binding_id": seen.binding_id,
-        "payer_id": seen.payer_id,
+        "binding_id": str(binding.binding_id),
+        "payer_id": binding.payer.person_id,
         "usable_fen": seen.usable_fen,
-        "policy": seen.policy,
-        "bound_at": seen.bound_at,
+        "policy": candidate.policy.name,
+        "bound_at": binding.bound_at,
         "payer": candidate.payer,
         "account": candidate.account,
     }
@@ -93,13 +101,13 @@ def _considered(seen: Considered, candidate: Candidate) -> Json:
     if seen.limit_left_fen is not None:
         said |= {
             "limit_left_fen": seen.limit_left_fen,
-            "annual_limit_fen": candidate.binding.annual_limit_fen,
+            "annual_limit_fen": binding.annual_limit_fen,
             "used_fen": candidate.used_fen,
         }
     if not candidate.connected:
         said["connected"] = False
-    if candidate.binding.closed:
-        said["closed"] = candidate.binding.closed
+    if binding.closed:
+        said["closed"] = binding.closed
     return said
 
 

@@ -15,7 +15,8 @@ from services.settlement.model import Contra, Decision, Entry, Position, Rejecti
 from services.settlement.reconciling import reconcile
 from services.settlement.transferring import transfer
 from services.settlement.undoing import cancel, refund
-from shared.domain.enrolment import Insurance
+from shared.domain.accounts import Account
+from shared.domain.enrolment import Enrolment, Insurance
 from shared.domain.mutual_aid import PATIENT_GUARDS, Bill, Candidate, Choice, choose, first_broken, own_money
 from shared.domain.reasons import Reason
 from shared.messages.catalogue import CATALOGUE
@@ -135,8 +136,7 @@ def settle(request: SettleRequest, position: Position) -> Decision:
             Outcome.DECLINED, reason, own_balance_fen=account.personal_fen if known else None, policy=policy
         )
 
-    own_fen, wallet_fen = own_money(patient, account, request.amount_fen, use_own_account=request.use_own_account)
-    shortfall_fen = request.amount_fen - own_fen - wallet_fen
+    own_fen, wallet_fen, shortfall_fen = own_part(request, patient, account)
     choice = Choice()
     if shortfall_fen > 0:
         choice = ask_mutual_aid(request, position, Bill(bill.expense_type, shortfall_fen=shortfall_fen))
@@ -169,6 +169,17 @@ def settle(request: SettleRequest, position: Position) -> Decision:
         considered=choice.considered,
         policy=policy,
     )
+
+
+def own_part(request: SettleRequest, patient: Enrolment | None, account: Account) -> tuple[int, int, int]:
+    """What the patient's account and wallet pay, and what they leave, in fen."""
+    own_fen, wallet_fen = own_money(patient, account, request.amount_fen, use_own_account=request.use_own_account)
+    return own_fen, wallet_fen, request.amount_fen - own_fen - wallet_fen
+
+
+def asks_relatives(request: Request, patient: Enrolment | None, account: Account) -> bool:
+    """Whether it makes a difference who might pay for the patient."""
+    return isinstance(request, SettleRequest) and request.use_mutual_aid and own_part(request, patient, account)[-1] > 0
 
 
 def ask_mutual_aid(request: SettleRequest, position: Position, bill: Bill) -> Choice:

@@ -15,6 +15,11 @@ PUBLIC_ID_PATTERN = r"^([0-9]{2})-([0-9a-f]{32})$"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+# Where a UUID says its version and variant, and what it says there.
+VERSION_7 = 0x7 << 76 | 0x2 << 62
+NEITHER = ~(0xF << 76 | 0x3 << 62)
+
+
 class PersonKey(NamedTuple):
     """A person within the province that insures them. Accounts are locked in the order of these keys."""
 
@@ -29,10 +34,8 @@ def time_ordered_uuid(moment: datetime, *name: str) -> UUID:
     48 bits of milliseconds in front keep new rows together in an index.
     """
     digest = int.from_bytes(blake2b("\x1f".join(name).encode(), digest_size=10).digest())
-    milliseconds = int(moment.timestamp() * 1000)
-    bits = (milliseconds & (2**48 - 1)) << 80 | digest
-    bits = bits & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=bits & ~(0x3 << 62) | 0x2 << 62)
+    milliseconds = int(moment.timestamp() * 1000) & (2**48 - 1)
+    return UUID(int=(milliseconds << 80 | digest) & NEITHER | VERSION_7)
 
 
 # No id is smaller, none is greater: where a list begins, from either end.

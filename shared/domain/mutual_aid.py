@@ -60,23 +60,25 @@ class Candidate:
     @property
     def limit_left_fen(self) -> int | None:
         """What this binding may still use in this calendar year; None where neither binding nor policy limits it."""
-        limits = [
-            limit for limit in (self.binding.annual_limit_fen, self.policy.policy.annual_limit_fen) if limit is not None
-        ]
-        return max(min(limits) - self.used_fen, 0) if limits else None
+        own_fen, everybodys_fen = self.binding.annual_limit_fen, self.policy.policy.annual_limit_fen
+        if own_fen is None and everybodys_fen is None:
+            return None
+        limit_fen = min(limit for limit in (own_fen, everybodys_fen) if limit is not None)
+        return max(limit_fen - self.used_fen, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
     """A candidate as the rule saw it: usable balance, and why it was out (None: it was ranked)."""
 
-    binding_id: UUID
-    payer_id: str
+    candidate: Candidate
     usable_fen: int
-    policy: str
-    bound_at: datetime
-    out: Reason | None = None
-    limit_left_fen: int | None = None
+    limit_left_fen: int | None
+    out: Reason | None
+
+    @property
+    def payer_id(self) -> str:
+        return self.candidate.binding.payer.person_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,25 +201,22 @@ def choose(candidates: Sequence[Candidate], bill: Bill, *, kinship_linked: bool)
     if not candidates:
         return Choice(reason=Reason.KINSHIP_ACCOUNT_ONLY if kinship_linked else Reason.NO_BINDING)
 
-    considered = tuple(consider(candidate, bill) for candidate in candidates)
-    ranked = [
-        (rank(seen), candidate, seen)
-        for candidate, seen in zip(candidates, considered, strict=True)
-        if seen.out is None
-    ]
+    considered = tuple([consider(candidate, bill) for candidate in candidates])
+    ranked = [seen for seen in considered if seen.out is None]
     if not ranked:
         nearest = max((seen.out for seen in considered if seen.out), key=CANDIDATE_REASONS.index)
         return Choice(reason=nearest, considered=considered)
 
-    _, richest, seen = min(ranked, key=lambda each: each[0])
-    if reason := first_broken(RICHEST_GUARDS, seen, bill):
+    richest = min(ranked, key=rank)
+    if reason := first_broken(RICHEST_GUARDS, richest, bill):
         return Choice(reason=reason, considered=considered)
-    return Choice(payer=richest, considered=considered)
+    return Choice(payer=richest.candidate, considered=considered)
 
 
 def rank(seen: Considered) -> tuple[int, datetime, UUID]:
     """Most usable balance first; ties: the binding made earliest, then the smallest binding id."""
-    return -seen.usable_fen, seen.bound_at, seen.binding_id
+    binding = seen.candidate.binding
+    return -seen.usable_fen, binding.bound_at, binding.binding_id
 
 
 # What a record leaves out of a candidate.
@@ -240,15 +239,8 @@ def ranked(considered: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def consider(candidate: Candidate, bill: Bill) -> Considered:
-    return Considered(
-        binding_id=candidate.binding.binding_id,
-        payer_id=candidate.binding.payer.person_id,
-        usable_fen=candidate.usable_fen,
-        policy=candidate.policy.name,
-        bound_at=candidate.binding.bound_at,
-        out=first_broken(CANDIDATE_GUARDS, candidate, bill),
-        limit_left_fen=candidate.limit_left_fen,
-    )
+    out = first_broken(CANDIDATE_GUARDS, candidate, bill)
+    return Considered(candidate, candidate.usable_fen, candidate.limit_left_fen, out)
 
 
 def usable(account: Account, policy: RegionPolicy) -> int:

@@ -62,8 +62,8 @@ MUTATIONS = (
     Mutation(
         "of two equally rich payers the later bound one pays",
         "shared/domain/mutual_aid.py",
-        "    return -seen.usable_fen, seen.bound_at, seen.binding_id\n",
-        "    return -seen.usable_fen, datetime.max - seen.bound_at.replace(tzinfo=None), seen.binding_id  # type: ignore\n",
+        "    return -seen.usable_fen, binding.bound_at, binding.binding_id\n",
+        "    return -seen.usable_fen, datetime.max - binding.bound_at.replace(tzinfo=None), binding.binding_id  # type: ignore\n",
         "tests/unit/settlement/test_mutual_aid.py::test_tie_goes_to_the_binding_made_earliest",
     ),
     Mutation(

@@ -77,7 +77,7 @@ def test_one_relative_at_most_pays_and_it_is_the_richest(asked: dict[str, Any], 
     ranked = [seen for seen in decision.considered if seen.out is None]
     assert len(payers) == (decision.payer_id is not None) == (decision.mutual_aid_fen > 0)
     for entry in payers:
-        (seen,) = [each for each in ranked if each.binding_id == entry.binding_id]
+        (seen,) = [each for each in ranked if each.candidate.binding.binding_id == entry.binding_id]
         assert seen.usable_fen == max(each.usable_fen for each in ranked)
         assert (
             seen.usable_fen
