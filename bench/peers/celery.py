@@ -4,7 +4,8 @@ Done as a Celery team would do it: bills are sent as tasks in Celery's own messa
 own, because a custom consumer for foreign messages runs in Celery's main process and gains nothing from its pool. The
 answer goes to the same exchange as everybody's, persistent and confirmed, and the task is acknowledged after that
 (`acks_late`). Tuned as the documentation advises for many short tasks: a high prefetch multiplier, no results, no events,
-no gossip, mingle or heartbeat between workers; a connection to PostgreSQL for each process, statements prepared at once.
+no gossip, mingle or heartbeat between workers; a connection to PostgreSQL for each process, statements prepared at once,
+garbage collected seldom.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from bench.peers.plain import SQL, Parameters, Plain, Row, addressed, formatted,
 from bench.peers.tasks import QUEUE, TASK
 from services.settlement.incoming import Sender
 from shared.messages.settle import SettleRequest
-from shared.runtime.lifecycle import read_settings
+from shared.runtime.lifecycle import rarely_collect_garbage, read_settings
 
 PROCESSES, PREFETCHED = 2, 64
 STATEMENTS = {name: formatted(statement) for name, statement in SQL.items()}
@@ -47,6 +48,7 @@ connections: list[Any] = []
 
 @worker_process_init.connect
 def connect(**_: object) -> None:
+    rarely_collect_garbage()
     session = " ".join(f"-c {name}={value}" for name, value in session_of("celery").items())
     connections.append(
         psycopg.connect(

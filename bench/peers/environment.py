@@ -2,7 +2,7 @@
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.postgres.pool import session
+from shared.postgres.pool import PLAN_ONCE, session
 from shared.runtime.lifecycle import AmqpUrls, DatabaseUrl
 
 READY = "ready"
@@ -19,8 +19,8 @@ class PeerSettings(BaseSettings):
 
 
 def session_of(peer: str) -> dict[str, str]:
-    """A database session with a worker's rights and limits."""
-    return session(ROLE, f"bench-{peer}")
+    """A database session with a worker's rights and limits, which like a worker's plans each statement once."""
+    return session(ROLE, f"bench-{peer}") | PLAN_ONCE
 
 
 def say_ready() -> None:

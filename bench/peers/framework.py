@@ -1,8 +1,8 @@
 """Framework: FastStream and SQLAlchemy 2 asyncio, one transaction a message: what a Python team would reach for.
 
 As their documentation advises: a `prefetch_count` that says how many handlers run at once, a pool with a connection for
-each of them, logging of every message off, uvloop. FastStream reads the body into the contract's model. Acknowledged by
-hand, once the answer is confirmed.
+each of them, which a commit leaves with nothing to roll back, logging of every message off, uvloop, garbage collected seldom.
+FastStream reads the body into the contract's model. Acknowledged by hand, once the answer is confirmed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from bench.peers.plain import SQL, Parameters, Plain, Row, addressed, run_async
 from services.settlement.incoming import Sender
 from shared.messages.settle import SettleRequest
 from shared.rabbit.topology import RESULTS, SETTLEMENT
-from shared.runtime.lifecycle import read_settings
+from shared.runtime.lifecycle import rarely_collect_garbage, read_settings
 
 IN_FLIGHT = 16
 STATEMENTS = {name: text(statement) for name, statement in SQL.items()}
@@ -29,6 +29,7 @@ engine = create_async_engine(
     settings.database_url.replace("postgresql://", "postgresql+asyncpg://", 1),
     pool_size=IN_FLIGHT,
     max_overflow=0,
+    pool_reset_on_return=None,
     connect_args={"server_settings": session_of("framework")},
 )
 broker = RabbitBroker(
@@ -73,4 +74,5 @@ async def ready() -> None:
 
 
 if __name__ == "__main__":
+    rarely_collect_garbage()
     uvloop.run(app.run())

@@ -138,7 +138,7 @@ INSERT INTO ledger.decisions (
 )
 VALUES (
     :province, :decision_id, :institution_id, :request_id, :operation, :outcome, :reason, :moved,
-    CAST(:request AS jsonb), CAST(:record AS jsonb), CAST(:answer AS jsonb), :now
+    CAST(:request AS json), CAST(:record AS json), CAST(:answer AS json), :now
 );
 
 -- name: page

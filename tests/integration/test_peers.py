@@ -78,7 +78,7 @@ async def written(world: World) -> dict[str, Any]:
         " insured_region, care_region FROM ledger.entries WHERE kind = 'settlement' ORDER BY request_id, person_id"
     )
     decisions = await world.db.fetch(
-        "SELECT request_id, outcome, reason, moved, request::jsonb, record FROM ledger.decisions WHERE operation = 'settle'"
+        "SELECT request_id, outcome, reason, moved, request, record FROM ledger.decisions WHERE operation = 'settle'"
         " ORDER BY request_id"
     )
     return {
