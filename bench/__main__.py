@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import draining, filling, machine, report
+from bench import filling, machine, report
 from bench.figures import bulk, contention, engine, growth, inquiries, latency, memory, throughput, tills, workers
 from bench.load import LoadFailed
 from bench.proof import Broken, prove
@@ -80,12 +80,10 @@ def main(
 
 async def _measure(ready: Stage, scale: Scale, asked: list[str], *, quick: bool) -> None:
     await ready.prepare()
-    facts = await machine.facts(ready.database_url, ready.amqp_url)
+    facts = await machine.facts(ready.database_url, ready.amqp_url, ready.broker_settings())
     people = scale.population
     _tell(f"filling in {people.people:,} people, {people.accounts:,} accounts, {people.bindings:,} bindings")
     await filling.fill(ready.database_url, people, _tell)
-    _tell(f"settling in: {scale.settling_in:,} settlements")
-    await draining.settle_in(ready, people, scale.settling_in)
     found = []
     for name in asked:
         _tell(f"{name}: {scale.rounds} rounds")

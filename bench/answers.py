@@ -1,21 +1,20 @@
 """Every answer of a round, consumed and checked. Runs in the load generator's process."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import uvloop
-from aiormq.abc import DeliveredMessage
 from pydantic_core import from_json, to_json
 
-from bench.bills import Patients, bills
+from bench.bills import request_ids
 from bench.load import ANSWERS, LoadFailed, channel_to
-from bench.population import Population
 from shared.messages.envelope import Operation, Outcome
+from shared.rabbit.connection import consume
+from shared.rabbit.wire import Message
 
 PREFETCH = 2_000
 QUIET_S = 30.0
@@ -23,31 +22,33 @@ QUIET_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What was answered: how many have which outcome, and when each was decided, in the order in which they were asked.
+    """What was answered: how many have which outcome, and when each answer came, in the order in which they were asked.
 
-    An echo has no outcome and was never decided.
+    The times are of `time.perf_counter`, the clock that all processes of the machine share. An echo has no outcome.
     """
 
     outcomes: Mapping[str, int]
-    decided_at: Sequence[float]
+    arrived_at_s: Sequence[float]
 
     def part_of(self, outcome: Outcome) -> float:
         """Which part of the answers has this outcome."""
         return round(self.outcomes.get(outcome, 0) / sum(self.outcomes.values()), 3)
 
 
-def check(
-    amqp_url: str, population: Population, series: str, settlements: int, patients: Patients | None = None
-) -> Answered:
+def check(amqp_url: str, series: str, settlements: int) -> Answered:
     """Empties the queue of answers. Raises LoadFailed unless each settlement has exactly one distinct decision."""
-    asked = [bill.request_id for bill in islice(bills(population, series, patients), settlements)]
-    found = list(uvloop.run(_consume(amqp_url, asked)))
-    if problems := differences(asked, found):
+    asked = request_ids(series, settlements)
+    arrived = uvloop.run(_consume(amqp_url, asked))
+    if problems := differences(asked, [answer for _, answer in arrived]):
         raise LoadFailed("; ".join(problems))
-    by_name = {answer["request_id"]: answer for answer in found if "outcome" in answer}
+    return answered(asked, arrived)
+
+
+def answered(asked: Collection[str], arrived: Sequence[tuple[float, dict[str, Any]]]) -> Answered:
+    """What came of these requests, whose answers arrived in this order; of several copies the first is the one that was waited for."""
+    by_name = {answer["request_id"]: (at_s, answer.get("outcome")) for at_s, answer in reversed(arrived)}
     return Answered(
-        Counter(answer["outcome"] for answer in by_name.values()),
-        [datetime.fromisoformat(by_name[name]["decided_at"]).timestamp() for name in asked if name in by_name],
+        Counter(outcome for _, outcome in by_name.values() if outcome), [by_name[name][0] for name in asked]
     )
 
 
@@ -75,24 +76,31 @@ def settlements_of(said: dict[str, Any]) -> list[dict[str, Any]]:
     return answers if said.get("operation") == Operation.SETTLE_BULK and answers else [said]
 
 
-async def _consume(amqp_url: str, asked: Collection[str]) -> list[dict[str, Any]]:
-    """All answers there are; returns when everybody asked has one and the queue is empty, or when nothing comes any more."""
-    arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-    answers: list[dict[str, Any]] = []
+async def _consume(amqp_url: str, asked: Collection[str]) -> list[tuple[float, dict[str, Any]]]:
+    """All answers there are, each with when it came; returns when everybody asked has one and the queue is empty, or when nothing comes any more.
+
+    On the worker's own wire: while a queue drains, whoever takes its answers takes processor time from those who empty it.
+    """
+    arrived: asyncio.Queue[tuple[float, Message]] = asyncio.Queue()
+    answers: list[tuple[float, dict[str, Any]]] = []
     missing, messages = set(asked), 0
+
+    def arrive(message: Message) -> None:
+        arrived.put_nowait((time.perf_counter(), message))
+
     async with channel_to(amqp_url, confirms=False) as channel:
         await channel.basic_qos(prefetch_count=PREFETCH)
         declared = await channel.queue_declare(queue=ANSWERS, passive=True)
         waiting = declared.message_count or 0
-        await channel.basic_consume(ANSWERS, arrived.put)
+        await consume(channel, ANSWERS, arrive)
         try:
             while missing or messages < waiting:
-                message = await asyncio.wait_for(arrived.get(), QUIET_S)
+                at_s, message = await asyncio.wait_for(arrived.get(), QUIET_S)
                 messages += 1
                 said = settlements_of(from_json(message.body))
-                answers += said
+                answers += [(at_s, answer) for answer in said]
                 missing.difference_update(answer["request_id"] for answer in said)
-                if message.delivery_tag and arrived.empty():
+                if arrived.empty():
                     await channel.basic_ack(message.delivery_tag, multiple=True)
         except TimeoutError:
             # What is missing is told by whoever looks at the answers.

@@ -1,13 +1,14 @@
 """Somebody who asks at a steady rate, in quiet and while a backlog drains: what the backlog costs them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench import load
 from bench.draining import Load, checked, fill
 from bench.load import Form
-from bench.report import Measures, latency_ms, ratio
+from bench.report import SPEED, Compared, Goal, Judged, Measures, Rounds, latency_ms
+from bench.rounds import Tell, each_round
 from bench.scale import WARM_UP_PART, Scale
 from bench.stage import Running, Stage
 from shared.messages.envelope import Operation
@@ -26,27 +27,29 @@ class Asked:
     backlog: int
 
 
-async def rounds_of(
-    stage: Stage, drainers: Sequence[Running], asked: Asked, scale: Scale, tell: Callable[[str], None]
-) -> list[dict[str, Measures]]:
+def compared(p99: Goal | None = None) -> list[Compared]:
+    """What the backlog costs whoever asks, each round by itself."""
+    return [
+        Compared(f"latency_ms_{part}", DRAINING, IDLE, goal, Judged.BY_ROUNDS)
+        for part, goal in (("p50", None), ("p99", p99), ("max", None))
+    ]
+
+
+async def rounds_of(stage: Stage, drainers: Sequence[Running], asked: Asked, scale: Scale, tell: Tell) -> Rounds:
     """The rounds of a figure, after one in small that is not counted."""
     small = replace(scale, idle_s=scale.idle_s / WARM_UP_PART, draining_s=scale.draining_s / WARM_UP_PART)
     warm_up = replace(asked, series=f"{asked.series}-warm-up", backlog=asked.backlog // WARM_UP_PART)
     await _round(stage, drainers, warm_up, small)
-    rounds = []
-    for number in range(1, scale.rounds + 1):
-        rounds.append(await _round(stage, drainers, replace(asked, series=f"{asked.series}-{number}"), scale))
-        tell(_line(number, rounds[-1]))
-    return rounds
+
+    async def one(number: int) -> dict[str, Measures]:
+        return await _round(stage, drainers, replace(asked, series=f"{asked.series}-{number}"), scale)
+
+    return await each_round(stage, scale, one, tell)
 
 
-def conditions(asked: Asked, scale: Scale) -> dict[str, Any]:
-    """What holds for every figure of this kind."""
+def conditions_of(asked: Asked, scale: Scale) -> dict[str, Any]:
+    """What is asked and what waits in every figure of this kind."""
     return {
-        "accounts": scale.population.accounts,
-        "people": scale.population.people,
-        "bindings": scale.population.bindings,
-        "seed": scale.population.seed,
         "backlog": asked.backlog,
         "settlements_a_message": asked.form.settlements_max,
         "asked_per_s": PER_S,
@@ -56,7 +59,11 @@ def conditions(asked: Asked, scale: Scale) -> dict[str, Any]:
 
 
 async def _round(stage: Stage, drainers: Sequence[Running], asked: Asked, scale: Scale) -> dict[str, Measures]:
-    """A quiet phase; then one backlog after the other, until they have drained for long enough to tell of."""
+    """A quiet phase; then one backlog after the other, until they have drained for long enough to tell of.
+
+    The quiet comes first in every round: a backlog leaves something to tidy up behind. Beside the backlogs no more is asked than
+    in quiet, or the higher percentile would rest on fewer there.
+    """
     whole = (stage.amqp_url, scale.population)
     asking = (asked.operation, PER_S)
     idle_s = await stage.load(load.ask_for, *whole, f"{asked.series}-idle", *asking, scale.idle_s)
@@ -68,7 +75,12 @@ async def _round(stage: Stage, drainers: Sequence[Running], asked: Asked, scale:
         # Nobody asks while it is published: that would be measured as well.
         await fill(stage, drainers, waiting)
         beside = await stage.load(
-            load.ask_until_drained, *whole, f"{asked.series}-draining-{backlogs}", *asking, waiting.messages
+            load.ask_until_drained,
+            *whole,
+            f"{asked.series}-draining-{backlogs}",
+            *asking,
+            len(idle_s) - len(latencies_s),
+            waiting.messages,
         )
         await checked(stage, waiting)
         latencies_s += beside.latencies_s
@@ -78,16 +90,7 @@ async def _round(stage: Stage, drainers: Sequence[Running], asked: Asked, scale:
         DRAINING: {
             **latency_ms(latencies_s),
             "asked": len(latencies_s),
-            "settlements_per_s": round(backlogs * asked.backlog / drained_s, 1),
+            SPEED: round(backlogs * asked.backlog / drained_s, 1),
             "backlogs": backlogs,
         },
     }
-
-
-def _line(number: int, measured: dict[str, Measures]) -> str:
-    idle, draining = measured[IDLE], measured[DRAINING]
-    slower = ratio(draining["latency_ms_p99"], idle["latency_ms_p99"])
-    return (
-        f"round {number}: p99 idle {idle['latency_ms_p99']:g} ms, while draining {draining['latency_ms_p99']:g} ms, "
-        f"{slower:g} times; {draining['settlements_per_s']:g} settlements/s"
-    )

@@ -2,7 +2,7 @@
 
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,9 +19,9 @@ EXPENSES = (ExpenseType.OUTPATIENT, ExpenseType.INPATIENT, ExpenseType.PHARMACY)
 
 
 class Patients(Protocol):
-    """Who is ill next, as the number of a person."""
+    """Who is ill next, as the number of a person; `number` is which bill of its series it is."""
 
-    def __call__(self, chance: random.Random) -> int: ...
+    def __call__(self, chance: random.Random, number: int, /) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Anybody:
 
     population: Population
 
-    def __call__(self, chance: random.Random) -> int:
+    def __call__(self, chance: random.Random, _: int) -> int:
         return chance.randrange(self.population.people)
 
 
 @dataclass(frozen=True)
 class Relatives:
-    """The relatives without an account of the first so many families, each as likely as the others."""
+    """A relative without an account of each of the first so many families in turn: no two bills in a row of so many share a payer."""
 
     population: Population
     families: int
 
-    def __call__(self, chance: random.Random) -> int:
-        return chance.choice(self.population.members(chance.randrange(self.families))[self.population.payers :])
+    def __call__(self, chance: random.Random, number: int) -> int:
+        return chance.choice(self.population.members(number % self.families)[self.population.payers :])
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,31 @@ class Zipf:
     def _weights(self) -> list[float]:
         return list(accumulate(1 / rank for rank in range(1, self.population.families + 1)))
 
-    def __call__(self, chance: random.Random) -> int:
+    def __call__(self, chance: random.Random, _: int) -> int:
         family = bisect(self._weights, chance.random() * self._weights[-1])
         return chance.choice(self.population.members(min(family, self.population.families - 1)))
+
+
+def request_id(series: str, number: int) -> str:
+    return f"{series}-{number}"
+
+
+def request_ids(series: str, settlements: int) -> list[str]:
+    """Those of the first so many bills of a series, without drawing them."""
+    return [request_id(series, number) for number in range(settlements)]
 
 
 def bills(population: Population, series: str, patients: Patients | None = None) -> Iterator[SettleRequest]:
     """Bills without end; a series is always the same, and shares no request id with another."""
     chance = random.Random(f"{population.seed} {series}")
     occurred_at = datetime.now(UTC).isoformat()
-    draw: Callable[[random.Random], int] = patients or Anybody(population)
+    draw: Patients = patients or Anybody(population)
     number = 0
     while True:
-        patient = population.person_id(draw(chance))
+        patient = population.person_id(draw(chance, number))
         yield SettleRequest.model_validate(
             {
-                "request_id": f"{series}-{number}",
+                "request_id": request_id(series, number),
                 "institution_id": chance.choice(HOSPITALS),
                 "insured_region": AREA,
                 "occurred_at": occurred_at,

@@ -4,12 +4,13 @@ The document follows from bench/results alone, so that no number in its tables w
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from bench.machine import PROJECT
-from bench.report import RESULTS, Result, markdown, read
+from bench.report import RESULTS, Measures, Result, markdown, read
 from cli.speech import console
 
 DOCUMENT = PROJECT / "docs" / "performance.md"
@@ -55,8 +56,23 @@ def _source(found: Result) -> str:
     return (
         f"Medians of {rounds} round{'s' if rounds > 1 else ''}, commit `{machine['commit']}`, "
         f"PostgreSQL {machine['postgresql']['server_version']}, RabbitMQ {machine['rabbitmq']['version']}, "
-        f"Python {machine['python']}, {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB:"
+        f"Python {machine['python']}, {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB"
+        f"{went_on(found.meanwhile)}:"
     )
+
+
+def went_on(meanwhile: Sequence[Measures]) -> str:
+    """What is told of the rounds besides what they measured; results of before it was recorded tell nothing."""
+    if not meanwhile:
+        return ""
+    busy = meanwhile[0]["load_average_1min_before"], meanwhile[-1]["load_average_1min_after"]
+    interrupted = [str(number) for number, each in enumerate(meanwhile, 1) if each["checkpoints"]]
+    fell = (
+        f"checkpoints fell into the rounds {', '.join(interrupted)}"
+        if interrupted
+        else "no checkpoint fell into a round"
+    )
+    return f"; load average {busy[0]:g} before the first round and {busy[1]:g} after the last; {fell}"
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
 """A queue that is full when those who empty it go on: how long until the last answer, and what happened meanwhile."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from bench import answers, load
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench import answers, load, processor
 from bench.answers import Answered
 from bench.bills import Patients
 from bench.load import SINGLE, Form, LoadFailed
 from bench.population import Population
-from bench.report import Measures
+from bench.report import SPEED, Measures
 from bench.scale import WARM_UP_PART
-from bench.stage import Running, Stage, held_still, together
+from bench.stage import NOTHING_MORE, Running, Stage, held_still, together
 from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
@@ -22,6 +26,8 @@ SQL = load_queries("bench", "draining.sql")
 
 # What a worker logs where a batch has to be decided again from its start: services/settlement/handler.py.
 AGAIN = '"batch_again"'
+# What it counts where a request has to wait for a row that somebody outside holds: services/settlement/metrics.py.
+PUT_ASIDE = "gongji_requests_put_aside"
 
 LOT_MAX = 60_000
 
@@ -49,28 +55,43 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What came of a full queue; `began_at` is a POSIX time. Deadlocks are PostgreSQL's own count, `again` the workers'."""
+    """What came of a full queue that went on at `began_s`, by `time.perf_counter`; `spent` is which processor time it took, where that is told.
+
+    Deadlocks are PostgreSQL's own count; `again` and `put_aside` the workers'.
+    """
 
     settlements: int
-    began_at: float
+    began_s: float
     drained_s: float
     answered: Answered
+    spent: Measures = field(default_factory=dict)
     deadlocks: int = 0
     again: int = 0
+    put_aside: int = 0
 
     @property
     def settlements_per_s(self) -> float:
         return round(self.settlements / self.drained_s, 1)
 
     @property
-    def decided_s(self) -> list[float]:
-        """When each was decided, in seconds from when the workers went on, in the order in which they waited."""
-        return [at - self.began_at for at in self.answered.decided_at]
+    def measures(self) -> Measures:
+        """How fast it went, and at which cost."""
+        return {SPEED: self.settlements_per_s, **self.spent}
+
+    @property
+    def answered_s(self) -> list[float]:
+        """When each answer came, in seconds from when the workers went on, in the order in which the requests waited.
+
+        Says something only of a queue whose answers were taken while it drained.
+        """
+        return [at_s - self.began_s for at_s in self.answered.arrived_at_s]
 
 
-def workers(stage: Stage, processes: int) -> AbstractAsyncContextManager[Sequence[Running]]:
-    """So many settlement workers."""
-    return together(*(stage.worker(f"settlement-{number}") for number in range(1, processes + 1)))
+def workers(
+    stage: Stage, processes: int, more: Mapping[str, str] = NOTHING_MORE
+) -> AbstractAsyncContextManager[Sequence[Running]]:
+    """So many settlement workers, told `more` than usual."""
+    return together(*(stage.worker(f"settlement-{number}", more) for number in range(1, processes + 1)))
 
 
 def peers(stage: Stage, name: str, processes: int = 1) -> AbstractAsyncContextManager[Sequence[Running]]:
@@ -78,22 +99,36 @@ def peers(stage: Stage, name: str, processes: int = 1) -> AbstractAsyncContextMa
     return together(*(stage.peer(name, number) for number in range(1, processes + 1)))
 
 
-async def drain(stage: Stage, start: Start, waiting: Load) -> Drained:
-    """Whoever is started, warmed up on other bills, then held still until everything waits; gone when deadlocks are counted."""
+async def drain(stage: Stage, start: Start, waiting: Load, *, taken: bool = False) -> Drained:
+    """Whoever is started, warmed up on other bills, then held still until everything waits; gone when deadlocks are counted.
+
+    `taken`: answers are taken as they come, each with its time, and not only counted; who takes them shares the processors.
+    """
     before = await _deadlocks(stage.database_url)
     async with start(stage) as running:
         await once(stage, running, waiting.part("warm-up", max(waiting.settlements // WARM_UP_PART, 1)))
-        logged = sum(_again(each) for each in running)
-        drained = await once(stage, running, waiting)
-        again = sum(_again(each) for each in running) - logged
+        counted_before = await _counted_by(running)
+        drained = await (_once_taken if taken else once)(stage, running, waiting)
+        again, put_aside = (now - then for now, then in zip(await _counted_by(running), counted_before, strict=True))
     # PostgreSQL adds up what a session has to tell when the session ends, if not before.
-    return replace(drained, deadlocks=await _deadlocks(stage.database_url) - before, again=again)
+    deadlocks = await _deadlocks(stage.database_url) - before
+    return replace(drained, deadlocks=deadlocks, again=again, put_aside=put_aside)
 
 
-async def settle_in(stage: Stage, population: Population, settlements: int, name: str = "settling-in") -> None:
-    """Settles so many bills before anything is measured: the first time after a checkpoint a page is written whole.
+async def checkpoint(stage: Stage) -> None:
+    """The whole server's, now, so that by itself none comes for as long as they are apart."""
+    connection: Any = await connect(stage.database_url, role=None, name="bench")
+    try:
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute(SQL["checkpoint"])
+    finally:
+        await connection.close()
 
-    Checkpoints are a quarter of an hour apart, as a server under load has them, so nobody else pays for that.
+
+async def settle_in(stage: Stage, population: Population, settlements: int, name: str) -> None:
+    """Settles so many bills that nobody counts: the first time after a checkpoint a page is written whole.
+
+    `name` is nobody else's.
     """
     # No more at once than are sent within a heartbeat.
     for number, first in enumerate(range(0, settlements, LOT_MAX)):
@@ -103,48 +138,85 @@ async def settle_in(stage: Stage, population: Population, settlements: int, name
 
 async def once(stage: Stage, running: Sequence[Running], waiting: Load) -> Drained:
     """Fills the queue while these hold still, and lets them go on until it is empty."""
-    await fill(stage, running, waiting)
-    began_at, began_s = time.time(), time.perf_counter()
-    drained_at_s = await until_drained(stage, running, waiting)
-    return Drained(waiting.settlements, began_at, drained_at_s - began_s, await checked(stage, waiting))
+    parties = stage.parties(running)
+    with held_still(*running):
+        await _publish(stage, waiting)
+        before = processor.read(parties)
+    began_s = time.perf_counter()
+    drained_s = await until_drained(stage, running, waiting) - began_s
+    spent = processor.spent(before, processor.read(parties), waiting.settlements)
+    return Drained(waiting.settlements, began_s, drained_s, await checked(stage, waiting), spent)
+
+
+async def _once_taken(stage: Stage, running: Sequence[Running], waiting: Load) -> Drained:
+    """The same, where every answer is taken as soon as it is there. It is drained when the last one has come."""
+    with held_still(*running):
+        await _publish(stage, waiting)
+        taking = asyncio.create_task(checked(stage, waiting))
+        await load.answers_are_taken(stage.amqp_url)
+    began_s = time.perf_counter()
+    with _told_of(running):
+        answered = await taking
+    return Drained(waiting.settlements, began_s, max(answered.arrived_at_s) - began_s, answered)
 
 
 async def fill(stage: Stage, running: Sequence[Running], waiting: Load) -> None:
     """Everything waits when these go on."""
     with held_still(*running):
-        await stage.load(waiting.form.publish, stage.amqp_url, *_whole(waiting))
+        await _publish(stage, waiting)
 
 
 async def until_drained(stage: Stage, running: Sequence[Running], waiting: Load) -> float:
     """When the last answer was there, as `time.perf_counter` tells it. Raises StackFailed where one of these has ended."""
-    try:
+    with _told_of(running):
         return await stage.load(load.drained_at_s, stage.amqp_url, waiting.messages)
+
+
+async def checked(stage: Stage, waiting: Load) -> Answered:
+    """Takes every answer away and looks at it. Raises LoadFailed unless each settlement has exactly one distinct decision."""
+    return await stage.load(answers.check, stage.amqp_url, waiting.series, waiting.settlements)
+
+
+def counted(drained: Iterable[Drained]) -> Measures:
+    """What must not happen, or seldom, in all of them together."""
+    everything = list(drained)
+    return {
+        "deadlocks": sum(each.deadlocks for each in everything),
+        "batches_again": sum(each.again for each in everything),
+        "put_aside": sum(each.put_aside for each in everything),
+    }
+
+
+def put_aside_of(page: str) -> int:
+    """How often a worker has put a request aside, by its page of metrics."""
+    families = text_string_to_metric_families(page)
+    found = (sample for family in families if family.name == PUT_ASIDE for sample in family.samples)
+    return round(sum(sample.value for sample in found if sample.name == f"{PUT_ASIDE}_total"))
+
+
+@contextmanager
+def _told_of(running: Sequence[Running]) -> Iterator[None]:
+    """Whoever has ended says more than the answers that did not come of it."""
+    try:
+        yield
     except LoadFailed:
         for each in running:
             each.check()
         raise
 
 
-async def checked(stage: Stage, waiting: Load) -> Answered:
-    """Takes every answer away and looks at it. Raises LoadFailed unless each settlement has exactly one distinct decision."""
-    return await stage.load(answers.check, stage.amqp_url, *_whole(waiting))
+async def _publish(stage: Stage, waiting: Load) -> None:
+    whole = (waiting.population, waiting.series, waiting.settlements, waiting.patients)
+    await stage.load(waiting.form.publish, stage.amqp_url, *whole)
 
 
-def counted(drained: Iterable[Drained]) -> Measures:
-    """What must not happen, in all of them together."""
-    everything = list(drained)
-    return {
-        "deadlocks": sum(each.deadlocks for each in everything),
-        "batches_again": sum(each.again for each in everything),
-    }
-
-
-def _whole(waiting: Load) -> tuple[Population, str, int, Patients | None]:
-    return waiting.population, waiting.series, waiting.settlements, waiting.patients
-
-
-def _again(running: Running) -> int:
-    return running.log.read_text(encoding="utf-8", errors="replace").count(AGAIN)
+async def _counted_by(running: Sequence[Running]) -> tuple[int, int]:
+    """How many batches these have decided again, and how many requests put aside, since they began."""
+    again = sum(each.log.read_text(encoding="utf-8", errors="replace").count(AGAIN) for each in running)
+    # The user's proxy settings have no say in what runs on this machine.
+    async with httpx.AsyncClient(trust_env=False) as http:
+        pages = [(await http.get(f"{each.url}/metrics")).text for each in running if each.url]
+    return again, sum(put_aside_of(page) for page in pages)
 
 
 async def _deadlocks(url: str) -> int:

@@ -104,6 +104,13 @@ def drained_at_s(amqp_url: str, messages: int) -> float:
     return uvloop.run(run())
 
 
+async def answers_are_taken(amqp_url: str) -> None:
+    """Returns once somebody consumes the answers. Raises TimeoutError."""
+    async with asyncio.timeout(NO_ANSWER_S), channel_to(amqp_url, confirms=False) as channel:
+        while not (await channel.queue_declare(queue=ANSWERS, passive=True)).consumer_count:  # noqa: ASYNC110 - the broker sets no event
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
 def ask_for(
     amqp_url: str, population: Population, series: str, operation: Operation, rate_per_s: float, duration_s: float
 ) -> list[float]:
@@ -119,16 +126,22 @@ def ask_for(
 
 
 def ask_until_drained(
-    amqp_url: str, population: Population, series: str, operation: Operation, rate_per_s: float, messages: int
+    amqp_url: str,
+    population: Population,
+    series: str,
+    operation: Operation,
+    rate_per_s: float,
+    requests_max: int,
+    messages: int,
 ) -> Beside:
-    """Requests at a steady rate until so many messages of a backlog have been answered, from the first request on."""
+    """Requests at a steady rate until so many messages of a backlog have been answered, from the first request on; not more than `requests_max`."""
 
     async def run() -> Beside:
         async with client(amqp_url, name="bench asking") as asking, channel_to(amqp_url, confirms=False) as channel:
             began = time.perf_counter()
             draining = asyncio.create_task(_drained(channel, messages))
             ask = _asking(asking, operation, population, series)
-            latencies_s = await open_loop(ask, rate_per_s, lambda _: draining.done())
+            latencies_s = await open_loop(ask, rate_per_s, lambda number: draining.done() or number >= requests_max)
             return Beside(latencies_s, await draining - began)
 
     return uvloop.run(run())

@@ -4,12 +4,14 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bench.report import Measures
 from shared.postgres.pool import connect as connect_database
 from shared.postgres.queries import load_queries
 from shared.rabbit.connection import close, hosts
@@ -20,6 +22,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 # As a worker connects: its session's settings count, not those of the file.
 WORKER_ROLE = "gongji_settlement"
 MEASURED = ("*.py", "*.sql", "*.yaml", "uv.lock")
+# Where a broker listens and whom it lets in.
+NOT_OF_SPEED = ("listeners.", "management.", "default_", "ssl_", "auth_mechanisms.", "log.")
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -27,19 +31,52 @@ class NotDurable(Exception):
     """The servers would lose what they have confirmed: their speed is not what is asked for."""
 
 
-async def facts(database_url: str, amqp_url: str) -> dict[str, Any]:
-    """Everything that is recorded with a result. Raises NotDurable."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is told of a round besides what it measures, as it stands now."""
+
+    checkpoints: int
+    load_average_1min: float
+
+
+async def moment(database_url: str) -> Moment:
+    """How many checkpoints there have been, and how busy the machine is."""
+    connection = await connect_database(database_url, role=None, name="bench")
+    try:
+        counted = "checkpoints" if connection.get_server_version().major >= 17 else "checkpoints_before_17"
+        checkpoints: int = await connection.fetchval(SQL[counted])
+    finally:
+        await connection.close()
+    return Moment(checkpoints, round(os.getloadavg()[0], 2))
+
+
+def between(before: Moment, after: Moment) -> Measures:
+    """What went on from one moment to the other."""
+    return {
+        "checkpoints": after.checkpoints - before.checkpoints,
+        "load_average_1min_before": before.load_average_1min,
+        "load_average_1min_after": after.load_average_1min,
+    }
+
+
+async def facts(database_url: str, amqp_url: str, broker_settings: dict[str, str]) -> dict[str, Any]:
+    """Everything that is recorded with a result, with what the broker was started with. Raises NotDurable."""
     return {
         "cores": psutil.cpu_count(),
         "cpu": _cpu_model(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load_average_1min": round(os.getloadavg()[0], 2),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "postgresql": await _postgresql(database_url),
-        "rabbitmq": await _rabbitmq(amqp_url),
+        "rabbitmq": {**await _rabbitmq(amqp_url), "settings": broker_settings},
         "commit": _commit(),
     }
+
+
+def settings_of_speed(configuration: str) -> dict[str, str]:
+    """Of a broker's configuration what its speed may depend on."""
+    pairs = (line.partition(" = ") for line in configuration.splitlines())
+    return {name: value for name, equals, value in pairs if equals and not name.startswith(NOT_OF_SPEED)}
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
@@ -59,20 +96,14 @@ async def _postgresql(url: str) -> dict[str, str]:
 
 
 async def _rabbitmq(url: str) -> dict[str, str]:
-    """Its version; that queues are quorum queues is declared by the worker, which would not start on others."""
+    """Its version and what it runs on."""
     connection = await connect_broker(hosts(url), name="bench")
     try:
         told = connection.server_properties
         version_, platform_ = told["version"], told["platform"]
     finally:
         await close(connection)
-    return {
-        "version": _text(version_),
-        "platform": _text(platform_),
-        "queues": "quorum",
-        "messages": "persistent",
-        "confirms": "all",
-    }
+    return {"version": _text(version_), "platform": _text(platform_)}
 
 
 def _text(value: Any) -> str:

@@ -1,5 +1,15 @@
 -- What PostgreSQL says of itself.
 
+-- name: checkpoints
+-- How many checkpoints there have been, by the clock and asked for.
+SELECT num_timed + num_requested
+FROM pg_stat_checkpointer;
+
+-- name: checkpoints_before_17
+-- The same where the background writer still counts them.
+SELECT checkpoints_timed + checkpoints_req
+FROM pg_stat_bgwriter;
+
 -- name: settings
 -- The version, what durability rests on, and what speed depends on, as they hold in this session.
 SELECT name, current_setting(name) AS setting

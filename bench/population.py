@@ -4,7 +4,6 @@ Nothing is listed: whoever asks for a family or fills a database computes it, so
 Pure. `filling.py` puts a population into a database.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -80,8 +79,13 @@ class Population:
         """Of the other relatives of a lot, one after the other: in which of its families each is, before it is turned."""
         return [place for place, size in enumerate(self.relatives) for _ in range(size)]
 
-    def draw(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Each family: its employees, then its other relatives."""
-        for family in range(self.families):
-            ids = tuple(self.person_id(number) for number in self.members(family))
-            yield ids[: self.payers], ids[self.payers :]
+    def facts(self) -> dict[str, int]:
+        """How many there are, as a result tells it."""
+        return {
+            "families": self.families,
+            "accounts": self.accounts,
+            "people": self.people,
+            "bindings": self.bindings,
+            "entries": self.entries,
+            "seed": self.seed,
+        }

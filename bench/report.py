@@ -15,6 +15,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 # What one subject came to in one round, by names that end in their unit.
 Measures = dict[str, float]
+SPEED = "settlements_per_s"
 
 
 class Bound(StrEnum):
@@ -36,23 +37,33 @@ class Goal:
         return f"{self.bound} {_number(self.value)}"
 
 
+class Judged(StrEnum):
+    """What several rounds come to.
+
+    A percentile swings with the machine from one round to the next, and both of a round with it: of percentiles the median of the
+    rounds' own ratios counts, not that of two medians which may come of different rounds. Of what must never happen the
+    worst round counts.
+    """
+
+    BY_MEDIANS = "medians"
+    BY_ROUNDS = "each round"
+    BY_THE_WORST = "the worst round"
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A measure of one subject beside that of another, or by itself where there is no base.
-
-    Medians are compared; of what must never happen the worst round counts: `in_every_round`.
-    """
+    """A measure of one subject beside that of another, or by itself where there is no base."""
 
     measure: str
     subject: str
     base: str | None
     goal: Goal | None = None
-    in_every_round: bool = False
+    judged: Judged = Judged.BY_MEDIANS
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A comparison of medians, or of the worst round; `reached` says whether the goal was, where there is one.
+    """A comparison, and what each round came to by itself; `reached` says whether the goal was, where there is one.
 
     Nothing is so many times nothing: where the base is 0 there is no ratio, and no goal is reached.
     """
@@ -60,21 +71,31 @@ class Ratio:
     measure: str
     subject: str
     base: str | None
+    judged: Judged
     ratio: float | None
+    rounds: list[float | None]
     goal: Goal | None
     reached: bool | None
-    in_every_round: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What each round measured of each subject, the same subjects in all; and what went on `meanwhile` in each."""
+
+    measured: Sequence[dict[str, Measures]]
+    meanwhile: Sequence[Measures] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A figure: every round, each subject's medians over the rounds, and ratios of medians."""
+    """A figure: every round, each subject's medians over the rounds, and comparisons."""
 
     figure: str
     conditions: dict[str, Any]
     rounds: list[dict[str, Measures]]
     medians: dict[str, Measures]
     ratios: list[Ratio]
+    meanwhile: list[Measures] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)
 
 
@@ -86,17 +107,17 @@ def at_most(value: float) -> Goal:
     return Goal(Bound.AT_MOST, value)
 
 
-def result(
-    figure: str, conditions: dict[str, Any], rounds: Sequence[dict[str, Measures]], compared: Sequence[Compared]
-) -> Result:
-    """The result of rounds that all have measured the same subjects."""
+def result(figure: str, conditions: dict[str, Any], found: Rounds, compared: Sequence[Compared]) -> Result:
+    """The result of what was found in all rounds."""
+    rounds = found.measured
     medians = {
         subject: {
             measure: round(statistics.median(each[subject][measure] for each in rounds), 4) for measure in measures
         }
         for subject, measures in rounds[0].items()
     }
-    return Result(figure, conditions, list(rounds), medians, [_compare(each, medians, rounds) for each in compared])
+    ratios = [_compare(each, medians, rounds) for each in compared]
+    return Result(figure, conditions, list(rounds), medians, ratios, list(found.meanwhile))
 
 
 def latency_ms(latencies_s: Sequence[float]) -> Measures:
@@ -121,7 +142,9 @@ def write(found: Result, *, quick: bool) -> Path:
 def read(file: Path) -> Result:
     """A result as it was written."""
     told = orjson.loads(file.read_bytes())
-    ratios = [Ratio(**{**each, "goal": _goal(each["goal"])}) for each in told["ratios"]]
+    ratios = [
+        Ratio(**{**each, "judged": Judged(each["judged"]), "goal": _goal(each["goal"])}) for each in told["ratios"]
+    ]
     return Result(**{**told, "ratios": ratios})
 
 
@@ -150,25 +173,39 @@ def ratios_of(found: Result) -> list[list[str]]:
             f"{each.subject} / {each.base}" if each.base else each.subject,
             each.measure,
             _number(each.ratio),
-            f"{each.goal or ''}{', every round' if each.in_every_round else ''}",
+            each.judged,
+            ", ".join(_number(one) or "none" for one in each.rounds),
+            str(each.goal or ""),
             {None: "", True: "yes", False: "**no**"}[each.reached],
         ]
         for each in found.ratios
     ]
-    return [["", "of", "ratio", "goal", "reached"], *rows]
+    return [["", "of", "ratio", "by", "round by round", "goal", "reached"], *rows]
 
 
 def _compare(compared: Compared, medians: dict[str, Measures], rounds: Sequence[dict[str, Measures]]) -> Ratio:
-    goal = compared.goal
-    found = [_found(compared, each) for each in (rounds if compared.in_every_round else (medians,))]
-    told = [each for each in found if each is not None]
-    worst = None
-    if len(told) == len(found):
-        worst = min(told) if goal and goal.bound is Bound.AT_LEAST else max(told)
-    reached = (worst is not None and goal.reached(worst)) if goal else None
+    goal, each_round = compared.goal, [_found(compared, each) for each in rounds]
+    judged = _found(compared, medians) if compared.judged is Judged.BY_MEDIANS else _judged(compared, each_round)
     return Ratio(
-        compared.measure, compared.subject, compared.base, worst, goal, reached, in_every_round=compared.in_every_round
+        compared.measure,
+        compared.subject,
+        compared.base,
+        compared.judged,
+        judged,
+        each_round,
+        goal,
+        reached=(judged is not None and goal.reached(judged)) if goal else None,
     )
+
+
+def _judged(compared: Compared, each_round: Sequence[float | None]) -> float | None:
+    """What the rounds' own ratios come to; nothing where one of them has none."""
+    told = [each for each in each_round if each is not None]
+    if len(told) < len(each_round):
+        return None
+    if compared.judged is Judged.BY_ROUNDS:
+        return round(statistics.median(told), 2)
+    return min(told) if compared.goal and compared.goal.bound is Bound.AT_LEAST else max(told)
 
 
 def _found(compared: Compared, measured: dict[str, Measures]) -> float | None:

@@ -12,7 +12,7 @@ from bench.population import Population
 class Scale:
     """`backlog` is the number of settlements that wait when a round begins; `idle_s` the length of a quiet phase.
 
-    `settling_in` are the settlements before anything is measured. `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
+    `settling_in` are the settlements between a checkpoint and what is measured. `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
     `steady_s` is how long settlements come at a steady rate; pgbench does as many transactions as settlements wait, on a
     database of `pgbench_scale`. `waiting` are the requests before a worker whose memory is watched, `workers` the numbers of
     workers that are compared. `grown` are larger populations, to be held against `population`; where `proven_whole`, each of
@@ -45,18 +45,21 @@ class Scale:
 SEED = 2026
 # What is done beforehand and not counted, as a part of what is.
 WARM_UP_PART = 10
+# Neither the time nor the log of what is measured after a checkpoint is to bring about another.
+SELDOM_CHECKPOINTS = {"checkpoint_timeout": "30min", "max_wal_size": "12GB"}
 FULL = Scale(
     rounds=5,
     population=Population(families=100_000, seed=SEED),
     backlog=20_000,
     settling_in=60_000,
     gateway_backlog=50_000,
-    idle_s=10.0,
+    idle_s=40.0,
     draining_s=10.0,
     steady_s=20.0,
     pgbench_scale=50,
     waiting=200_000,
     workers=(1, 2, 4, 8),
+    postgres=SELDOM_CHECKPOINTS,
 )
 QUICK = Scale(
     rounds=1,
@@ -81,8 +84,7 @@ def nation(accounts: int) -> Population:
     return Population(families=accounts // 2, seed=SEED, relatives=(0, 1, 1, 2), years_before=2)
 
 
-# A nation's books get a server of their own: a quarter of the memory is what PostgreSQL's manual begins with, and the log of the
-# settling in is not to bring about a checkpoint.
-ALONE = {"shared_buffers": f"{psutil.virtual_memory().total // 4 // 2**20}MB", "max_wal_size": "12GB"}
+# A nation's books get a server of their own: a quarter of the memory is what PostgreSQL's manual begins with.
+ALONE = {**SELDOM_CHECKPOINTS, "shared_buffers": f"{psutil.virtual_memory().total // 4 // 2**20}MB"}
 GROWTH = replace(FULL, population=nation(200_000), grown=(nation(10_000_000),), postgres=ALONE)
 QUICK_GROWTH = replace(QUICK, population=nation(8_000), grown=(nation(32_000),))

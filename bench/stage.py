@@ -5,23 +5,28 @@ import contextlib
 import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
+from bench import machine
 from bench.peers.environment import READY
+from bench.processor import BROKER, OWN, POSTGRESQL
 from deploy.devstack import launch, ports, processes
 from deploy.devstack.failure import StackFailed, last_lines
 from deploy.devstack.processes import Command
+from deploy.devstack.rabbitmq import EMULATOR_ARGUMENTS
 from deploy.devstack.readiness import answers
-from deploy.devstack.stack import AMQP, DATABASE, HTTP_PORT, Step, gongji, python
+from deploy.devstack.stack import AMQP, DATABASE, HTTP_PORT, Service, Step, gongji, python
 from deploy.devstack.state import StackState
 from deploy.devstack.supervisor import command_of
+from services.settlement.consumer import BULK_PREFETCH
+from services.settlement.settings import Consumes, SettlementSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,14 +38,20 @@ WORKERS_MAX = 8
 STOP_SIGNALS = ((signal.SIGTERM, 30.0),)
 # One sends the load; a second is started only where the engine is measured in two.
 GENERATORS_MAX = 2
+# Under which names deploy/devstack runs what is measured beside its clients.
+SERVERS = {BROKER: "rabbitmq", POSTGRESQL: "postgres"}
+# What a worker's speed depends on.
+TOLD = ("consumes", "lanes", "batch_max", "prefetch", "authenticate_senders")
+NOTHING_MORE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A worker or a peer, as a process of its own."""
+    """A worker or a peer, as a process of its own; a worker tells what it counts at `url`."""
 
     process: Process
     log: Path
+    url: str | None = None
 
     def send(self, number: signal.Signals) -> None:
         """A signal to it and to the processes that it has started."""
@@ -90,18 +101,27 @@ class Stage:
         urls = self.state.urls.model_copy(update={"database": url})
         return replace(self, state=self.state.model_copy(update={"urls": urls}))
 
+    def broker_settings(self) -> dict[str, str]:
+        """What the broker was started with, of that what its speed may depend on; nothing where it is a given one."""
+        if SERVERS[BROKER] not in {each.name for each in self.state.processes}:
+            return {}
+        written = (self.directory / "rabbitmq" / "rabbitmq.conf").read_text(encoding="utf-8")
+        emulator, _, _ = EMULATOR_ARGUMENTS.partition(" -kernel")
+        return {**machine.settings_of_speed(written), "emulator": emulator}
+
     async def prepare(self) -> None:
         """Migrates the database and declares the queues, as `gongji up` does."""
         for step in gongji(WORKERS_MAX).steps:
             await processes.complete(command_of(step, self.state, self.directory))
 
     @asynccontextmanager
-    async def worker(self, name: str) -> AsyncIterator[Running]:
-        """A worker as `gongji up` runs it, by its name there, ready to work. Nobody starts it again."""
-        (service,) = (each for each in gongji(WORKERS_MAX).services if each.name == name)
+    async def worker(self, name: str, more: Mapping[str, str] = NOTHING_MORE) -> AsyncIterator[Running]:
+        """A worker as `gongji up` runs it, by its name there, told `more` besides, ready to work. Nobody starts it again."""
+        service = _service(name)
         port = ports.assign([service.name], {})[service.name]
-        command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port)})
-        async with _running(command, lambda: answers(f"http://{ports.LOOPBACK}:{port}{service.ready_path}")) as worker:
+        command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port), **more})
+        url = f"http://{ports.LOOPBACK}:{port}"
+        async with _running(command, lambda: answers(f"{url}{service.ready_path}"), url) as worker:
             yield worker
 
     @asynccontextmanager
@@ -118,6 +138,12 @@ class Stage:
         async with _running(command, is_ready) as peer:
             yield peer
 
+    def parties(self, running: Sequence[Running]) -> dict[str, list[int]]:
+        """Whose processor time is told apart: these, and the servers where they are the bench's own."""
+        own = {OWN: [each.process.pid for each in running]} if running else {}
+        pids = {each.name: each.pid for each in self.state.processes}
+        return own | {party: [pids[name]] for party, name in SERVERS.items() if name in pids}
+
     async def load(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Has something done by the load generator."""
         submitted = self.generator.submit(work, *args, **kwargs)
@@ -133,10 +159,28 @@ async def together(*contexts: AbstractAsyncContextManager[Running]) -> AsyncIter
         yield [each.result() for each in started]
 
 
+def settings_of(name: str, more: Mapping[str, str] = NOTHING_MORE) -> dict[str, Any]:
+    """What a worker of this name works by, of that what its speed depends on."""
+    told = {**_service(name).settings, **more}
+    own: dict[str, Any] = {variable.removeprefix("GONGJI_").lower(): value for variable, value in told.items()}
+    settings = SettlementSettings(database_url="postgres://none", amqp_url="amqp://none", **own)
+    found = settings.model_dump(mode="json", include=set(TOLD))
+    if settings.consumes is Consumes.BULK:
+        found["prefetch"] = BULK_PREFETCH
+    return {each: found[each] for each in TOLD}
+
+
+def _service(name: str) -> Service:
+    (service,) = (each for each in gongji(WORKERS_MAX).services if each.name == name)
+    return service
+
+
 @asynccontextmanager
-async def _running(command: Command, is_ready: Callable[[], Awaitable[bool]]) -> AsyncIterator[Running]:
+async def _running(
+    command: Command, is_ready: Callable[[], Awaitable[bool]], url: str | None = None
+) -> AsyncIterator[Running]:
     """A process that is ready, until the block ends. Raises StackFailed where it ends before."""
-    running = Running(await processes.launch(command), command.log)
+    running = Running(await processes.launch(command), command.log, url)
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             while not await is_ready():

@@ -1,34 +1,33 @@
-"""What does it cost that everybody wants the same row? One family's bills all at once, against as many of many families."""
+"""What does it cost that everybody wants the same row? One family's bills all at once, against as many of as many families."""
 
-from collections.abc import Callable
 from functools import partial
 
 from bench import filling
 from bench.bills import Relatives
 from bench.draining import Drained, Load, counted, drain, workers
 from bench.population import Population
-from bench.report import Compared, Measures, Result, at_least, at_most, ratio, result
+from bench.report import SPEED, Compared, Judged, Measures, Result, at_least, at_most, result
+from bench.rounds import Tell, conditions, each_round, in_turn, settled_in
 from bench.scale import Scale
-from bench.stage import Stage
+from bench.stage import Stage, settings_of
 from shared.messages.envelope import Outcome
 
 NAME = "contention"
 WORKERS = 2
 # The Hebei procedure lets a payer share with eight relatives. What each payer has lasts for every bill there is.
 RELATIVES = 8
-FAMILIES = 1_000
 BALANCE_FEN = 10**12
 SPREAD, ONE_FAMILY, BOTH = "spread", "one family", "both"
 COMPARED = (
-    Compared("settlements_per_s", ONE_FAMILY, SPREAD, at_least(0.8)),
-    Compared("deadlocks", BOTH, None, at_most(0), in_every_round=True),
+    Compared(SPEED, ONE_FAMILY, SPREAD, at_least(0.8)),
+    Compared("deadlocks", BOTH, None, at_most(0), Judged.BY_THE_WORST),
 )
 
 
-def large_families(seed: int) -> Population:
+def large_families(seed: int, families: int) -> Population:
     """One payer each, with as many relatives as may be, none of whom has money of their own."""
     return Population(
-        FAMILIES,
+        families,
         seed,
         payers=1,
         relatives=(RELATIVES,),
@@ -38,41 +37,27 @@ def large_families(seed: int) -> Population:
     )
 
 
-async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
-    """The same two workers' load, each round once of one family and once of them all."""
-    people = large_families(scale.population.seed)
+async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
+    """The same two workers' load, each round once of one family and once of a family a bill, where nobody waits for anybody."""
+    people = large_families(scale.population.seed, families=scale.backlog)
+    tell(f"filling in {people.people:,} people of {people.families:,} large families")
     await filling.add(stage.database_url, people)
-    rounds = []
-    for number in range(1, scale.rounds + 1):
-        drained = {}
-        for subject, families in ((SPREAD, people.families), (ONE_FAMILY, 1)):
-            series = f"{NAME}-{number}-{families}"
-            waiting = Load(people, series, scale.backlog, Relatives(people, families))
-            drained[subject] = await drain(stage, partial(workers, processes=WORKERS), waiting)
-        rounds.append(
-            {subject: _measures(each) for subject, each in drained.items()} | {BOTH: counted(drained.values())}
-        )
-        tell(_line(number, rounds[-1]))
-    conditions = {
-        "settlement_workers": WORKERS,
-        "relatives_of_the_family": RELATIVES,
-        "families_of_the_spread": people.families,
-        "seed": people.seed,
-        "backlog": scale.backlog,
-    }
-    return result(NAME, conditions, rounds, COMPARED)
+    await settled_in(stage, scale, NAME, tell)
+
+    async def drained(number: int, families: int) -> Drained:
+        waiting = Load(people, f"{NAME}-{number}-{families}", scale.backlog, Relatives(people, families))
+        return await drain(stage, partial(workers, processes=WORKERS), waiting)
+
+    async def one(number: int) -> dict[str, Measures]:
+        subjects = {SPREAD: people.families, ONE_FAMILY: 1}
+        found = await in_turn(number, {name: partial(drained, number, many) for name, many in subjects.items()})
+        return {subject: _measures(each) for subject, each in found.items()} | {BOTH: counted(found.values())}
+
+    rounds = await each_round(stage, scale, one, tell)
+    told = {f"settlement × {WORKERS}": settings_of("settlement-1")}
+    own = {"relatives_of_a_family": RELATIVES, "families_of_the_spread": people.families, "backlog": scale.backlog}
+    return result(NAME, conditions(people, told, **own), rounds, COMPARED)
 
 
 def _measures(drained: Drained) -> Measures:
-    return {
-        "settlements_per_s": drained.settlements_per_s,
-        "settled_part": drained.answered.part_of(Outcome.SETTLED),
-    }
-
-
-def _line(number: int, measured: dict[str, Measures]) -> str:
-    one, spread = measured[ONE_FAMILY], measured[SPREAD]
-    return (
-        f"round {number}: one family {one['settlements_per_s']:g} settlements/s, spread {spread['settlements_per_s']:g}, "
-        f"{ratio(one['settlements_per_s'], spread['settlements_per_s']):g} times; {measured[BOTH]['deadlocks']:g} deadlocks"
-    )
+    return {**drained.measures, "settled_part": drained.answered.part_of(Outcome.SETTLED)}

@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import uvloop
 
+from bench import processor
 from bench.bills import bills
 from bench.load import LoadFailed
 from bench.machine import WORKER_ROLE
 from bench.peers import pgbench
 from bench.population import Population
-from bench.report import Compared, Measures, Result, at_least, result
+from bench.processor import OWN
+from bench.report import SPEED, Compared, Measures, Result, at_least, result
+from bench.rounds import Tell, conditions, each_round, in_turn, settled_in
 from bench.scale import WARM_UP_PART, Scale
 from bench.stage import Stage
 from services.settlement.handler import Handler
@@ -22,7 +26,7 @@ from shared.domain.times import system_clock
 from shared.postgres.pool import create_pool
 from shared.runtime.lifecycle import rarely_collect_garbage
 
-NAME, SPEED = "engine", "settlements_per_s"
+NAME = "engine"
 BATCH = 250
 # As many as the lanes of a worker would have in the database at once.
 IN_FLIGHT = 2
@@ -35,55 +39,64 @@ COMPARED = (
 BEGINS_IN_S = 8.0
 
 
-async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
-    """Each round the engine in one process and in two, then pgbench, whose clients use all processors too."""
-    rounds = []
+async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
+    """Each round the engine in one process and in two, and pgbench, whose clients use all processors too."""
     async with pgbench.database(stage.database_url, scale.pgbench_scale) as pgbench_url:
+
+        async def one(number: int) -> dict[str, Measures]:
+            engines = {
+                name: partial(settled, stage, scale, processes, f"{NAME}-{number}-{processes}", scale.backlog)
+                for name, processes in PROCESSES.items()
+            }
+            return await in_turn(
+                number, engines | {pgbench.NAME: partial(pgbench.measure, stage, pgbench_url, scale.backlog)}
+            )
+
+        await settled_in(stage, scale, NAME, tell)
+        await pgbench.settle_in(pgbench_url, scale.pgbench_scale)
         for processes in PROCESSES.values():
-            await settled_per_s(stage, scale, processes, f"{NAME}-warm-up-{processes}", scale.backlog // WARM_UP_PART)
-        for number in range(1, scale.rounds + 1):
-            measured: dict[str, Measures] = {}
-            for name, processes in PROCESSES.items():
-                per_s = await settled_per_s(stage, scale, processes, f"{NAME}-{number}-{processes}", scale.backlog)
-                measured[name] = {SPEED: round(per_s, 1)}
-            measured[pgbench.NAME] = {SPEED: round(await pgbench.transactions_per_s(pgbench_url, scale.backlog), 1)}
-            rounds.append(measured)
-            told = ", ".join(f"{name} {measures[SPEED]:,.0f}" for name, measures in measured.items())
-            tell(f"round {number}: {told} a second")
-    conditions = {
-        "batch": BATCH,
-        "batches_in_flight": IN_FLIGHT,
+            await settled(stage, scale, processes, f"{NAME}-warm-up-{processes}", scale.backlog // WARM_UP_PART)
+        rounds = await each_round(stage, scale, one, tell)
+    engine = {"lanes": IN_FLIGHT, "batch_max": BATCH, "authenticate_senders": False}
+    own = {
         "settlements": scale.backlog,
-        "accounts": scale.population.accounts,
-        "bindings": scale.population.bindings,
-        "seed": scale.population.seed,
         "pgbench_scale": scale.pgbench_scale,
         "pgbench_clients": pgbench.CLIENTS,
     }
-    return result(NAME, conditions, rounds, COMPARED)
+    return result(NAME, conditions(scale.population, {NAME: engine}, **own), rounds, COMPARED)
 
 
-async def settled_per_s(stage: Stage, scale: Scale, processes: int, series: str, settlements: int) -> float:
-    """How many a second, from when the first process begins to when the last is through."""
+async def settled(stage: Stage, scale: Scale, processes: int, series: str, settlements: int) -> Measures:
+    """How many a second, from when the first process begins to when the last is through, and at which cost."""
     begins_at_s = time.perf_counter() + BEGINS_IN_S
     each = settlements // processes
-    whole = (stage.database_url, scale.population)
-    working = [
-        stage.load(settle, *whole, f"{series}-{number}", each, begins_at_s) for number in range(1, processes + 1)
-    ]
-    times = await asyncio.gather(*working)
-    began_s, ended_s = min(began for began, _ in times), max(ended for _, ended in times)
-    return each * processes / (ended_s - began_s)
+    whole, servers = (stage.database_url, scale.population), stage.parties(())
+    working = asyncio.gather(
+        *(stage.load(settle, *whole, f"{series}-{number}", each, begins_at_s) for number in range(1, processes + 1))
+    )
+    await asyncio.sleep(begins_at_s - time.perf_counter())
+    before = processor.read(servers)
+    found = await working
+    spent = processor.spent(before, processor.read(servers), each * processes)
+    began_s, ended_s = min(began for began, _, _ in found), max(ended for _, ended, _ in found)
+    return {
+        SPEED: round(each * processes / (ended_s - began_s), 1),
+        f"cpu_us_{OWN}": round(1e6 * sum(taken_s for _, _, taken_s in found) / (each * processes), 1),
+        **spent,
+    }
 
 
 def settle(
     database_url: str, population: Population, series: str, settlements: int, begins_at_s: float
-) -> tuple[float, float]:
-    """When the handler began and ended, by `time.perf_counter`. Raises LoadFailed where a bill is not decided."""
+) -> tuple[float, float, float]:
+    """When the handler began and ended, by `time.perf_counter`, and the seconds of processor time that it took.
+
+    Raises LoadFailed where a bill is not decided.
+    """
     incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements + IN_FLIGHT * BATCH)]
     batches = [incoming[start : start + BATCH] for start in range(0, len(incoming), BATCH)]
 
-    async def run() -> tuple[float, float]:
+    async def run() -> tuple[float, float, float]:
         pool = await create_pool(
             database_url, role=WORKER_ROLE, name="bench engine", size_max=IN_FLIGHT, plan_once=True
         )
@@ -93,9 +106,9 @@ def settle(
             warm_up, counted = batches[:IN_FLIGHT], batches[IN_FLIGHT:]
             await asyncio.gather(*(_lane(handler, iter([batch])) for batch in warm_up))
             await asyncio.sleep(begins_at_s - time.perf_counter())
-            began_s, waiting = time.perf_counter(), iter(counted)
+            began_s, taken_s, waiting = time.perf_counter(), time.process_time(), iter(counted)
             await asyncio.gather(*(_lane(handler, waiting) for _ in range(IN_FLIGHT)))
-            return began_s, time.perf_counter()
+            return began_s, time.perf_counter(), time.process_time() - taken_s
         finally:
             pool.terminate()
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from bench import filling
-from bench.draining import Drained, Load, drain, settle_in, workers
+from bench.draining import Load, checkpoint, drain, settle_in, workers
 from bench.load import LoadFailed
 from bench.population import Population
 from bench.proof import Broken, prove
-from bench.report import Compared, Measures, Result, at_most, ratio, result
+from bench.report import Compared, Measures, Result, at_most, result
+from bench.rounds import Tell, conditions, each_round, in_turn
 from bench.scale import WARM_UP_PART, Scale
-from bench.stage import Stage
+from bench.stage import Stage, settings_of
 from deploy.devstack.stack import DATABASE
 from shared.domain.ids import earliest_id
 from shared.domain.times import shanghai_date, shanghai_moment
@@ -50,46 +51,40 @@ class Place:
         return f"{self.people.accounts:,} accounts"
 
 
-async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
+async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     """The scale's own population, then each that has grown; every measurement has new workers, warmed up."""
     async with AsyncExitStack() as databases:
         grown = [await databases.enter_async_context(_grown(stage, people, tell)) for people in scale.grown]
         places = [await _ready(stage, scale.population), *grown]
-        await _checkpoint(stage)
+        # All settle in after one and the same.
+        await checkpoint(stage)
         places = [await _settled_in(place, scale, tell) for place in places]
-        rounds, start = [], partial(workers, processes=WORKERS)
-        for number in range(1, scale.rounds + 1):
-            measured = {}
-            for place in places:
-                waiting = Load(place.people, f"growth-{number}", scale.backlog)
-                measured[place.subject] = _measures(place, await drain(place.stage, start, waiting))
-            rounds.append(measured)
-            tell(_line(number, measured))
+
+        async def one(number: int) -> dict[str, Measures]:
+            return await in_turn(number, {place.subject: partial(_drained, place, scale, number) for place in places})
+
+        rounds = await each_round(stage, scale, one, tell)
         requests = scale.rounds * (scale.backlog + scale.backlog // WARM_UP_PART)
         for place in places:
             await _prove_what_was_settled(place, requests, tell)
         for place in grown:
             if _is_proven_whole(place, asked=scale.proven_whole):
                 await prove(place.stage.database_url, tell)
-    conditions = {
-        "settlement_workers": WORKERS,
-        "accounts": [place.people.accounts for place in places],
-        "people": [place.people.people for place in places],
-        "bindings": [place.people.bindings for place in places],
-        "entries": [place.people.entries for place in places],
+    own = {
+        "grown": [place.people.facts() for place in grown],
         "proven": [
             "whole" if _is_proven_whole(place, asked=scale.proven_whole) else "whatever was settled" for place in places
         ],
-        "seed": scale.population.seed,
         "backlog": scale.backlog,
     }
+    told = conditions(scale.population, {f"settlement × {WORKERS}": settings_of("settlement-1")}, **own)
     first, *others = (place.subject for place in places)
     compared = [Compared("settlement_ms", other, first, at_most(SLOWER_MAX)) for other in others]
-    return result(NAME, conditions, rounds, compared)
+    return result(NAME, told, rounds, compared)
 
 
 @asynccontextmanager
-async def _grown(stage: Stage, people: Population, tell: Callable[[str], None]) -> AsyncIterator[Place]:
+async def _grown(stage: Stage, people: Population, tell: Tell) -> AsyncIterator[Place]:
     """A further database of the same server, filled; gone afterwards."""
     room = people.accounts * BYTES_AN_ACCOUNT
     if DATABASE not in os.environ and shutil.disk_usage(stage.directory).free < room + DISK_LEFT_BYTES:
@@ -128,17 +123,7 @@ async def _ready(stage: Stage, people: Population) -> Place:
     return Place(stage, people, earliest_id(now), round(size_gb, 2))
 
 
-async def _checkpoint(stage: Stage) -> None:
-    """The whole server's, so that all databases settle in after one and the same, and none comes while they are measured."""
-    connection: Any = await connect(stage.database_url, role=None, name="bench")
-    try:
-        await connection.execute("SET statement_timeout = 0")
-        await connection.execute("CHECKPOINT")
-    finally:
-        await connection.close()
-
-
-async def _settled_in(place: Place, scale: Scale, tell: Callable[[str], None]) -> Place:
+async def _settled_in(place: Place, scale: Scale, tell: Tell) -> Place:
     """The same, where nearly every page has been written since the checkpoint."""
     settlements = scale.settling_in_of(place.people)
     tell(f"{place.subject}: settling in, {settlements:,} settlements")
@@ -146,7 +131,7 @@ async def _settled_in(place: Place, scale: Scale, tell: Callable[[str], None]) -
     return replace(place, since=earliest_id(datetime.now(UTC)))
 
 
-async def _prove_what_was_settled(place: Place, requests: int, tell: Callable[[str], None]) -> None:
+async def _prove_what_was_settled(place: Place, requests: int, tell: Tell) -> None:
     """Raises Broken where a request has not exactly one decision, or whoever was settled for has another balance than entries."""
     connection: Any = await connect(place.stage.database_url, role=None, name="bench")
     try:
@@ -166,20 +151,12 @@ def _is_proven_whole(place: Place, *, asked: bool) -> bool:
     return asked or place.people.accounts <= PROVEN_WHOLE_ACCOUNTS
 
 
-def _measures(place: Place, drained: Drained) -> Measures:
+async def _drained(place: Place, scale: Scale, number: int) -> Measures:
+    waiting = Load(place.people, f"growth-{number}", scale.backlog)
+    drained = await drain(place.stage, partial(workers, processes=WORKERS), waiting)
     return {
         "accounts": place.people.accounts,
         "size_gb": place.size_gb,
         "settlement_ms": round(1_000 * drained.drained_s / drained.settlements, 4),
-        "settlements_per_s": drained.settlements_per_s,
+        **drained.measures,
     }
-
-
-def _line(number: int, measured: dict[str, Measures]) -> str:
-    base, *grown = measured.values()
-    told = ", ".join(
-        f"{each['accounts']:,} accounts {each['settlement_ms']:g} ms, "
-        f"{ratio(each['settlement_ms'], base['settlement_ms']):g} times"
-        for each in grown
-    )
-    return f"round {number}: {base['accounts']:,} accounts {base['settlement_ms']:g} ms a settlement, {told}"

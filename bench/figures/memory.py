@@ -1,40 +1,33 @@
 """A worker's memory while very many requests wait: how much, and whether it grows as they are worked through."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import psutil
 
 from bench.draining import Load, checked, fill, until_drained
-from bench.report import Compared, Measures, Result, at_most, result
+from bench.report import Compared, Judged, Measures, Result, at_most, result
+from bench.rounds import Tell, conditions, each_round
 from bench.scale import Scale
-from bench.stage import Running, Stage
+from bench.stage import Running, Stage, settings_of
 
-NAME = "memory"
+NAME, WORKER = "memory", "settlement-1"
 SAMPLE_EVERY_S = 0.05
 MIB = 2**20
 RSS, WHOLE, FIRST, LAST = "rss_mib_max", "whole", "first quarter", "last quarter"
 COMPARED = (
-    Compared(RSS, WHOLE, None, at_most(150), in_every_round=True),
+    Compared(RSS, WHOLE, None, at_most(150), Judged.BY_THE_WORST),
     Compared(RSS, LAST, FIRST, at_most(1.1)),
 )
 
 
-async def measure(stage: Stage, scale: Scale, tell: Callable[[str], None]) -> Result:
+async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     """Each round a new worker comes to a queue that is already long, and is watched until it is empty."""
-    rounds = []
-    for number in range(1, scale.rounds + 1):
-        rounds.append(await _round(stage, scale, f"{NAME}-{number}"))
-        first, last = rounds[-1][FIRST], rounds[-1][LAST]
-        tell(f"round {number}: at most {first[RSS]:g} MiB at first, {last[RSS]:g} MiB at last")
-    conditions = {
-        "settlement_workers": 1,
-        "waiting": scale.waiting,
-        "accounts": scale.population.accounts,
-        "seed": scale.population.seed,
-    }
-    return result(NAME, conditions, rounds, COMPARED)
+    rounds = await each_round(stage, scale, partial(_round, stage, scale), tell)
+    told = conditions(scale.population, {WORKER: settings_of(WORKER)}, waiting=scale.waiting)
+    return result(NAME, told, rounds, COMPARED)
 
 
 def quarters(sizes_mib: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
@@ -43,10 +36,10 @@ def quarters(sizes_mib: Sequence[float]) -> tuple[Sequence[float], Sequence[floa
     return sizes_mib[:size], sizes_mib[-size:]
 
 
-async def _round(stage: Stage, scale: Scale, series: str) -> dict[str, Measures]:
-    waiting = Load(scale.population, series, scale.waiting)
+async def _round(stage: Stage, scale: Scale, number: int) -> dict[str, Measures]:
+    waiting = Load(scale.population, f"{NAME}-{number}", scale.waiting)
     await fill(stage, (), waiting)
-    async with stage.worker("settlement-1") as worker, _watched(worker) as sizes_mib:
+    async with stage.worker(WORKER) as worker, _watched(worker) as sizes_mib:
         await until_drained(stage, (worker,), waiting)
     await checked(stage, waiting)
     first, last = quarters(sizes_mib)

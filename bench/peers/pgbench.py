@@ -12,7 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
+from bench import processor
 from bench.load import LoadFailed
+from bench.report import SPEED, Measures
+from bench.scale import WARM_UP_PART
+from bench.stage import Stage
 from deploy.devstack.postgres import binaries
 from shared.postgres.pool import connect
 
@@ -26,17 +30,29 @@ TPS = re.compile(r"^tps = ([0-9.]+) \(without initial connection time\)$", re.MU
 
 @asynccontextmanager
 async def database(url: str, scale: int) -> AsyncIterator[str]:
-    """The url of a filled database of pgbench, dropped in the end."""
+    """The url of a filled database of pgbench, dropped in the end. It has not settled in yet."""
     await _administer(url, f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
     await _administer(url, f"CREATE DATABASE {DATABASE}")
     filled = urlsplit(url)._replace(path=f"/{DATABASE}").geturl()
     try:
         await _run(filled, "--initialize", f"--scale={scale}", "--quiet")
-        # So that nearly every page has been written whole once since the last checkpoint, as for everybody else.
-        await transactions_per_s(filled, SETTLING_IN * scale)
         yield filled
     finally:
         await _administer(url, f"DROP DATABASE {DATABASE} WITH (FORCE)")
+
+
+async def settle_in(url: str, scale: int) -> None:
+    """So many transactions that nearly every page has been written whole since the last checkpoint, as for everybody else."""
+    await transactions_per_s(url, SETTLING_IN * scale)
+
+
+async def measure(stage: Stage, url: str, transactions: int) -> Measures:
+    """How fast it is through with so many, and at which cost, after a tenth of them that is not counted."""
+    await transactions_per_s(url, transactions // WARM_UP_PART)
+    servers = stage.parties(())
+    before = processor.read(servers)
+    per_s = await transactions_per_s(url, transactions)
+    return {SPEED: round(per_s, 1), **processor.spent(before, processor.read(servers), transactions)}
 
 
 async def transactions_per_s(url: str, transactions: int) -> float:

@@ -11,6 +11,7 @@ from cli.audit import prove
 from shared.domain.times import shanghai_date
 from shared.postgres.pool import connect
 from tests.conftest import Database
+from tests.support.people import families_of
 
 COUPLES = Population(families=12, seed=1, relatives=(0, 1, 1, 2), years_before=2)
 LARGE = Population(families=3, seed=1, payers=1, relatives=(8,), credit_min_fen=7, credit_max_fen=7, name="large")
@@ -76,7 +77,7 @@ async def test_a_database_that_is_in_use_is_left_alone(filled: str) -> None:
 
 
 def pairs(people: Population) -> Iterator[tuple[str, str]]:
-    for payers, relatives in people.draw():
+    for payers, relatives in families_of(people):
         for payer in payers:
             yield from ((payer, other) for other in payers if other != payer)
             yield from ((payer, relative) for relative in relatives)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.answers import differences, settlements_of
+from bench.answers import Answered, answered, differences, settlements_of
 from bench.load import BULK, SINGLE
 
 
@@ -53,3 +53,17 @@ def test_a_bulk_message_that_was_rejected_is_not_taken_for_its_settlements() -> 
 
 def test_a_message_that_is_not_full_is_answered_as_well() -> None:
     assert (SINGLE.messages(1_200), BULK.messages(1_200)) == (1_200, 3)
+
+
+def test_answers_are_told_in_the_order_in_which_they_were_asked_for() -> None:
+    arrived = [(2.0, answer("b")), (3.0, answer("a", outcome="partly_settled"))]
+
+    assert answered(["a", "b"], arrived) == Answered({"settled": 1, "partly_settled": 1}, [3.0, 2.0])
+
+
+def test_an_answer_that_comes_again_was_there_when_it_came_first() -> None:
+    assert answered(["a"], [(2.0, answer("a")), (3.0, answer("a", replayed=True))]).arrived_at_s == [2.0]
+
+
+def test_an_echo_has_no_outcome() -> None:
+    assert not answered(["a"], [(2.0, {"request_id": "a"})]).outcomes

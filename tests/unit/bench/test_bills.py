@@ -3,10 +3,11 @@
 from collections import Counter
 from itertools import islice
 
-from bench.bills import Patients, Relatives, Zipf, bills, bulks
+from bench.bills import Patients, Relatives, Zipf, bills, bulks, request_ids
 from bench.figures.contention import large_families
 from bench.population import Population
 from shared.messages.bulk import BULK_BYTES_MAX
+from tests.support.people import families_of
 
 SMALL = Population(families=40, seed=1)
 
@@ -24,24 +25,32 @@ def test_no_two_series_share_a_request() -> None:
 
 
 def test_one_familys_bills_are_of_all_its_relatives_and_never_of_the_payer() -> None:
-    people = large_families(seed=1)
+    people = large_families(seed=1, families=40)
 
     patients = drawn(people, Relatives(people, families=1))
 
-    (_, relatives) = next(people.draw())
+    (_, relatives) = next(families_of(people))
     assert set(patients) == set(relatives)
 
 
-def test_a_load_that_is_spread_reaches_every_family() -> None:
-    people = Population(families=5, seed=1, payers=1, relatives=(8,))
+def test_bills_that_are_spread_are_each_of_another_family_until_everyone_has_had_one() -> None:
+    """None of them waits for the account of another."""
+    people = large_families(seed=1, families=40)
+    family_of = {relative: payer for payer, relatives in families_of(people) for relative in relatives}
 
-    patients = drawn(people, Relatives(people, families=people.families))
+    patients = drawn(people, Relatives(people, families=people.families), people.families)
 
-    assert set(patients) == {relative for _, relatives in people.draw() for relative in relatives}
+    assert len({family_of[patient] for patient in patients}) == people.families
+
+
+def test_the_ids_of_bills_are_known_without_drawing_them() -> None:
+    assert request_ids("one", 20) == [bill.request_id for bill in islice(bills(SMALL, "one"), 20)]
 
 
 def test_by_zipfs_law_the_first_family_comes_twice_as_often_as_the_second_and_ten_times_as_often_as_the_tenth() -> None:
-    family_of = {person: number for number, family in enumerate(SMALL.draw()) for people in family for person in people}
+    family_of = {
+        person: number for number, family in enumerate(families_of(SMALL)) for people in family for person in people
+    }
 
     came = Counter(family_of[patient] for patient in drawn(SMALL, Zipf(SMALL), 20_000))
 
@@ -50,7 +59,7 @@ def test_by_zipfs_law_the_first_family_comes_twice_as_often_as_the_second_and_te
 
 
 def test_by_zipfs_law_the_last_family_comes_as_well() -> None:
-    _, last = max(enumerate(SMALL.draw()))
+    _, last = max(enumerate(families_of(SMALL)))
 
     patients = drawn(SMALL, Zipf(SMALL), 5_000)
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import FIGURES, GROWING
-from bench.document import DOCUMENT, NOTHING, figures_of, filled
-from bench.report import Compared, Measures, at_least, result, write
+from bench.document import DOCUMENT, NOTHING, figures_of, filled, went_on
+from bench.report import Compared, Measures, Rounds, at_least, result, write
 
 ROUNDS: list[dict[str, Measures]] = [{"a": {"per_s": 8.0}, "b": {"per_s": 2.0}}]
+MEANWHILE = [{"checkpoints": 0, "load_average_1min_before": 1.5, "load_average_1min_after": 2.25}]
 MACHINE = {
     "commit": "0123456789ab",
     "postgresql": {"server_version": "18.6"},
@@ -24,7 +25,7 @@ TEXT = "Before.\n\n<!-- figure: example -->\nan old table\n<!-- /figure -->\n\nA
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("bench.report.RESULTS", tmp_path)
-    found = result("example", {}, ROUNDS, [Compared("per_s", "a", "b", at_least(5))])
+    found = result("example", {}, Rounds(ROUNDS, MEANWHILE), [Compared("per_s", "a", "b", at_least(5))])
     found.machine.update(MACHINE)
     write(found, quick=False)
     return tmp_path
@@ -45,12 +46,24 @@ def test_tables_goals_and_machine_are_written_between_the_marks(results: Path) -
 
     assert text == (
         "Before.\n\n<!-- figure: example -->\n"
-        "Medians of 1 round, commit `0123456789ab`, PostgreSQL 18.6, RabbitMQ 3.10.8, Python 3.11.7, 2 cores (AMD EPYC), 23.5 GiB:\n\n"
+        "Medians of 1 round, commit `0123456789ab`, PostgreSQL 18.6, RabbitMQ 3.10.8, Python 3.11.7, 2 cores (AMD EPYC), 23.5 GiB; "
+        "load average 1.5 before the first round and 2.25 after the last; no checkpoint fell into a round:\n\n"
         "|  | per_s |\n| --- | ---: |\n| a | 8 |\n| b | 2 |\n\n"
-        "|  | of | ratio | goal | reached |\n| --- | ---: | ---: | ---: | ---: |\n"
-        "| a / b | per_s | 4 | at least 5 | **no** |\n"
+        "|  | of | ratio | by | round by round | goal | reached |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| a / b | per_s | 4 | medians | 4 | at least 5 | **no** |\n"
         "<!-- /figure -->\n\nAfter.\n"
     )
+
+
+def test_a_checkpoint_within_a_round_is_told() -> None:
+    rounds = [{**MEANWHILE[0], "checkpoints": many} for many in (0, 1, 0, 2)]
+
+    assert went_on(rounds).endswith("2.25 after the last; checkpoints fell into the rounds 2, 4")
+
+
+def test_of_an_older_result_nothing_is_said_that_it_does_not_tell() -> None:
+    assert went_on([]) == ""
 
 
 def test_what_is_written_again_stays_as_it_is(results: Path) -> None:

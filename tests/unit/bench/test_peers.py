@@ -3,12 +3,13 @@
 import orjson
 import pytest
 
-from bench.figures import latency
-from bench.figures.throughput import COMPARED, HOURS, SPEED, SUBJECTS, measures_of
+from bench.figures import bulk, latency
+from bench.figures.throughput import COMPARED, HOURS, SUBJECTS, measures_of
 from bench.load import LoadFailed
 from bench.peers.pgbench import environment_of, tps_of
 from bench.peers.plain import SQL, addressed, formatted, numbered
 from bench.peers.tasks import QUEUE, TASK, task_of
+from bench.report import SPEED
 from bench.scale import FULL
 from shared.messages.envelope import Outcome
 from shared.messages.settle import SettleAnswer, SettleRequest
@@ -72,8 +73,8 @@ def test_who_settles_is_asked_how_long_a_nation_would_take() -> None:
     echo, *_ = SUBJECTS
     gongji = SUBJECTS[-1]
 
-    assert measures_of(gongji, 5_046.3) == {SPEED: 5_046.3, HOURS: 12.0}
-    assert measures_of(echo, 5_046.3) == {SPEED: 5_046.3}
+    assert measures_of(gongji, {SPEED: 5_046.3, "idle_part": 0.1}) == {SPEED: 5_046.3, HOURS: 12.0, "idle_part": 0.1}
+    assert measures_of(echo, {SPEED: 5_046.3}) == {SPEED: 5_046.3}
 
 
 def test_a_task_carries_the_bill_in_the_message_format_of_celery() -> None:
@@ -95,6 +96,13 @@ def test_every_ratio_is_of_what_is_measured() -> None:
 
     assert {each.subject for each in COMPARED} | {each.base for each in COMPARED if each.base} <= measured
     assert {latency.GONGJI, latency.ONE_BY_ONE} == latency.SUBJECTS.keys()
+
+
+def test_no_two_subjects_of_a_figure_share_their_requests() -> None:
+    """What one has decided would be a copy to the other."""
+    for subjects in (SUBJECTS, bulk.SUBJECTS):
+        assert len({each.name for each in subjects}) == len(subjects)
+    assert len({each.series for each in bulk.SUBJECTS}) == len(bulk.SUBJECTS)
 
 
 def test_pgbench_has_the_size_that_was_asked_for() -> None:

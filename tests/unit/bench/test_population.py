@@ -6,6 +6,7 @@ from bench.figures.contention import large_families
 from bench.load import BULK
 from bench.population import Population, person_id
 from bench.scale import FULL, GROWTH
+from tests.support.people import families_of
 
 SMALL = Population(families=40, seed=1)
 
@@ -31,30 +32,30 @@ def test_growth_is_measured_at_the_size_of_a_nation_against_the_usual_one() -> N
 
 
 def test_everybody_is_in_one_family() -> None:
-    everybody = Counter(person for couple, relatives in SMALL.draw() for person in (*couple, *relatives))
+    everybody = Counter(person for couple, relatives in families_of(SMALL) for person in (*couple, *relatives))
 
     assert everybody == Counter(person_id(number) for number in range(SMALL.people))
 
 
 def test_each_couple_is_bound_to_each_other_and_to_their_relatives() -> None:
-    bindings = sum(2 + 2 * len(relatives) for _, relatives in SMALL.draw())
+    bindings = sum(2 + 2 * len(relatives) for _, relatives in families_of(SMALL))
 
     assert bindings == SMALL.bindings
 
 
 def test_families_of_one_size_do_not_all_stand_at_the_same_place_of_their_lot() -> None:
-    sizes = [len(relatives) for _, relatives in SMALL.draw()]
+    sizes = [len(relatives) for _, relatives in families_of(SMALL)]
 
     assert len(set(sizes[:: len(SMALL.relatives)])) == len(SMALL.relatives)
 
 
 def test_a_large_family_has_one_payer_and_the_eight_relatives_that_hebei_allows() -> None:
-    couple, relatives = next(large_families(seed=1).draw())
+    couple, relatives = next(families_of(large_families(seed=1, families=40)))
 
     assert (len(couple), len(relatives)) == (1, 8)
 
 
 def test_a_payer_without_a_spouse_has_as_many_bindings_as_relatives() -> None:
-    people = large_families(seed=1)
+    people = large_families(seed=1, families=40)
 
     assert people.bindings == people.people - people.accounts == 8 * people.families
