@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.document import PLOTS
-from bench.report import RESULTS, Measures
+from bench.report import RESULTS, SPEED, Measures
 from cli.speech import console
 
 OURS, OTHERS, INK, PALE = "#0b6e6e", "#9aa5b1", "#1f2933", "#e4e7eb"
@@ -97,10 +97,10 @@ def draw(results: Path, to: Path) -> list[Path]:
 
 def throughput(measured: Measured) -> Figure:
     """Settlements a second of everything that was measured, the fastest on top."""
-    subjects = measured.of("settlements_per_s")
-    ranked = sorted(subjects, key=lambda name: subjects[name]["settlements_per_s"])
+    subjects = measured.of(SPEED)
+    ranked = sorted(subjects, key=lambda name: subjects[name][SPEED])
     picture, axes = _canvas(measured, "Settlements a second, from a full queue to the last answer", rows=len(ranked))
-    values = [subjects[name]["settlements_per_s"] for name in ranked]
+    values = [subjects[name][SPEED] for name in ranked]
     bars = axes.barh(ranked, values, color=[_colour(name) for name in ranked], height=0.62)
     axes.bar_label(bars, labels=[f"{value:,.0f}" for value in values], padding=5)
     _across(axes, "settlements a second", values)
@@ -157,7 +157,7 @@ def growth(measured: Measured) -> Figure:
 
 def workers(measured: Measured) -> Figure:
     """Settlements a second over the number of workers."""
-    across, up = "workers", "settlements_per_s"
+    across, up = "workers", SPEED
     numbers = sorted(measured.of(across, up).values(), key=lambda each: each[across])
     picture, axes = _canvas(measured, "More workers, families by Zipf's law", rows=6)
     _curve(axes, measured, numbers, across, up, "{:,.0f}")
