@@ -190,8 +190,7 @@ def counted(drained: Iterable[Drained]) -> Measures:
 def put_aside_of(page: str) -> int:
     """How often a worker has put a request aside, by its page of metrics."""
     families = text_string_to_metric_families(page)
-    found = (sample for family in families if family.name == PUT_ASIDE for sample in family.samples)
-    return round(sum(sample.value for sample in found if sample.name == f"{PUT_ASIDE}_total"))
+    return round(sum(sample.value for family in families if family.name == PUT_ASIDE for sample in family.samples))
 
 
 @contextmanager
