@@ -62,8 +62,8 @@ format: .venv/.synced ## put code into shape
 contracts: .venv/.synced ## write contracts/ anew from the code
 	$(RUN)python -m contracts write
 
-sbom: .venv/.synced ## write what a release is made of to sbom.cdx.json, CycloneDX
-	@$(RUN)uv export --locked --no-dev --format cyclonedx1.5 --quiet --output-file sbom.cdx.json
+sbom: .venv/.synced ## write what a release is made of, with its extras, to sbom.cdx.json, CycloneDX
+	@$(RUN)uv export --locked --no-dev --all-extras --format cyclonedx1.5 --quiet --output-file sbom.cdx.json
 
 secrets: .venv/.synced ## make what docker-compose.yml mounts and is missing in deploy/secrets
 	@$(RUN)python -m deploy.credentials

@@ -1,7 +1,7 @@
 """Makes .venv from uv.lock with nothing but python3: finds uv, or fetches it from PyPI, then syncs.
 
 Only the standard library, and no pip: a fresh Debian has neither pip nor venv. uv.lock says which uv, by its hash, and uv takes no
-package whose hash is not the one in uv.lock.
+package whose hash is not the one in uv.lock. Our own package is built by a part of uv itself.
 """
 
 import hashlib
@@ -33,15 +33,21 @@ def main() -> None:
 
 
 def find_uv() -> Path:
-    """Uv on the PATH, uv fetched earlier, or uv fetched now."""
-    if found := shutil.which("uv"):
-        return Path(found)
+    """The locked version of uv: on the PATH, fetched earlier, or fetched now. Another one would fetch what to build with."""
     version, hashes = locked_uv()
+    if (found := shutil.which("uv")) and version_of(found) == version:
+        return Path(found)
     uv = TOOLS / f"uv-{version}"
     if not uv.exists():
         print(f"fetching uv {version} from PyPI", file=sys.stderr, flush=True)  # noqa: T201 progress
         fetch(version, hashes, uv)
     return uv
+
+
+def version_of(uv: str) -> str | None:
+    """As it says itself: "uv 0.13.9 (x86_64-unknown-linux-gnu)"."""
+    said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout.split()  # noqa: S603 the user's own uv
+    return said[1] if len(said) > 1 else None
 
 
 def locked_uv(lock: Path = PROJECT / "uv.lock") -> tuple[str, dict[str, str]]:

@@ -373,10 +373,10 @@ def test_image_has_every_package_and_no_secret() -> None:
         for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
         if line and not line.startswith("#")
     ]
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    backend = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["build-backend"]
 
     assert ignored[0] == "*"
-    assert {f"!{name}" for name in packages["targets"]["wheel"]["packages"]} <= set(ignored)
+    assert {f"!{name}" for name in backend["module-name"]} <= set(ignored)
     assert ignored.index("deploy/secrets") > ignored.index("!deploy")
 
 
