@@ -96,8 +96,10 @@ def add(
     institution: Annotated[str, typer.Argument(metavar="ID", help="The institution's id.")],
     kind: Annotated[InstitutionKind, typer.Option(help="What it is: that decides which requests it may send.")],
     region: Annotated[str, typer.Option("--region", "-r", help="Six digits: where it is.")],
-    name: Annotated[str | None, typer.Option(help="Its name; else its id.")] = None,
-    status: Annotated[InstitutionStatus, typer.Option(help="Whether it may send.")] = InstitutionStatus.ACTIVE,
+    name: Annotated[str | None, typer.Option(help="Its name; a new one needs it, else it stays.")] = None,
+    status: Annotated[
+        InstitutionStatus | None, typer.Option(help="Whether it may send; else it stays, a new one is active.")
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Its user at the broker; else its id.")] = None,
     signing_key: Annotated[
         list[Path] | None,
@@ -115,18 +117,19 @@ def add(
     lang: Lang = None,
 ) -> None:
     """Register an institution, and let it in at the broker: a user with a random password, rights for its own requests and
-    answers alone, and its queues. Run again, it puts right what differs; the password stays, and so do the keys where none is
-    named. A certificate's common name is the user; the local stack's authority issues one, elsewhere yours does.
+    answers alone, and its queues. Run again, it puts right what differs; the password stays, and so do name, status and keys
+    where none is given. A user that is somebody else's is refused, and then nothing is changed. A certificate's common name is the user; the local stack's authority issues one, elsewhere yours does.
     """
     access = _access(institution, kind, user)
-    said: dict[str, Any] = {"name": name or institution, "kind": kind, "region_code": region, "status": status}
-    said["amqp_user"] = access.user
+    said: dict[str, Any] = {"kind": kind, "region_code": region, "amqp_user": access.user}
+    said |= {field: value for field, value in (("name", name), ("status", status)) if value is not None}
     if signing_key or unsigned:
         said["signing_keys"] = [_key_in(file).model_dump(mode="json") for file in signing_key or ()]
-    # Registered first: what fails then leaves nobody in, and the password, which is shown once, cannot be lost.
-    _register(institution, said)
     with broker() as management:
+        # Asked first: whoever is registered with somebody else's user lets them send in its name.
         is_known = management.is_let_in(access)
+        # Before anybody is let in: what fails then leaves nobody in, and the password, which is shown once, cannot be lost.
+        _register(institution, said)
         if certificate or not is_known:
             login = _let_in(management, access, certificate=certificate)
         else:

@@ -20,6 +20,7 @@ from services.binding.model import (
     BindingPosition,
     Caller,
     Diagnosis,
+    Institution,
     KinshipLink,
     Payment,
     PaymentsAsked,
@@ -160,14 +161,19 @@ class Handler:
             change.provinces.add(province)
         return province is not None
 
-    async def put_institution(self, caller: Caller, institution_id: str, said: InstitutionIn) -> bool:
-        """Whether the institution is new."""
+    async def put_institution(
+        self, caller: Caller, institution_id: str, said: InstitutionIn
+    ) -> tuple[Institution, bool] | Refused:
+        """The institution as it is registered now, and whether it is new."""
         async with self.change() as change:
-            await change.act(caller, Action.PUT_INSTITUTION, thing_id=institution_id)
+            holder = await registry.lock_amqp_user(change.connection, said.amqp_user) if said.amqp_user else None
             known = await registry.institution(change.connection, institution_id)
-            await registry.put_institution(change.connection, institution_id, said, change.now)
+            refused = rules.refuse_institution(institution_id, said.name, known, holder)
+            await change.act(caller, Action.PUT_INSTITUTION, thing_id=None if refused else institution_id)
+            if refused:
+                return refused
             change.provinces.add(EVERY_PROVINCE)
-            return known is None
+            return await registry.put_institution(change.connection, institution_id, said, change.now), known is None
 
     async def put_policy(self, caller: Caller, code: str, policy: RegionPolicy) -> int:
         """The number of the new version."""

@@ -24,6 +24,7 @@ from shared.domain.reasons import Reason, Text
 from shared.domain.relations import Relation
 from shared.domain.roles import Role
 from shared.domain.times import shanghai_date
+from shared.messages.signing import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,12 @@ class Person:
 @dataclass(frozen=True, slots=True)
 class Institution:
     institution_id: str
+    name: str
     kind: InstitutionKind
+    region_code: str
+    amqp_user: str | None
     status: InstitutionStatus
+    signing_keys: Keys
 
 
 @dataclass(frozen=True, slots=True)

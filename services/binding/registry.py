@@ -11,7 +11,7 @@ from shared.domain.ids import PersonKey
 from shared.domain.policy import PolicyBook, RegionPolicy
 from shared.domain.regions import province_of
 from shared.domain.roles import Role
-from shared.messages.signing import KEYS
+from shared.messages.signing import KEYS, keys_of
 from shared.postgres.queries import load_queries
 from shared.telemetry.logging import redact
 
@@ -86,11 +86,20 @@ async def freeze(connection: Any, person_id: str, *, frozen: bool, now: datetime
 
 async def institution(connection: Any, institution_id: str) -> Institution | None:
     row = await connection.fetchrow(SQL["institution"], institution_id)
-    return Institution(institution_id, InstitutionKind(row["kind"]), InstitutionStatus(row["status"])) if row else None
+    return _institution(row) if row else None
 
 
-async def put_institution(connection: Any, institution_id: str, said: InstitutionIn, now: datetime) -> None:
-    await connection.execute(
+async def lock_amqp_user(connection: Any, amqp_user: str) -> str | None:
+    """Which institution this user of the broker is registered for; nobody gives it to one until the transaction is over."""
+    # A statement of its own: the next one sees what those before us have committed.
+    await connection.execute(SQL["lock_amqp_user"], amqp_user)
+    institution_id: str | None = await connection.fetchval(SQL["institution_of"], amqp_user)
+    return institution_id
+
+
+async def put_institution(connection: Any, institution_id: str, said: InstitutionIn, now: datetime) -> Institution:
+    """Writes what an operator says of an institution, one that is known or one whose name is said."""
+    row = await connection.fetchrow(
         SQL["put_institution"],
         institution_id,
         said.name,
@@ -101,6 +110,7 @@ async def put_institution(connection: Any, institution_id: str, said: Institutio
         None if said.signing_keys is None else KEYS.dump_json(said.signing_keys).decode(),
         now,
     )
+    return _institution(row)
 
 
 async def policies(connection: Any, provinces: Iterable[int]) -> PolicyBook:
@@ -149,4 +159,16 @@ def _person(row: Any) -> Person:
         account_frozen=row["account_frozen"],
         name_sealed=row["name_sealed"],
         id_number_sealed=row["id_number_sealed"],
+    )
+
+
+def _institution(row: Any) -> Institution:
+    return Institution(
+        institution_id=row["institution_id"],
+        name=row["name"],
+        kind=InstitutionKind(row["kind"]),
+        region_code=row["region_code"],
+        amqp_user=row["amqp_user"],
+        status=InstitutionStatus(row["status"]),
+        signing_keys=keys_of(row["signing_keys"]),
     )

@@ -82,24 +82,39 @@ RETURNING province;
 
 -- name: institution
 -- One institution.
-SELECT kind, status
+SELECT institution_id, name, kind, region_code, amqp_user, status, signing_keys
 FROM registry.institutions
 WHERE institution_id = $1;
 
+-- name: lock_amqp_user
+-- One at a time gives this user of the broker to an institution.
+SELECT pg_advisory_xact_lock(hashtextextended($1, 3));
+
+-- name: institution_of
+-- Which institution a user of the broker is registered for.
+SELECT institution_id
+FROM registry.institutions
+WHERE amqp_user = $1;
+
 -- name: put_institution
--- What the operator says of an institution.
+-- What the operator says of an institution; a name, a status or keys that are left out are as they were.
 INSERT INTO registry.institutions AS institution (
     institution_id, name, kind, region_code, amqp_user, status, signing_keys, registered_at, changed_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, coalesce($7::jsonb, '[]'), $8, $8)
+SELECT
+    said.institution_id, coalesce($2, known.name), $3, $4, $5, coalesce($6, known.status, 'active'),
+    coalesce($7::jsonb, known.signing_keys, '[]'), $8, $8
+FROM (VALUES ($1::text)) AS said (institution_id)
+LEFT JOIN registry.institutions AS known ON known.institution_id = said.institution_id
 ON CONFLICT (institution_id) DO UPDATE SET
-    name = excluded.name,
+    name = coalesce($2, institution.name),
     kind = excluded.kind,
     region_code = excluded.region_code,
     amqp_user = excluded.amqp_user,
-    status = excluded.status,
+    status = coalesce($6, institution.status),
     signing_keys = coalesce($7::jsonb, institution.signing_keys),
-    changed_at = excluded.changed_at;
+    changed_at = excluded.changed_at
+RETURNING institution_id, name, kind, region_code, amqp_user, status, signing_keys;
 
 -- name: policies
 -- Every policy version that bears on these provinces.

@@ -92,12 +92,15 @@ class PersonSought(Body):
 
 
 class InstitutionIn(Body):
-    name: Name
+    """What an operator says of an institution. A name, a status and keys that are left out are as they were; a new one needs a
+    name, is active and has no keys.
+    """
+
+    name: Name | None = None
     kind: InstitutionKind
     region_code: Region
     amqp_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
-    status: InstitutionStatus = InstitutionStatus.ACTIVE
-    # Left out: as they were.
+    status: InstitutionStatus | None = None
     signing_keys: Annotated[tuple[AnyKey, ...], Field(max_length=SIGNING_KEYS_MAX)] | None = None
 
     @field_validator("signing_keys")
@@ -110,8 +113,16 @@ class InstitutionIn(Body):
         return keys
 
 
-class InstitutionOut(InstitutionIn):
+class InstitutionOut(BaseModel):
+    """An institution as it is registered now."""
+
     institution_id: Annotated[str, Field(pattern=INSTITUTION_ID_PATTERN)]
+    name: str
+    kind: InstitutionKind
+    region_code: str
+    amqp_user: str | None
+    status: InstitutionStatus
+    signing_keys: tuple[AnyKey, ...]
 
 
 class PolicyIn(NewPolicy):

@@ -10,9 +10,11 @@ from services.binding.model import (
     Binding,
     BindingPosition,
     Caller,
+    Fault,
     Institution,
     Person,
     Proposal,
+    Refused,
     Transfer,
     TransferState,
 )
@@ -22,6 +24,17 @@ from shared.domain.reasons import Reason
 from shared.domain.regions import connected, pooling_area_of
 from shared.domain.relations import KINSHIP, Relation
 from shared.domain.roles import Role
+
+
+def refuse_institution(
+    institution_id: str, name: str | None, known: Institution | None, holder: str | None
+) -> Refused | None:
+    """Why an institution cannot be registered so. `holder`: the institution that has the broker's user already."""
+    if known is None and name is None:
+        return Refused((Reason.INVALID,), (Fault("name", "a new institution needs one"),))
+    if holder not in (None, institution_id):
+        return Refused((Reason.AMQP_USER_TAKEN,), (Fault("amqp_user", f"is the user of {holder}: name another one"),))
+    return None
 
 
 def refuse_binding(proposal: Proposal, position: BindingPosition) -> tuple[Reason, ...]:

@@ -74,6 +74,7 @@ class Reason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
     INTERNAL_ERROR = "internal_error"
+    AMQP_USER_TAKEN = "amqp_user_taken"
 
 
 class Text(NamedTuple):
@@ -222,5 +223,9 @@ TEXTS: dict[Reason, Text] = {
     Reason.INTERNAL_ERROR: Text(
         "系统内部出错，请稍后重试；如仍出错，请联系系统维护人员。",
         "Something went wrong on our side; try again, and report it if it happens again.",
+    ),
+    Reason.AMQP_USER_TAKEN: Text(
+        "该消息服务器账号已属于另一家机构，不能再登记给本机构，请另用账号。",
+        "This user of the broker is another institution's, and so cannot be this one's.",
     ),
 }

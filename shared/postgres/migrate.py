@@ -118,7 +118,13 @@ async def _apply(connection: Any, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         await connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
-        await connection.execute(migration.sql)
+        try:
+            await connection.execute(migration.sql)
+        except asyncpg.UniqueViolationError as error:
+            raise MigrationRefused(
+                f"what is stored does not keep to {error.constraint_name}: the first lines of migration {migration.number} "
+                f"({migration.name}) say how to find it; nothing was changed"
+            ) from error
         await connection.execute(
             "INSERT INTO migrations.applied (number, name, checksum) VALUES ($1, $2, $3)",
             migration.number,

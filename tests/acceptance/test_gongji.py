@@ -209,7 +209,7 @@ def test_an_institution_signs_what_it_sends(stack: Stack, tmp_path: Path) -> Non
     quote = ("quote", "-i", "SIGNS", "-r", "130100", "--person", "CHILD", "--amount-fen", "1", "--json")
 
     added = ("institution", "add", "SIGNS", "--kind", "pharmacy", "--region", "130100")
-    stack.run(*added, "--signing-key", str(mine.with_suffix(".pub")))
+    stack.run(*added, "--name", "Signs", "--signing-key", str(mine.with_suffix(".pub")))
     signed = json.loads(stack.run(*quote, GONGJI_SIGNING_KEY_FILE=str(mine)))
     forged = json.loads(stack.run(*quote, code=1, GONGJI_SIGNING_KEY_FILE=str(others)))
     private_half = stack.run(*added, "--signing-key", str(mine), code=2)
@@ -229,7 +229,7 @@ def test_an_institution_is_let_in_and_shut_out(stack: Stack) -> None:
     """A user of its own with a password that is shown once; it sends as that user; then it is gone."""
     said = ("institution", "add", "CLINIC", "--kind", "pharmacy", "--region", "130100")
 
-    made, again = stack.json(*said), stack.json(*said)
+    made, again = stack.json(*said, "--name", "Clinic"), stack.json(*said)
     answer = stack.json("settle", "-i", "CLINIC", "-r", "130100", "--person", "CHILD", "--amount-fen", "1")
     renewed = stack.json("institution", "new-password", "CLINIC", "--kind", "pharmacy")
     stack.run("institution", "shut-out", "CLINIC")
@@ -250,6 +250,49 @@ def test_an_institution_is_let_in_and_shut_out(stack: Stack) -> None:
     ] == [True] * 3
     with pytest.raises(ProbableAuthenticationError):
         asyncio.run(connect([renewed["amqp_url"]], name="tests"))
+
+
+def test_nobody_is_registered_with_somebody_elses_user(stack: Stack) -> None:
+    """A service's, another institution's, and that of one that was shut out: refused, and the register is as it was."""
+    kind = ("--kind", "pharmacy", "--region", "130100")
+    for institution in ("MINE", "THEIRS", "GONE"):
+        stack.run("institution", "add", institution, *kind, "--name", institution)
+    stack.run("institution", "shut-out", "GONE")
+    before = _institutions(stack)
+
+    said = {
+        user: stack.run("institution", "add", who, *kind, "--name", "Taken over", "--user", user, code=1)
+        for who, user in (("MINE", "gongji"), ("MINE", "THEIRS"), ("NEW", "GONE"))
+    }
+
+    assert "gongji is a user of another kind" in said["gongji"]
+    assert "THEIRS reads the results of *.*.THEIRS" in said["THEIRS"]
+    assert "amqp_user: is the user of GONE" in said["GONE"]
+    assert _institutions(stack) == before
+
+
+def test_who_is_suspended_stays_so(stack: Stack) -> None:
+    """Let in again for another key, another region: neither lifts a suspension nor changes the name."""
+    added = ("institution", "add", "LATE", "--kind", "pharmacy", "--region")
+
+    nameless = stack.run(*added, "130100", code=1)
+    stack.run(*added, "130100", "--name", "Late", "--status", "suspended")
+    stack.run(*added, "130200")
+
+    assert "name: a new institution needs one" in nameless
+    assert ("LATE", "Late", "130200", "LATE", "suspended") in _institutions(stack)
+
+
+def _institutions(stack: Stack) -> list[tuple[Any, ...]]:
+    async def rows() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(stack.json("env")["GONGJI_DATABASE_URL"])
+        found = await connection.fetch(
+            "SELECT institution_id, name, region_code, amqp_user, status FROM registry.institutions ORDER BY 1"
+        )
+        await connection.close()
+        return [tuple(row) for row in found]
+
+    return asyncio.run(rows())
 
 
 @pytest.mark.parametrize("file", ["hebei.yaml", "regions.yaml", "afterwards.yaml"])

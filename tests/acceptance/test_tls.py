@@ -13,6 +13,8 @@ from deploy.devstack.certificates import Certificates
 from shared.rabbit.connection import connect
 from tests.support.stacks import Stack
 
+LET_IN = ("institution", "add", "--kind", "hospital", "--region", "130100", "--name", "Hospital")
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
@@ -27,8 +29,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def test_an_institution_pays_in_an_encrypted_world(stack: Stack) -> None:
     """With a password, and with a certificate instead; nobody as somebody who has not been let in."""
-    password = stack.json("institution", "add", "H1", "--kind", "hospital", "--region", "130100")
-    certificate = stack.json("institution", "add", "H2", "--kind", "hospital", "--region", "130100", "--certificate")
+    password = stack.json(*LET_IN, "H1")
+    certificate = stack.json(*LET_IN, "H2", "--certificate")
 
     answers = [stack.json("quote", "-i", who, "-r", "130100", "-p", "NOBODY", "-a", "1") for who in ("H1", "H2")]
     refused = stack.json("quote", "-i", "H3", "-r", "130100", "-p", "NOBODY", "-a", "1", code=1)
@@ -42,10 +44,8 @@ def test_an_institution_pays_in_an_encrypted_world(stack: Stack) -> None:
 
 def test_a_certificate_is_good_for_its_own_user_only(stack: Stack) -> None:
     """The name in the certificate decides, whatever the URL says; without one, EXTERNAL lets nobody in."""
-    stack.json("institution", "add", "H4", "--kind", "hospital", "--region", "130100", "--certificate")
-    url = urlsplit(
-        stack.json("institution", "add", "H5", "--kind", "hospital", "--region", "130100", "--certificate")["amqp_url"]
-    )
+    stack.json(*LET_IN, "H4", "--certificate")
+    url = urlsplit(stack.json(*LET_IN, "H5", "--certificate")["amqp_url"])
     without = "&".join(f"{name}={value}" for name, value in parse_qsl(url.query) if name in ("auth", "cafile"))
 
     async def user_of(query: str) -> str | None:

@@ -50,10 +50,15 @@ async def put_institution(
     desk: Desk,
     response: Response,
 ) -> InstitutionOut:
-    """Registers an institution, or changes what is known of it."""
+    """Registers an institution, or changes what is known of it.
+
+    A name, a status and keys that are left out are as they were; a new one needs a name, is active and has no keys. No two
+    institutions have one user of the broker.
+    """
     allow(caller, Role.OPERATOR)
-    response.status_code = 201 if await desk.put_institution(caller, institution_id, said) else 200
-    return InstitutionOut(institution_id=institution_id, **said.model_dump())
+    institution, is_new = granted(await desk.put_institution(caller, institution_id, said))
+    response.status_code = 201 if is_new else 200
+    return InstitutionOut.model_validate(institution, from_attributes=True)
 
 
 @router.put("/persons/{person_id}", tags=["persons"])
