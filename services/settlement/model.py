@@ -273,9 +273,13 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The request itself is not acceptable. Nothing is stored and no name is used up."""
+    """The request itself is not acceptable. Nothing is stored and no name is used up.
+
+    `sender`: what is wrong with who sent it, where the contract names another reason first.
+    """
 
     reason: Reason
+    sender: Reason | None = None
 
 
 Verdict = Decision | Replay | Rejection

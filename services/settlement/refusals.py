@@ -19,14 +19,15 @@ async def add(connection: Any, resolutions: Sequence[Resolution], now: datetime)
     rows = [
         (
             incoming.name.province,
-            resolution.verdict.reason,
+            found,
             incoming.sender.user_id,
             incoming.name.institution_id,
             incoming.name.request_id,
             incoming.operation,
         )
         for resolution in resolutions
-        if isinstance(resolution.verdict, Rejection) and resolution.verdict.reason in WATCHED
+        if isinstance(resolution.verdict, Rejection)
+        and (found := resolution.verdict.sender or resolution.verdict.reason) in WATCHED
         for incoming in (resolution.incoming,)
     ]
     if rows:

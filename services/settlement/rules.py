@@ -32,8 +32,8 @@ from shared.messages.undo import CancelRequest, RefundRequest
 
 def decide(request: Request, position: Position) -> Verdict:
     """What becomes of a request. A refusal is a value: Rejection (not decided) or a declined Decision."""
-    if reason := refuse_sender(request, position):
-        return Rejection(reason)
+    if refused := refuse_sender(request, position):
+        return refused
     if position.stored:
         return known(request, position.stored, cancelled=position.cancelled)
     if reason := refuse_institution(request.operation, position):
@@ -84,11 +84,24 @@ def canonical(request: Request) -> dict[str, Any]:
 # ---- Is the request acceptable? ----
 
 
-def refuse_sender(request: Request, position: Position) -> Reason | None:
+def refuse_sender(request: Request, position: Position) -> Rejection | None:
     """Guards on who sent it and when. A wrong sender is told nothing about stored requests."""
-    sender, institution = position.sender, position.institution
+    stranger = refuse_stranger(position)
     if request.occurred_at > position.now + OCCURRED_AHEAD_MAX:
-        return Reason.MALFORMED
+        # An odd time is told first, and hides nobody.
+        return Rejection(Reason.MALFORMED, sender=stranger)
+    if stranger:
+        return Rejection(stranger)
+    # Last: a check takes a while, and a stranger must not ask for it.
+    institution = position.institution
+    if institution and institution.signing_keys and not holds(institution.signing_keys, position.sender.signed):
+        return Rejection(Reason.SIGNATURE_INVALID)
+    return None
+
+
+def refuse_stranger(position: Position) -> Reason | None:
+    """Guards on whom the broker vouches for: the institution's registered user, who is answered on a queue of its own."""
+    sender, institution = position.sender, position.institution
     registered = institution.amqp_user if institution else None
     if sender.user_id is not None and registered is not None and sender.user_id != registered:
         return Reason.SENDER_MISMATCH
@@ -97,9 +110,6 @@ def refuse_sender(request: Request, position: Position) -> Reason | None:
             return Reason.SENDER_MISMATCH
         if sender.reply_to is not None and not owns_reply_queue(sender):
             return Reason.REPLY_QUEUE_NOT_ALLOWED
-    # Last: a check takes a while, and a stranger must not ask for it.
-    if institution and institution.signing_keys and not holds(institution.signing_keys, sender.signed):
-        return Reason.SIGNATURE_INVALID
     return None
 
 

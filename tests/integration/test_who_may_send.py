@@ -4,7 +4,9 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +17,7 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed, P
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pamqp.commands import Basic
 
-from deploy.devstack.state import StackState
+from deploy.devstack.state import StackState, log_file
 from shared.domain.enrolment import InstitutionKind
 from shared.messages.signing import public_key, sign
 from shared.rabbit.access import Access
@@ -185,8 +187,8 @@ async def test_nobody_is_in_without_a_password(door: Door, clinic: Access) -> No
             await connect([url], name="tests")
 
 
-async def test_the_broker_itself_refuses_a_forged_user(door: Door, clinic: Access) -> None:
-    """`user_id` says somebody else than who is connected: the channel is closed and nothing is routed."""
+async def test_the_broker_itself_refuses_a_forged_user(door: Door, clinic: Access, servers: StackState) -> None:
+    """`user_id` says somebody else than who is connected: the channel is closed, nothing is routed, and the broker's log says who it was."""
     victim = await door.let_in("H2")
 
     async with door.channel(clinic) as channel:
@@ -194,6 +196,7 @@ async def test_the_broker_itself_refuses_a_forged_user(door: Door, clinic: Acces
             await publish(channel, victim, bill(institution_id="H2"))
 
     assert await refusals(door.world) == []
+    await until(partial(told_by_the_broker, servers, door.world, clinic, victim.user, "precondition_failed"))
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
@@ -208,6 +211,17 @@ async def test_a_foreign_institution_is_refused_and_written_down(door: Door, cli
     assert await refusals(door.world) == [
         (13, "sender_mismatch", clinic.user if named else None, "H2", "not-mine", "settle")
     ]
+
+
+async def test_an_odd_time_hides_nobody(door: Door, clinic: Access) -> None:
+    """It is told before the sender is looked at, and the sender is written down all the same."""
+    await door.let_in("H2")
+    in_two_days = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+
+    answer = await door.ask(clinic, bill(institution_id="H2", request_id="not-mine", occurred_at=in_two_days))
+
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "malformed")
+    assert await refusals(door.world) == [(13, "sender_mismatch", clinic.user, "H2", "not-mine", "settle")]
 
 
 LIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -261,7 +275,9 @@ async def test_answers_go_to_nobody_elses_queue(door: Door, clinic: Access) -> N
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) -> None:
-    """Copies go through the same exchange, so no further than requests do: not to queues. What another queue of ours gets of it is put aside."""
+    """Copies go through the same exchange, so no further than requests do: not to queues. What another queue of ours gets of it is put aside.
+    A broker that asks for the right to each key takes no such message at all; what is taken then is the one without copies.
+    """
     victim = await door.let_in("H2")
     astray = [
         victim.reply_queue,
@@ -273,15 +289,25 @@ async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) ->
         "quote.130100",
     ]
 
-    async with door.channel(clinic) as channel:
-        await publish(channel, clinic, bill(request_id="copied"), headers={header: astray})
-        answer = await get(channel, clinic.results_queue)
+    said, refused = bill(request_id="copied"), False
 
-    assert (answer["request_id"], answer["reason"]) == ("copied", "no_binding")
-    for queue in (victim.reply_queue, victim.results_queue):
+    async with door.channel(clinic) as channel:
+        try:
+            await publish(channel, clinic, said, headers={header: astray})
+        except ChannelAccessRefused:
+            refused = True
+    async with door.channel(clinic) as channel:
+        if refused:
+            await publish(channel, clinic, said)
+        answer = await get(channel, clinic.results_queue)
+    letters = await dead_letters(door.world, at_least=0 if refused else 1)
+
+    assert (answer["request_id"], answer["reason"], answer["replayed"]) == ("copied", "no_binding", False)
+    assert [letter.header.properties.headers["x-gongji-problems"] for letter in letters] == (
+        [] if refused else [f"settle is taken by {SETTLEMENT}"]
+    )
+    for queue in (victim.reply_queue, victim.results_queue, clinic.results_queue, SETTLEMENT, DEAD):
         assert await waiting(door.world, queue) == 0
-    [letter] = await dead_letters(door.world, at_least=1)
-    assert letter.header.properties.headers["x-gongji-problems"] == f"settle is taken by {SETTLEMENT}"
 
 
 # ---- signatures ----
@@ -369,8 +395,8 @@ ATTEMPTS: dict[str, Attempt] = {
 }
 
 
-async def test_what_is_not_ones_own_stays_closed(door: Door, clinic: Access) -> None:
-    """The broker refuses each of these, whatever the worker would have said; honest requests go on being answered."""
+async def test_what_is_not_ones_own_stays_closed(door: Door, clinic: Access, servers: StackState) -> None:
+    """The broker refuses each of these, whatever the worker would have said, and its log says to whom and what; honest requests go on being answered."""
     victim = await door.let_in("H2")
     refused = []
 
@@ -382,7 +408,19 @@ async def test_what_is_not_ones_own_stays_closed(door: Door, clinic: Access) -> 
                 refused.append(name)
 
     assert refused == list(ATTEMPTS)
+    for what in (RESULTS, EVENTS, DEAD, SETTLEMENT, "settle.130100.more", victim.reply_queue, victim.results_queue):
+        await until(partial(told_by_the_broker, servers, door.world, clinic, what, "access_refused"))
     assert (await door.ask(clinic, bill()))["reason"] == "no_binding"
+
+
+def told_by_the_broker(servers: StackState, world: World, access: Access, what: str, why: str) -> bool:
+    """Whether its log says, in a line and the one before it, who was refused in which vhost, what, and why."""
+    lines = log_file(servers.keys_directory.parent, "rabbitmq").read_text(encoding="utf-8").splitlines()
+    vhost = vhost_of(world.amqp_url)
+    return any(
+        f"vhost: '{vhost}', user: '{access.user}'" in before and f"exception {why}" in line and f"'{what}'" in line
+        for before, line in pairwise(lines)
+    )
 
 
 async def hear_of_the_unproven(world: World) -> None:

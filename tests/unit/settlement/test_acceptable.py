@@ -180,6 +180,23 @@ def test_sender_mismatch_is_told_nothing_about_stored_requests() -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "sender"),
+    [
+        ({"user_id": "other"}, "sender_mismatch"),
+        ({"reply_to": "reply.other.1"}, "reply_queue_not_allowed"),
+        ({}, None),
+    ],
+)
+def test_an_odd_time_does_not_hide_a_stranger(where: dict[str, Any], sender: str | None) -> None:
+    """It is the reason that is told, as the contract has it first; who sent it is known all the same."""
+    said = {"user_id": "clinic", "authenticate_senders": True, **where}
+
+    verdict = decide(settle(occurred_at=TOO_LATE), position(current=50_000, **said))
+
+    assert verdict == Rejection(Reason.MALFORMED, sender=Reason(sender) if sender else None)
+
+
+@pytest.mark.parametrize(
     ("reply_to", "allowed"),
     [
         (None, True),
