@@ -15,6 +15,7 @@ from services.settlement.lane import ConsumerLost, Lane
 from services.settlement.patience import Patience
 from shared.domain.times import Clock
 from shared.rabbit.connection import SILENCE_S, BrokerError, Brokers, Connection, close, open_channel
+from shared.rabbit.direct import Nodes
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
@@ -49,6 +50,7 @@ class Consumer:
     lanes: int = 1
     _lanes: list[Lane] = field(default_factory=list, init=False)
     _patience: Patience = field(default_factory=Patience, init=False)
+    _nodes: Nodes = field(default_factory=Nodes, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns once `stop` is set and the batches in hand are answered and acknowledged."""
@@ -86,7 +88,7 @@ class Consumer:
                 channels.append(requests)
                 # Apart, because an alarm blocks a connection that publishes, and acknowledgements must still flow.
                 publisher = LastingPublisher(self.brokers, name="gongji-settlement publishing")
-                replies = Replies(self.brokers, name="gongji-settlement replying")
+                replies = Replies(self.brokers, self._nodes, name="gongji-settlement replying")
                 opened += [publisher, replies]
                 # A bulk message is several batches by itself.
                 prefetch = BULK_PREFETCH if queue == BULK else self.prefetch

@@ -131,7 +131,10 @@ def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> P
     to_results = _to_results(delivery, answer, text, proven=proven)
     sender = delivery.sender
     if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
-        return Posting(replace(to_results, exchange="", routing_key=sender.reply_to), otherwise=to_results)
+        # Whom the broker does not vouch for is one sender: it could be anybody.
+        whose = (sender.user_id or "") if authenticate_senders else None
+        reply = replace(to_results, exchange="", routing_key=sender.reply_to, on_behalf_of=whose)
+        return Posting(reply, otherwise=to_results)
     return Posting(to_results)
 
 

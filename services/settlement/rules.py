@@ -28,6 +28,7 @@ from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.signing import holds
 from shared.messages.transfer import TransferRequest
 from shared.messages.undo import CancelRequest, RefundRequest
+from shared.rabbit.direct import node_of
 
 
 def decide(request: Request, position: Position) -> Verdict:
@@ -114,9 +115,9 @@ def refuse_stranger(position: Position) -> Reason | None:
 
 
 def owns_reply_queue(sender: Sender) -> bool:
-    """RabbitMQ rewrites a direct reply-to to amq.rabbitmq.reply-to.<token>: only its owner can have been given it."""
+    """RabbitMQ rewrites a direct reply-to to an address of its own making, which only its owner can have been given."""
     reply_to = sender.reply_to or ""
-    if reply_to.startswith("amq.rabbitmq.reply-to."):
+    if node_of(reply_to):
         return True
     return sender.user_id is not None and reply_to.startswith(f"reply.{sender.user_id}.")
 

@@ -13,7 +13,8 @@ from shared.messages.signing import SIGNATURE_HEADER
 from shared.rabbit import topology
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, consume, hosts, open_channel
-from shared.rabbit.publisher import DIRECT_REPLY, Outgoing, Publisher
+from shared.rabbit.direct import DIRECT_REPLY
+from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.wire import Message
 
 

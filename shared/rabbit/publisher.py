@@ -15,8 +15,8 @@ from shared.domain.values import dataclass
 from shared.rabbit import wire
 from shared.rabbit.confirms import Confirms, Receipt, Receipts
 from shared.rabbit.connection import BrokerError, tap_of
+from shared.rabbit.direct import is_direct
 
-DIRECT_REPLY = "amq.rabbitmq.reply-to"
 CONFIRM_TIMEOUT_S = 15.0
 
 
@@ -30,7 +30,10 @@ class ChannelBroken(PublishFailed):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A persistent message that some queue must take."""
+    """A persistent message that some queue must take.
+
+    `on_behalf_of`: the user of the broker who named the address, where senders are authenticated. It is not sent.
+    """
 
     exchange: str
     routing_key: str
@@ -42,6 +45,7 @@ class Outgoing:
     message_id: str | None = None
     user_id: str | None = None
     content_type: str | None = "application/json"
+    on_behalf_of: str | None = None
 
 
 class Publisher:
@@ -148,7 +152,7 @@ def _frames(channel: int, frame_max: int, message: Outgoing, message_id: str) ->
         exchange=message.exchange,
         routing_key=message.routing_key,
         # RabbitMQ hands a direct reply to its client and yet calls it unroutable.
-        mandatory=not message.routing_key.startswith(DIRECT_REPLY),
+        mandatory=not is_direct(message.routing_key),
         properties={
             wire.CONTENT_TYPE: message.content_type,
             wire.CORRELATION_ID: message.correlation_id,

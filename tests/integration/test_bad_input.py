@@ -12,6 +12,7 @@ from shared.rabbit.connection import connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import DELIVERY_LIMIT, REQUESTS, RESULTS, SETTLEMENT
 from tests.support.correspondence import dead_letters
+from tests.support.direct import address
 from tests.support.world import World, bill, until
 
 MINE = "reply.results.of-h1"
@@ -111,10 +112,14 @@ async def test_an_answer_that_no_queue_takes_does_not_undo_the_decision(world: W
     assert (await world.balances())["MOTHER"] == (99_300, 0, 0)
 
 
-FORGED = "amq.rabbitmq.reply-to.g1h2gCXg5yZXBseUA0MDU0NDE4MwAAC6QAAAAAYXxU5w==.Zm9v"
+FORGED = {
+    "a node that is none": address("reply@7"),
+    "no address at all": "amq.rabbitmq.reply-to.g1h2gCXg5yZXBseUA0MDU0NDE4MwAAC6QAAAAAYXxU5w==.Zm9v",
+}
 
 
-async def test_a_forged_direct_reply_harms_nobody_else(world: World) -> None:
+@pytest.mark.parametrize("reply_to", FORGED.values(), ids=FORGED)
+async def test_a_forged_direct_reply_harms_nobody_else(world: World, reply_to: str) -> None:
     """RabbitMQ 3.10 breaks the channel that publishes to it: its own answer goes to the results, no session is lost."""
     world.start_worker()
     await world.family("MOTHER")
@@ -123,7 +128,7 @@ async def test_a_forged_direct_reply_harms_nobody_else(world: World) -> None:
     await channel.queue_declare(queue=MINE, exclusive=True)
     await channel.queue_bind(MINE, RESULTS, routing_key="settle.settled.H1")
     sessions = REGISTRY.get_sample_value("gongji_broker_sessions_total")
-    forged = Outgoing(REQUESTS, "settle.130100", orjson.dumps(bill()), type="settle", reply_to=FORGED)
+    forged = Outgoing(REQUESTS, "settle.130100", orjson.dumps(bill()), type="settle", reply_to=reply_to)
 
     neighbours = [asyncio.create_task(world.settle(amount_fen=1)) for _ in range(20)]
     await publish(world, forged)

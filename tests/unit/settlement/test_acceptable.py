@@ -10,6 +10,7 @@ from services.settlement.model import Rejection
 from services.settlement.rules import decide
 from shared.domain.reasons import Reason
 from tests.support.builders import NOW, credit, decided, lookup, position, quote, reason_of, settle, stored
+from tests.support.direct import REAL, address
 
 TOO_LATE = (NOW + timedelta(days=1, seconds=1)).isoformat()
 JUST_RIGHT = (NOW + timedelta(days=1)).isoformat()
@@ -202,7 +203,11 @@ def test_an_odd_time_does_not_hide_a_stranger(where: dict[str, Any], sender: str
         (None, True),
         ("reply.clinic.1", True),
         ("reply.clinic.", True),
-        ("amq.rabbitmq.reply-to.g1h2AA5yZXBseUA", True),
+        (REAL, True),
+        (address("reply@7"), True),
+        ("amq.rabbitmq.reply-to", False),
+        ("amq.rabbitmq.reply-to.g1h2AA5yZXBseUA", False),
+        (address("rabbit@7"), False),
         ("reply.clinic", False),
         ("reply.clinic2.1", False),
         ("reply.other.1", False),
