@@ -161,9 +161,9 @@ async def _keyring(settings: BindingSettings, house: AsyncExitStack, stop: async
     own = Key.from_pem(settings.jwt_public_key_file.read_bytes()) if settings.jwt_public_key_file else None
     if settings.jwks_url:
         client = await house.enter_async_context(httpx.AsyncClient())
-        provider = KeySet(partial(read_over_http, client, settings.jwks_url))
+        provider = KeySet(partial(read_over_http, client, settings.jwks_url), stale_max_s=settings.jwks_stale_max_s)
     elif settings.jwks_file:
-        provider = KeySet(partial(read_file, settings.jwks_file))
+        provider = KeySet(partial(read_file, settings.jwks_file), stale_max_s=settings.jwks_stale_max_s)
     else:
         return Keyring(own)
     # What goes wrong is logged where it does. A service that cannot be asked for keys yet is ready all the same.

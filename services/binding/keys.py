@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from services.binding.metrics import KEYS_READ_AT, KEYS_READS
+from services.binding.settings import JWKS_STALE_MAX_S
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ UNKNOWN_EVERY_S = 30.0
 
 
 class KeysNotRead(Exception):
-    """A set could not be had, or there is nothing in it to check a token with."""
+    """A set could not be had: nobody answered, or what came is none."""
 
 
 class Key(NamedTuple):
@@ -65,15 +66,17 @@ class Key(NamedTuple):
 
 
 def keys_of(document: bytes) -> dict[str, Key]:
-    """The keys of a set that tokens may be signed with, by `kid`. Raises KeysNotRead if there is none."""
+    """The keys of a set that tokens may be signed with, by `kid`: Ed25519 or RSA, for signatures. There may be none.
+
+    Raises KeysNotRead if it is no set.
+    """
     try:
-        listed = orjson.loads(document)["keys"][:KEYS_MAX]
+        listed = orjson.loads(document)["keys"]
     except (ValueError, TypeError, KeyError) as error:
         raise KeysNotRead("it is no JSON Web Key Set") from error
-    keys = {jwk["kid"]: key for jwk in listed if (key := _key_of(jwk)) is not None}
-    if not keys:
-        raise KeysNotRead("no Ed25519 or RSA key with a kid, for signatures, is in it")
-    return keys
+    if not isinstance(listed, list):
+        raise KeysNotRead("its keys are no list")
+    return {jwk["kid"]: key for jwk in listed[:KEYS_MAX] if (key := _key_of(jwk)) is not None}
 
 
 def _key_of(jwk: Any) -> Key | None:
@@ -93,30 +96,37 @@ def _key_of(jwk: Any) -> Key | None:
 class KeySet:
     """A provider's keys: asked for now and then, and when a token names one that is not known.
 
-    Those that were read last stay good while the provider is away.
+    Those that were read last stay good while the provider is away, for `stale_max_s` seconds.
     """
 
     read: Callable[[], Awaitable[bytes]]
     clock: Callable[[], float] = monotonic
+    stale_max_s: float = JWKS_STALE_MAX_S
     _keys: dict[str, Key] = field(default_factory=dict)
+    _read_at: float = -inf
     _asked_at: float = -inf
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
+    def known(self) -> dict[str, Key]:
+        """The keys that are trusted now, by name."""
+        return self._keys if self.clock() - self._read_at <= self.stale_max_s else {}
+
+    @property
     def is_empty(self) -> bool:
-        return not self._keys
+        return not self.known
 
     async def find(self, kid: str) -> Key | None:
-        if kid not in self._keys:
+        if kid not in self.known:
             async with self._asking:
                 # Whoever waited here finds what the one before was told.
-                if kid not in self._keys and self.clock() - self._asked_at >= UNKNOWN_EVERY_S:
+                if kid not in self.known and self.clock() - self._asked_at >= UNKNOWN_EVERY_S:
                     with suppress(KeysNotRead):
                         await self._ask()
-        return self._keys.get(kid)
+        return self.known.get(kid)
 
     async def refresh(self) -> None:
-        """Asks for the set. Raises KeysNotRead, and then keeps what it has."""
+        """Asks for the set; one without a key that is good for anything takes all of them away. Raises KeysNotRead, and keeps what it has."""
         async with self._asking:
             await self._ask()
 
@@ -126,8 +136,11 @@ class KeySet:
             self._keys = keys_of(await self.read())
         except (httpx.HTTPError, OSError, TimeoutError, KeysNotRead) as error:
             KEYS_READS.labels("failed").inc()
-            log.warning("keys_not_read", error=type(error).__name__, known=len(self._keys))
+            log.warning("keys_not_read", error=type(error).__name__, known=len(self.known))
             raise KeysNotRead(str(error)) from error
+        self._read_at = self.clock()
+        if not self._keys:
+            log.error("no_keys_published")
         KEYS_READS.labels("read").inc()
         KEYS_READ_AT.set(time())
 

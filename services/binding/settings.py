@@ -10,6 +10,9 @@ from shared.runtime.tokens import AUDIENCE
 # Whoever can change keys on their way can sign every token: in the clear only from this machine.
 KeysUrl = Annotated[str, Field(pattern=r"^(https://[^\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/[^\s@]*)$")]
 
+# Long enough to mend a provider without shutting everybody out; no longer can a key that it took back meanwhile be used.
+JWKS_STALE_MAX_S = 86_400.0
+
 
 class HttpLimits(BaseModel):
     """How much one caller may ask of the HTTP door; docs/operations.md says why so much."""
@@ -36,6 +39,7 @@ class BindingSettings(ServiceSettings, HttpLimits):
     jwks_url: KeysUrl | None = None
     jwks_file: FilePath | None = None
     jwks_refresh_s: float = Field(default=300.0, ge=1, le=86_400)
+    jwks_stale_max_s: float = Field(default=JWKS_STALE_MAX_S, ge=2, le=2_592_000)
     jwt_audience: str = AUDIENCE
     jwt_issuer: str | None = Field(default=None, min_length=1)
     jwt_leeway_s: int = Field(default=10, ge=0, le=30)
@@ -50,3 +54,5 @@ class BindingSettings(ServiceSettings, HttpLimits):
         if not (self.jwt_public_key_file or self.jwks_url or self.jwks_file):
             raise ValueError("GONGJI_JWT_PUBLIC_KEY_FILE, GONGJI_JWKS_URL or GONGJI_JWKS_FILE: one must be given")
         return self
+        if self.jwks_stale_max_s < 2 * self.jwks_refresh_s:
+            raise ValueError("GONGJI_JWKS_STALE_MAX_S: must be at least twice GONGJI_JWKS_REFRESH_S")

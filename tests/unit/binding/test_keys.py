@@ -1,4 +1,4 @@
-"""A provider's keys: which are taken, when they are asked for, and that an absent provider takes nobody's keys away."""
+"""A provider's keys: which are taken, when they are asked for, and that a provider who is away for a while takes nobody's keys away."""
 
 import asyncio
 import base64
@@ -12,6 +12,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from services.binding import keys
 from services.binding.keys import UNKNOWN_EVERY_S, Key, Keyring, KeySet, KeysNotRead, keys_of, read_over_http
+from services.binding.settings import JWKS_STALE_MAX_S
 
 ED25519 = OKPAlgorithm.to_jwk(ed25519.Ed25519PrivateKey.generate().public_key(), as_dict=True)
 RSA_2048 = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key(), as_dict=True)
@@ -86,11 +87,28 @@ def test_what_nobody_may_sign_with_is_passed_over(jwk: Any) -> None:
     assert found.keys() == {"good"}
 
 
-@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"keys": 7}', b'{"keys": []}', b"<html>", set_of(SECRET)])
+@pytest.mark.parametrize(
+    "document", [b"", b"[]", b"{}", b"7", b'{"keys": 7}', b'{"keys": {}}', b'{"keys": "k"}', b"<html>"]
+)
 def test_what_is_no_set_is_not_read(document: bytes) -> None:
     """A provider's error page takes nobody's keys away."""
     with pytest.raises(KeysNotRead):
         keys_of(document)
+
+
+@pytest.mark.parametrize("jwks", [[], [SECRET], [UNUSABLE["an elliptic curve"]]], ids=["empty", "a secret", "a curve"])
+async def test_a_set_without_a_key_takes_all_of_them_away(jwks: list[Any]) -> None:
+    """It is a set, and says that no key is good any more; a provider that takes the last one back is heard."""
+    documents = [set_of({**ED25519, "kid": "stolen"}), set_of(*jwks)]
+    known = KeySet(lambda: asyncio.sleep(0, documents.pop(0)), Hours())
+    await known.refresh()
+    before = await known.find("stolen")
+
+    await known.refresh()
+
+    assert before is not None
+    assert await known.find("stolen") is None
+    assert Keyring(None, known).is_empty
 
 
 def test_a_set_is_bounded() -> None:
@@ -139,17 +157,25 @@ async def test_a_new_key_is_found_when_a_token_names_it() -> None:
 
 
 async def test_known_keys_stay_good_while_the_provider_is_away() -> None:
-    """However long that is."""
+    """For a day, unless something else is said; then nobody knows whether they were taken back."""
     provider, hours = Provider(known=ED25519), Hours()
     known = KeySet(provider.read, hours)
     await known.refresh()
     provider.away = True
-    hours.now += 1_000_000
 
+    hours.now += JWKS_STALE_MAX_S
     with pytest.raises(KeysNotRead):
         await known.refresh()
+    within, empty_within = await known.find("known"), known.is_empty
+    hours.now += 1
+    beyond, empty_beyond = await known.find("known"), known.is_empty
+    provider.away = False
+    hours.now += UNKNOWN_EVERY_S
+    back = await known.find("known")
 
-    assert await known.find("known") is not None
+    assert (within is not None, empty_within) == (True, False)
+    assert (beyond, empty_beyond) == (None, True)
+    assert back is not None
 
 
 async def test_a_key_that_was_taken_back_is_good_no_more() -> None:

@@ -64,9 +64,13 @@ def test_a_key_file_must_exist(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         ({"GONGJI_JWKS_URL": "https://id/keys", "GONGJI_JWKS_FILE": "{file}"}, "GONGJI_JWKS_FILE: give one of them"),
         ({"GONGJI_JWKS_URL": "http://id.example/keys"}, "GONGJI_JWKS_URL: String should match pattern"),
         ({"GONGJI_JWKS_URL": "file:///etc/passwd"}, "GONGJI_JWKS_URL: String should match pattern"),
+        (
+            {"GONGJI_JWKS_URL": "https://id/keys", "GONGJI_JWKS_REFRESH_S": "50000"},
+            "at least twice GONGJI_JWKS_REFRESH_S",
+        ),
         ({"GONGJI_JWT_LEEWAY_S": "31"}, "GONGJI_JWT_LEEWAY_S: Input should be less than or equal to 30"),
     ],
-    ids=["no key", "two sets", "keys in the clear", "no http", "too much leeway"],
+    ids=["no key", "two sets", "keys in the clear", "no http", "keys that are stale at once", "too much leeway"],
 )
 def test_tokens_can_be_checked_and_checked_well(
     monkeypatch: pytest.MonkeyPatch,
