@@ -7,7 +7,6 @@ from asyncio import timeout
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 from time import monotonic
 
@@ -21,12 +20,11 @@ from services.binding.rates import Meter
 from services.binding.settings import HttpLimits
 from shared.domain.reasons import Reason
 from shared.domain.roles import Role
+from shared.runtime.addresses import network_of
 
 # Probes are asked by the machine the service runs on, and answer whatever else happens.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 API = "/v1/"
-# A home has a network of IPv6 addresses, not one.
-HOME_NETWORK_BITS = 64
 # How soon somebody may try again who has too many calls under way.
 BUSY_RETRY_S = 1.0
 
@@ -131,18 +129,6 @@ class Admission:
             problem = f"did not come within {body_s:g} s: send it again"
             raise Problem(Reason.INVALID, fields=[FieldProblem(field="body", problem=problem)], status=408) from None
         return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-
-def network_of(address: str) -> str:
-    """The address that calls are counted by: IPv4 as it is, of IPv6 the network of a home."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped or IPv6Network((int(parsed), HOME_NETWORK_BITS), strict=False))
-    return str(parsed)
 
 
 def _spend(meter: Meter, who: str, calls_per_minute: int) -> None:

@@ -147,6 +147,7 @@ async def run(settings: BindingSettings, stop: asyncio.Event, clock: Clock = sys
                 settings.http_port,
                 drain_s=settings.drain_timeout_s,
                 connections_max=settings.http_connections_max,
+                connections_per_address_max=settings.http_connections_per_address_max,
                 trusted_proxies=settings.trusted_proxies,
             )
         )

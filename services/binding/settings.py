@@ -45,6 +45,7 @@ class BindingSettings(ServiceSettings, HttpLimits):
     jwt_leeway_s: int = Field(default=10, ge=0, le=30)
     trusted_proxies: str | None = Field(default=None, min_length=1)
     http_connections_max: int = Field(default=1_000, ge=10, le=100_000)
+    http_connections_per_address_max: int = Field(default=200, ge=1, le=100_000)
     key_ring_file: FilePath
 
     @model_validator(mode="after")
@@ -53,6 +54,6 @@ class BindingSettings(ServiceSettings, HttpLimits):
             raise ValueError("GONGJI_JWKS_URL and GONGJI_JWKS_FILE: give one of them")
         if not (self.jwt_public_key_file or self.jwks_url or self.jwks_file):
             raise ValueError("GONGJI_JWT_PUBLIC_KEY_FILE, GONGJI_JWKS_URL or GONGJI_JWKS_FILE: one must be given")
-        return self
         if self.jwks_stale_max_s < 2 * self.jwks_refresh_s:
             raise ValueError("GONGJI_JWKS_STALE_MAX_S: must be at least twice GONGJI_JWKS_REFRESH_S")
+        return self

@@ -3,13 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from shared.runtime.addresses import Neighbours
+
 CONNECTIONS_MAX = 1_000
+# A fifth of them: whoever has one address leaves room for everybody else, and for the probes.
+CONNECTIONS_PER_ADDRESS_MAX = 200
 # Twice what a call may have, so that the application can say what is wrong with one that has more.
 HEAD_BYTES_MAX = 16 * 1024
 # From the connection, or the last answer, to the end of the next request's head; also for the rest of a refused body.
@@ -48,12 +55,25 @@ class SecurityHeaders:
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's, which waits for ever for a head that has begun, or for a first one: connections are few, so that is an attack."""
+    """uvicorn's, which waits for ever for a head that has begun, or for a first one, and takes any number of connections from one
+    address: there are few for all, so both are an attack.
+    """
 
     _hang_up: asyncio.TimerHandle | None = None
+    _admitted: str | None = None
+
+    def __init__(self, *server: Any, neighbours: Neighbours, **told: Any) -> None:
+        super().__init__(*server, **told)
+        self.neighbours = neighbours
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        if not self.neighbours.admit(address):
+            # Nothing is said: an answer would have to wait for a call.
+            self.transport.close()
+            return
+        self._admitted = address
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -69,6 +89,8 @@ class ImpatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_nothing()
+        if self._admitted is not None:
+            self.neighbours.leave(self._admitted)
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
@@ -92,17 +114,23 @@ async def serving(
     *,
     drain_s: float = 5.0,
     connections_max: int = CONNECTIONS_MAX,
+    connections_per_address_max: int = CONNECTIONS_PER_ADDRESS_MAX,
     trusted_proxies: str | None = None,
 ) -> AsyncIterator[None]:
     """Serves an application as long as the block runs; requests under way are finished.
 
-    `trusted_proxies`, addresses or networks separated by commas: of these alone it is believed whom they speak for.
+    `trusted_proxies`, addresses or networks separated by commas: of these alone it is believed whom they speak for, and they may
+    have as many connections as there are.
     """
+    safe = SecurityHeaders(app)
+    # Asked in the same way by which uvicorn believes them.
+    proxies = ProxyHeadersMiddleware(safe, trusted_proxies or "").trusted_hosts  # type: ignore[arg-type]  # its own word for an application
+    neighbours = Neighbours(connections_per_address_max, proxies.__contains__)
     config = uvicorn.Config(
-        SecurityHeaders(app),
+        safe,
         host=host,
         port=port,
-        http=ImpatientProtocol,
+        http=partial(ImpatientProtocol, neighbours=neighbours),  # type: ignore[arg-type]  # it is only ever called
         ws="none",
         log_config=None,
         access_log=False,

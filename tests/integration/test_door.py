@@ -34,6 +34,8 @@ from tests.support.world import until
 PERSON = "/v1/persons/NOBODY"
 DAY = "/v1/reconciliations?institution_id=H1&insured_region=130100&date=2026-11-22"
 BINDING = {"payer_id": "A", "beneficiary_id": "B", "relation": "son"}
+# Another address of this machine.
+ELSEWHERE = "127.0.0.2"
 HOSPITAL = {"name": "x", "kind": "hospital", "region_code": "130100"}
 
 
@@ -63,6 +65,10 @@ class Door:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def silent_from(self, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection from this address, on which nothing is said yet."""
+        return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
 
 
 Opened = Callable[..., AbstractAsyncContextManager[Door]]
@@ -323,6 +329,40 @@ async def test_connections_are_bounded(opened: Opened) -> None:
         for _, writer in crowd:
             writer.close()
         await until(lambda: _is(200, door.http.get("/healthz", headers={"Connection": "close"})))
+
+
+async def test_one_address_leaves_connections_to_others(opened: Opened) -> None:
+    """One more than it may have is closed, and whoever comes from elsewhere is answered, the probes too; when one has gone there is room."""
+    there = httpx.AsyncHTTPTransport(local_address=ELSEWHERE)
+    async with opened(http_connections_max=10, http_connections_per_address_max=5) as door:
+        crowd = [await door.silent_from(ELSEWHERE) for _ in range(5)]
+        for _ in range(10):
+            reader, writer = await door.silent_from(ELSEWHERE)
+            ended = await asyncio.wait_for(_end(reader), 5)
+            writer.close()
+        probe = await door.http.get("/healthz")
+        crowd[0][1].close()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", transport=there) as other:
+            await until(lambda: _is(200, other.get("/healthz")))
+        still_open = [not reader.at_eof() for reader, _ in crowd[1:]]
+        for _, writer in crowd:
+            writer.close()
+
+    assert (ended, probe.status_code) == (b"", 200)
+    assert still_open == [True] * 4
+
+
+async def test_a_trusted_proxy_has_as_many_connections_as_there_are(opened: Opened) -> None:
+    """They are those of everybody behind it."""
+    async with opened(http_connections_per_address_max=2, trusted_proxies=ELSEWHERE) as door:
+        crowd = [await door.silent_from(ELSEWHERE) for _ in range(8)]
+        for _, writer in crowd:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answers = [await asyncio.wait_for(reader.readuntil(b"\r\n"), 5) for reader, _ in crowd]
+        for _, writer in crowd:
+            writer.close()
+
+    assert answers == [b"HTTP/1.1 200 OK\r\n"] * 8
 
 
 async def test_a_file_may_not_drip_in_for_ever(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
