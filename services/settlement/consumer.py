@@ -19,7 +19,7 @@ from shared.rabbit.direct import Nodes
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
-from shared.rabbit.topology import BULK, declare
+from shared.rabbit.topology import BULK, DEAD, Differs, declare
 
 log = structlog.get_logger()
 
@@ -115,7 +115,8 @@ class Consumer:
             if not all(isinstance(cause, LOSSES) for cause in causes):
                 raise
             names = ", ".join(sorted({type(cause).__name__ for cause in causes}))
-            log.warning("broker_session_lost", causes=names, exc_info=any(map(_is_unexpected, causes)))
+            why = next((str(cause) for cause in causes if isinstance(cause, Differs)), None)
+            log.warning("broker_session_lost", causes=names, why=why, exc_info=any(map(_is_unexpected, causes)))
             for each in opened:
                 if isinstance(each, Connection):
                     self.brokers.failed(each)
@@ -138,7 +139,7 @@ class Consumer:
 
     async def _measure_lag(self, channel: Channel) -> None:
         while True:
-            for queue in self.queues:
+            for queue in (*self.queues, DEAD):
                 async with asyncio.timeout(SILENCE_S):
                     declared = await channel.queue_declare(queue=queue, passive=True)
                 metrics.WAITING.labels(queue).set(declared.message_count or 0)

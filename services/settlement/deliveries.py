@@ -10,7 +10,7 @@ from services.settlement.incoming import Incoming, Sender
 from services.settlement.rules import owns_reply_queue
 from shared.domain.reasons import Reason
 from shared.domain.values import dataclass
-from shared.messages.catalogue import CATALOGUE, Bulk, Malformed, not_kept, parse
+from shared.messages.catalogue import CATALOGUE, UNDECIDABLE, Bulk, Malformed, not_kept, parse
 from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.signing import Signed
 from shared.rabbit.access import is_user, results_queue
@@ -79,7 +79,7 @@ def read(message: Message, queue: str) -> Delivery:
     """A message that a queue delivered as its requests, or as what is wrong with it."""
     if message.bytes_left_out:
         size = len(message.body) + message.bytes_left_out
-        return Delivery(message, (not_kept(message.type, size, queue),))
+        return Delivery(message, (not_kept(message.type, message.body, size, queue),))
     parsed = parse(message.type, message.routing_key, message.content_type, message.body)
     if isinstance(parsed, Malformed):
         return Delivery(message, (parsed,))
@@ -107,7 +107,7 @@ def refused(delivery: Delivery, found: Malformed, now: datetime) -> Said:
 def poisoned(incoming: Incoming, error: str, now: datetime) -> Said:
     """What is said to a request that cannot be decided, whatever else is in the batch."""
     found = Malformed(
-        f"it cannot be decided ({error})",
+        f"{UNDECIDABLE} ({error})",
         incoming.operation,
         incoming.request.request_id,
         incoming.request.institution_id,
@@ -144,6 +144,11 @@ def dead_letters(settled: Settled, queue: str, now: datetime) -> Iterator[Outgoi
     for request, each in zip(delivery.requests, settled.said, strict=True):
         if each.dead_letter:
             yield _dead_letter(_alone(delivery, request), each.dead_letter, queue, now)
+
+
+def can_be_let_go(settled: Settled) -> bool:
+    """Whether none of what is to be put aside was anybody's request: nobody could read it, so nobody can ask for it by name."""
+    return not any(each.dead_letter and each.dead_letter.readable for each in settled.said)
 
 
 def _to_results(delivery: Delivery, answer: Answer, text: str, *, proven: bool) -> Outgoing:

@@ -19,6 +19,7 @@ from services.settlement.deliveries import (
     Posting,
     Said,
     Settled,
+    can_be_let_go,
     dead_letters,
     poisoned,
     posting,
@@ -29,21 +30,21 @@ from services.settlement.handler import Busy, Handler, Poisoned, Result, Servers
 from services.settlement.model import Resolution
 from services.settlement.patience import Patience
 from shared.domain.times import Clock
-from shared.messages.catalogue import Malformed, bytes_max
+from shared.messages.catalogue import BEGINNING_BYTES, Malformed, bytes_max
 from shared.messages.envelope import Outcome
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import SILENCE_S, consume
 from shared.rabbit.lasting import LastingPublisher
+from shared.rabbit.publisher import Outgoing
 from shared.rabbit.replies import Replies
+from shared.rabbit.topology import DEAD
 from shared.rabbit.wire import Message
 
 log = structlog.get_logger()
 
 BUSY_AGAIN_S = 0.5
-# Of bodies that are too long to be read, and are only put aside, a lane has so many bytes in hand; of what comes beyond it keeps
-# the beginning. Nobody fills a worker's memory with what nobody reads.
-UNREAD_BYTES_MAX = 12 * 1024 * 1024
-BEGINNING_BYTES = 1024
+# Every dead letter goes to one queue.
+ANY_LETTER = Outgoing(DEAD, "", b"")
 # Of what a lane may have in hand, one part in so many may be answers that wait for a reply queue; whatever else one refuses goes to the
 # results at once. Who does not fetch holds up nobody else.
 WAITING_PART = 4
@@ -82,7 +83,6 @@ class Lane:
         self._prefetch = prefetch
         self._tag: str | None = None
         self._read_bytes_max = bytes_max(queue)
-        self._unread_bytes = 0
         # Delivered and not acknowledged.
         self._in_hand = 0
         self._arrived: deque[Message] = deque()
@@ -264,7 +264,6 @@ class Lane:
         else:
             for tag in tags:
                 await self._channel.basic_ack(tag, wait=False)
-        self._unread_bytes -= sum(self._unread(delivery.message) for delivery in answered)
         self._in_hand -= len(answered)
         if self._tag is None:
             self._wake.set()
@@ -319,21 +318,25 @@ class Lane:
         return answer.otherwise is None or len(others) < max(1, self._prefetch // WAITING_PART)
 
     async def _publish_dead_letters(self, settled: Sequence[Settled]) -> set[int]:
-        """Whose dead letters are refused as yet. Nothing is acknowledged before it is put aside, however long that takes."""
+        """Whose dead letters are refused as yet. A request is not acknowledged before it is put aside, however long that takes; what
+        nobody could read is let go once the dead letters have refused for as long as a queue may.
+        """
         now = self._clock()
         letters = [(each.delivery.tag, letter) for each in settled for letter in dead_letters(each, self._queue, now)]
         receipts = await self._publisher.publish([letter for _, letter in letters])
-        unburied = {
-            tag for (tag, _), receipt in zip(letters, receipts, strict=True) if receipt is not Receipt.CONFIRMED
-        }
-        if unburied:
-            self._unburied |= unburied
-            log.warning("dead_letters_refused", queue=self._queue, requests=len(unburied))
+        refused = {tag for (tag, _), receipt in zip(letters, receipts, strict=True) if receipt is not Receipt.CONFIRMED}
+        let_go: set[int] = set()
+        if refused:
+            if not self._patience.is_asked_for(ANY_LETTER, Receipt.REFUSED, asyncio.get_running_loop().time()):
+                let_go = {each.delivery.tag for each in settled if each.delivery.tag in refused and can_be_let_go(each)}
+            log.warning("dead_letters_refused", queue=self._queue, requests=len(refused), let_go=len(let_go))
             # As with answers: the channel may be what is wrong.
             await self._publisher.close()
+        unburied = refused - let_go
+        self._unburied |= unburied
         for each in settled:
             if each.delivery.tag not in unburied:
-                _tell_of_dead_letters(each, self._queue)
+                _tell_of_dead_letters(each, self._queue, kept=each.delivery.tag not in let_go)
         return unburied
 
     # ---- the subscription ----
@@ -357,19 +360,11 @@ class Lane:
         return tag
 
     def _keeps(self, size: int) -> int:
-        """How many of a body's bytes are kept."""
-        if size <= self._read_bytes_max or self._unread_bytes + size <= UNREAD_BYTES_MAX:
-            return size
-        return BEGINNING_BYTES
-
-    def _unread(self, message: Message) -> int:
-        """How many bytes of a body are kept that are too many to be read."""
-        size = len(message.body)
-        return size if size > self._read_bytes_max else 0
+        """How many of a body's bytes are kept: nobody fills a worker's memory, or the dead letters, with what nobody reads."""
+        return size if size <= self._read_bytes_max else BEGINNING_BYTES
 
     def _on_delivery(self, message: Message) -> None:
         self._in_hand += 1
-        self._unread_bytes += self._unread(message)
         self._arrived.append(message)
         self._wake.set()
 
@@ -400,7 +395,14 @@ def _kind(said: Said) -> tuple[str, str, str, bool]:
     return answer.operation or "unknown", answer.outcome, answer.reason or "", answer.replayed
 
 
-def _tell_of_dead_letters(settled: Settled, queue: str) -> None:
+def _tell_of_dead_letters(settled: Settled, queue: str, *, kept: bool) -> None:
+    message = settled.delivery.message
     for each in (said.dead_letter for said in settled.said if said.dead_letter):
-        metrics.DEAD_LETTERS.labels("poisoned" if each.readable else "unreadable").inc()
-        log.warning("dead_lettered", queue=queue, problems=each.problems)
+        if kept:
+            metrics.DEAD_LETTERS.labels("poisoned" if each.readable else "unreadable").inc()
+            log.warning("dead_lettered", queue=queue, problems=each.problems)
+        else:
+            metrics.DEAD_LETTERS_LET_GO.labels(queue).inc()
+            size = len(message.body) + message.bytes_left_out
+            # No digest: that of a body that is nothing but an ID number would tell it.
+            log.error("dead_letter_let_go", queue=queue, problems=each.problems, bytes=size, user=message.user_id)

@@ -8,6 +8,9 @@ PUT_ASIDE = Counter(
     "gongji_requests_put_aside_total", "Times that a request had to wait for a held row or a refused answer.", ["queue"]
 )
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
+DEAD_LETTERS_LET_GO = Counter(
+    "gongji_dead_letters_let_go_total", "Unreadable messages that the dead letters had no room for.", ["queue"]
+)
 TRANSFERS_CLOSED = Counter("gongji_transfers_closed_total", "Transfers past their deadline.", ["kind"])
 RECHECKS = Counter("gongji_rechecks_total", "Stored decisions that were decided again.", ["result"])
 UNDELIVERED = Counter("gongji_answers_undelivered_total", "Answers that no queue took.", ["receipt"])
@@ -22,7 +25,7 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-WAITING = Gauge("gongji_queue_messages", "Requests waiting in a queue.", ["queue"])
+WAITING = Gauge("gongji_queue_messages", "Requests, or dead letters, waiting in a queue.", ["queue"])
 SESSIONS = Counter("gongji_broker_sessions_total", "Broker sessions begun; all but the first are reconnects.")
 PAUSES = Counter("gongji_pauses_total", "Times that consuming stopped because the database was away.", ["queue"])
 CONSUMING = Gauge("gongji_consuming", "Lanes that are consuming the queue.", ["queue"])

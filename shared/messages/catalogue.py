@@ -75,8 +75,13 @@ CATALOGUE: dict[Operation, Wire] = {
 }
 
 
-# A body that is too long is still read for its sender's name, unless it is far too long.
+# Of a body that is too long this much is kept. It is looked through for its sender's name, unless the whole is far too long.
+BEGINNING_BYTES = 1024
 NAME_BYTES_MAX = 1024 * 1024
+
+
+# How the problems of a good request begin that makes PostgreSQL fail.
+UNDECIDABLE = "it cannot be decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
         return _malformed(f"the type property must be one of {', '.join(CATALOGUE)}", None, body)
     wire = CATALOGUE[Operation(operation)]
     if len(body) > wire.bytes_max:
-        return _malformed(_too_long(len(body), wire.bytes_max), operation, body)
+        return _too_long(operation, body, len(body), wire.bytes_max)
     if content_type is not None and content_type.partition(";")[0].strip().lower() != "application/json":
         return _malformed("content_type must be application/json", operation, body)
     key_operation, _, key_region = routing_key.partition(".")
@@ -155,13 +160,14 @@ def parse(operation: str | None, routing_key: str, content_type: str | None, bod
     return request
 
 
-def not_kept(operation: str | None, size: int, queue: str) -> Malformed:
+def not_kept(operation: str | None, beginning: bytes, size: int, queue: str) -> Malformed:
     """A body of so many bytes, of which only the beginning was kept."""
-    return Malformed(_too_long(size, bytes_max(queue)), operation if operation in CATALOGUE else None)
+    return _too_long(operation if operation in CATALOGUE else None, beginning, size, bytes_max(queue))
 
 
-def _too_long(size: int, most: int) -> str:
-    return f"the body has {size} bytes; at most {most} are read"
+def _too_long(operation: str | None, body: bytes, size: int, most: int) -> Malformed:
+    looked_through = body[:BEGINNING_BYTES] if size <= NAME_BYTES_MAX else b""
+    return _malformed(f"the body has {size} bytes; at most {most} are read", operation, looked_through, whole=False)
 
 
 def _read_bulk(body: bytes) -> Bulk:
@@ -219,18 +225,16 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _malformed(problems: str, operation: str | None, body: bytes) -> Malformed:
-    name = _name(body)
+def _malformed(problems: str, operation: str | None, body: bytes, *, whole: bool = True) -> Malformed:
+    name = _name(body, whole=whole)
     if name is None:
         return Malformed(problems, operation)
     return Malformed(problems, operation, name.request_id, name.institution_id)
 
 
-def _name(body: bytes) -> _Name | None:
-    if len(body) > NAME_BYTES_MAX:
-        return None
+def _name(body: bytes, *, whole: bool) -> _Name | None:
     try:
-        content: Any = from_json(body, allow_inf_nan=False)
+        content: Any = from_json(body, allow_inf_nan=False, allow_partial=not whole)
         return _Name.model_validate(content, strict=True)
     except (ValueError, RecursionError):
         return None

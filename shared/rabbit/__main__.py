@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.rabbit.connection import close, connect, hosts, open_channel
-from shared.rabbit.topology import declare
+from shared.rabbit.topology import Differs, declare
 
 
 class DeclareSettings(BaseSettings):
@@ -21,10 +21,10 @@ class DeclareSettings(BaseSettings):
     amqp_url: str = Field(min_length=1)
 
 
-async def main(settings: DeclareSettings) -> None:
+async def main(settings: DeclareSettings) -> list[str]:
     connection = await connect(hosts(settings.amqp_url), name="gongji-declare")
     try:
-        await declare(await open_channel(connection, confirms=False))
+        return await declare(await open_channel(connection, confirms=False))
     finally:
         await close(connection)
 
@@ -34,6 +34,11 @@ if __name__ == "__main__":
     if sys.argv[1:] != ["declare"]:
         sys.exit(usage)
     try:
-        asyncio.run(main(DeclareSettings()))
+        unlimited = asyncio.run(main(DeclareSettings()))
     except ValidationError:
         sys.exit(usage)
+    except Differs as differs:
+        sys.exit(str(differs))
+    if unlimited:
+        made = ", ".join(unlimited)
+        print(f"made by an earlier release, without a limit of its own: {made}. Set a policy: docs/deploy.md, Upgrade")  # noqa: T201 a command speaks on stdout

@@ -1,13 +1,21 @@
 """Exchanges and queues, declared by whoever comes first. Source: contract.md, "Messages".
 
-The guarantees are arguments of the queues, not policies: a queue made by anybody has them.
+The guarantees are arguments of the queues, not policies: a queue made by anybody has them. So are their limits, but for a queue that an
+earlier release has made: arguments cannot be changed, and an operator limits that one by a policy. ADR 6, ADR 17.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
-from aiormq.abc import AbstractChannel
+import structlog
+from aiormq.channel import Channel
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
 from shared.messages.catalogue import BULK_QUEUE, INQUIRY_QUEUE, SETTLEMENT_QUEUE
+from shared.rabbit.connection import SILENCE_S, Connection, open_channel
+
+log = structlog.get_logger()
 
 REQUESTS = "gongji.requests"
 RESULTS = "gongji.results"
@@ -31,6 +39,28 @@ DELIVERY_LIMIT = 20
 LOOKS_MAX = 1_000_000
 
 
+GIB = 1024**3
+# Some fourteen million requests of 600 bytes: what the whole country settles on a day. A sender beyond that is told at once that it was not taken.
+REQUESTS_BYTES_MAX = 8 * GIB
+# A million letters of a kibibyte, or sixteen thousand of the longest. In an honest week there is none.
+DEAD_BYTES_MAX = 1 * GIB
+
+
+class Differs(AMQPError):
+    """An exchange or a queue is there and was made otherwise; the message says which, and how."""
+
+
+KEPT: dict[str, Any] = {
+    "x-delivery-limit": DELIVERY_LIMIT,
+    "x-dead-letter-exchange": DEAD,
+    # At-least-once dead lettering needs a queue that refuses rather than drops when it is full.
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+REQUESTS_LIMIT = {"x-max-length-bytes": REQUESTS_BYTES_MAX}
+DEAD_LIMIT = {"x-max-length-bytes": DEAD_BYTES_MAX, "x-overflow": "reject-publish"}
+
+
 class About(StrEnum):
     """The headers of a dead letter that the worker put aside: from where, when, and why."""
 
@@ -42,28 +72,41 @@ class About(StrEnum):
     BYTES_LEFT_OUT = "x-gongji-bytes-left-out"
 
 
-async def declare(channel: AbstractChannel) -> None:
-    """Makes everything that is missing. Raises ChannelPreconditionFailed where something differs."""
-    await channel.exchange_declare(exchange=REQUESTS, exchange_type="topic", durable=True)
-    await channel.exchange_declare(exchange=RESULTS, exchange_type="topic", durable=True)
-    await channel.exchange_declare(exchange=EVENTS, exchange_type="topic", durable=True)
-    await channel.exchange_declare(exchange=DEAD, exchange_type="fanout", durable=True)
-    await channel.queue_declare(
-        queue=DEAD, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": LOOKS_MAX}
-    )
-    await channel.queue_bind(queue=DEAD, exchange=DEAD)
-    for queue, keys in QUEUES.items():
-        await channel.queue_declare(
-            queue=queue,
-            durable=True,
-            arguments={
-                "x-queue-type": "quorum",
-                "x-delivery-limit": DELIVERY_LIMIT,
-                "x-dead-letter-exchange": DEAD,
-                # At-least-once dead lettering needs a queue that refuses rather than drops when it is full.
-                "x-dead-letter-strategy": "at-least-once",
-                "x-overflow": "reject-publish",
-            },
-        )
-        for key in keys:
-            await channel.queue_bind(queue=queue, exchange=REQUESTS, routing_key=key)
+async def declare(channel: Channel) -> list[str]:
+    """Makes everything that is missing. Returns the queues that an earlier release has made, which have no limit of their own.
+
+    Raises Differs where something has not the guarantees.
+    """
+    try:
+        for exchange in (REQUESTS, RESULTS, EVENTS):
+            await channel.exchange_declare(exchange=exchange, exchange_type="topic", durable=True)
+        await channel.exchange_declare(exchange=DEAD, exchange_type="fanout", durable=True)
+        unlimited = await _declare_queue(channel, DEAD, {"x-delivery-limit": LOOKS_MAX}, DEAD_LIMIT)
+        await channel.queue_bind(queue=DEAD, exchange=DEAD)
+        for queue, keys in QUEUES.items():
+            unlimited += await _declare_queue(channel, queue, KEPT, REQUESTS_LIMIT)
+            for key in keys:
+                await channel.queue_bind(queue=queue, exchange=REQUESTS, routing_key=key)
+    except ChannelPreconditionFailed as error:
+        raise Differs(f"it was made otherwise, and must be made anew: {error}") from error
+    if unlimited:
+        log.warning("queues_without_limit", queues=unlimited)
+    return unlimited
+
+
+async def _declare_queue(
+    channel: Channel, queue: str, guarantees: Mapping[str, Any], limit: Mapping[str, Any]
+) -> list[str]:
+    """The queue, if it is there without its limit."""
+    arguments = {"x-queue-type": "quorum", **guarantees}
+    connection = channel.connection
+    assert isinstance(connection, Connection)
+    # A channel of its own: the broker closes it where the queue differs.
+    apart = await open_channel(connection, confirms=False)
+    try:
+        await apart.queue_declare(queue=queue, durable=True, arguments={**arguments, **limit}, timeout=SILENCE_S)
+        await apart.close()
+    except ChannelPreconditionFailed:
+        await channel.queue_declare(queue=queue, durable=True, arguments=arguments, timeout=SILENCE_S)
+        return [queue]
+    return []

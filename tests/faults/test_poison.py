@@ -17,21 +17,23 @@ import orjson
 import pytest
 
 from deploy.devstack.state import StackState
-from services.settlement.lane import BEGINNING_BYTES
 from services.settlement.settings import SettlementSettings
 from shared.messages.bulk import SETTLEMENTS_MAX
+from shared.messages.catalogue import BEGINNING_BYTES
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.management import vhost_of
 from shared.rabbit.publisher import Outgoing
-from shared.rabbit.topology import DEAD, REQUESTS
+from shared.rabbit.topology import DEAD, REQUESTS, SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, dead_letters, taken, waiting
 from tests.support.poison import ID_NUMBER, raw, text, told_in, with_member, without
 from tests.support.processes import MEMORY_MIB_MAX, MIB, Worker
+from tests.support.servers import Servers
 from tests.support.world import World, bill, envelope, until
 
 NAME = "张三 zhangsan"
 REPLIES = "replies-to-poison"
+READ_BYTES_MAX = 64 * 1024
 BATCH_MAX = SettlementSettings.model_fields["batch_max"].default
 
 
@@ -47,6 +49,11 @@ class Poison:
     type: str | None = "settle"
     routing_key: str = "settle.130100"
     content_type: str | None = "application/json"
+
+    @property
+    def kept(self) -> bytes:
+        """What its dead letter has of it."""
+        return self.body if len(self.body) <= READ_BYTES_MAX else self.body[:BEGINNING_BYTES]
 
     def sent_as(self, name: str) -> Outgoing:
         return Outgoing(
@@ -166,8 +173,8 @@ def _said(message: Any) -> tuple[str, str, bool]:
 
 
 def _names_of(letters: list[Any]) -> Counter[str]:
-    """Which poisons were put aside, body for body."""
-    by_body = {each.body: name for name, each in POISON.items()}
+    """Which poisons were put aside, body for body; of one that was too long to be read, by its beginning."""
+    by_body = {each.kept: name for name, each in POISON.items() if not each.named}
     return Counter(by_body.get(letter.body, "something else") for letter in letters)
 
 
@@ -178,7 +185,7 @@ TOO_LONG = 15
 async def test_what_is_too_long_to_be_read_does_not_fill_the_memory(
     town: World, sender: Correspondence, stack: AsyncExitStack
 ) -> None:
-    """A hundred and fifty mebibytes of it, with good requests in between: some are put aside whole, of the others the beginning."""
+    """A hundred and fifty mebibytes of it, with good requests in between: the beginning of each is put aside."""
     await _open(town, REPLIES)
     flood = POISON["ten mebibytes"].sent_as("flood")
     for body in bills(TOO_LONG):
@@ -194,7 +201,7 @@ async def test_what_is_too_long_to_be_read_does_not_fill_the_memory(
     assert {letter.header.properties.headers["x-gongji-problems"] for letter in letters} == {
         f"the body has {len(flood.body)} bytes; at most 65536 are read"
     }
-    assert {letter.body for letter in letters} == {flood.body, flood.body[:BEGINNING_BYTES]}
+    assert {letter.body for letter in letters} == {flood.body[:BEGINNING_BYTES]}
     assert [_left_out(letter) for letter in letters] == [len(flood.body) - len(letter.body) for letter in letters]
     assert len(letters) == TOO_LONG
     assert _answered_once(sender)
@@ -221,6 +228,51 @@ async def test_a_dead_letter_that_is_refused_waits_alone(
     assert await waiting(town, REPLIES) == 1
     assert await worker.metric("gongji_broker_sessions_total") == 1
     assert _answered_once(sender)
+
+
+FLOOD = 300
+
+
+async def test_what_nobody_can_read_is_let_go_where_there_is_no_room_for_it(
+    town: World, sender: Correspondence, worker: Worker, servers: StackState
+) -> None:
+    """More of it than a worker may have in hand, and the dead letters full for good: told, counted, acknowledged, so that whoever
+    comes after it is answered. A request that PostgreSQL fails on waits.
+    """
+    await town.family("zhangsan", child="OTHER")
+    await town.db.execute(FAILS_ON_ZHANGSAN)
+    await _open(town, REPLIES)
+    first, *later = (sender.message(body) for body in bills(3))
+    async with _policy(servers, town, {"max-length": 1, "overflow": "reject-publish"}):
+        await until(partial(_is_refused, sender, Outgoing(DEAD, "", b"filling")))
+
+        await sender.publish([_asked("settle", bill("OTHER", bill_ref=NAME)), first])
+        await sender.publish([POISON["words"].sent_as("words") for _ in range(FLOOD)])
+        await sender.publish(later)
+        await until(sender.is_complete, timeout_s=60)
+        await until(partial(_is_empty, town, servers, 1), timeout_s=30)
+        let_go = await worker.metric("gongji_dead_letters_let_go_total{")
+        filling = await taken(town, DEAD)
+    (letter,) = await dead_letters(town, at_least=1)
+    await sender.converge()
+
+    assert {each.body for each in filling} == {b"filling"}
+    assert let_go == FLOOD
+    assert worker.log.count(b'"dead_letter_let_go"') == FLOOD
+    assert orjson.loads(letter.body)["person_id"] == "OTHER"
+    assert await waiting(town, REPLIES) == FLOOD + 1
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+    assert _answered_once(sender)
+    assert await _told(worker, [], []) == []
+
+
+async def _is_empty(world: World, servers: StackState, but: int) -> bool:
+    """Whether so many requests, and no more, are still in a worker's hands."""
+    return await waiting(world, SETTLEMENT) == 0 and await _held(servers, world) == but
+
+
+async def _held(servers: StackState, world: World) -> int:
+    return await Servers(servers.keys_directory.parent).held(world.amqp_url, SETTLEMENT)
 
 
 @asynccontextmanager

@@ -156,3 +156,36 @@ async def test_a_letter_that_was_cut_is_not_sent_again(amqp_url: str, channel: C
     assert (refused.returncode, refused.stdout) == (1, "")
     assert f"of {letter['id']} only the first 1024 bytes were kept, 9000000 were left out" in refused.stderr
     assert await holds(channel, SETTLEMENT, 0)
+
+
+async def test_junk_among_dead_letters_is_let_go_at_once(amqp_url: str, channel: Channel, command: Stack) -> None:
+    """However much of it there is before and behind what somebody needs; that can be found, shown, and stays."""
+    junk, needed = 40, orjson.dumps(bill())
+    limit = {"x-gongji-reason": "delivery_limit"}
+    bug = {"x-gongji-reason": "malformed", "x-gongji-problems": "it cannot be decided (CheckViolationError)"}
+    unread = [
+        Outgoing(DEAD, "unknown", b"%d" % number, headers={"x-gongji-reason": "malformed"}) for number in range(junk)
+    ]
+    kept = [Outgoing(DEAD, "settle.130100", needed, headers=headers) for headers in (limit, bug)]
+    await Publisher(channel).publish([*unread, *kept, *unread])
+    ask = partial(command.done, "dead", GONGJI_AMQP_URL=amqp_url)
+
+    (found,) = json.loads((await asyncio.to_thread(ask, "list", "--reason", "delivery_limit", "--json")).stdout)
+    some = json.loads((await asyncio.to_thread(ask, "list", "--at-most", "7", "--json")).stdout)
+    shown = json.loads((await asyncio.to_thread(ask, "show", found["id"], "--json")).stdout)
+    # The broker gives back in an order of its own what somebody has looked at: how soon it stops is not known.
+    stopped = await asyncio.to_thread(ask, "discard", "--reason", "malformed", "--at-most", "1", "--yes")
+    rest = await asyncio.to_thread(ask, "discard", "--reason", "malformed", "--yes")
+    neither = await asyncio.to_thread(ask, "discard", "--yes")
+    await until(partial(holds, channel, DEAD, 2))
+    left = json.loads((await asyncio.to_thread(ask, "list", "--json")).stdout)
+
+    assert len(some) == 7
+    assert shown["body"] == needed.decode()
+    assert "1 others were passed over" in stopped.stderr
+    assert sum(int(done.stdout.split()[1]) for done in (stopped, rest)) == 2 * junk
+    assert neither.returncode == 2
+    assert {(each["reason"], each["problems"]) for each in left} == {
+        ("delivery_limit", None),
+        ("malformed", bug["x-gongji-problems"]),
+    }

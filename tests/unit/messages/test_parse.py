@@ -351,11 +351,45 @@ def test_a_body_that_is_too_long_is_still_answered_by_name() -> None:
     assert (far_too_long.request_id, far_too_long.readable) == (None, False)
 
 
-def test_a_body_of_which_only_the_beginning_was_kept_is_nobodys() -> None:
-    """Whatever the beginning says; the most that its queue reads is named."""
-    alone = not_kept("settle", 5_000_000, SETTLEMENT_QUEUE)
-    together = not_kept("settle_bulk", 5_000_000, BULK_QUEUE)
-    invented = not_kept("张三", 5_000_000, SETTLEMENT_QUEUE)
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b'{"request_id":"r1","institution_id":"H1","bill_ref":"xxx',
+        '{"request_id":"r1","institution_id":"H1","bill_ref":"张三'.encode()[:-1],
+        b'{"request_id":"r1","institution_id":"H1"}      ',
+    ],
+    ids=["in a text", "in a character", "in blanks"],
+)
+def test_a_beginning_tells_whose_it_is(beginning: bytes) -> None:
+    """Wherever it was cut; the rest is not looked at."""
+    found = not_kept("settle", beginning, 70_000, SETTLEMENT_QUEUE)
+
+    assert found == Malformed("the body has 70000 bytes; at most 65536 are read", "settle", "r1", "H1")
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"junk",
+        b"[" * 1_024,
+        b'{"request_id":"r1","institution_id":"H',
+        b'{"a":NaN,"request_id":"r1","institution_id":"H1",',
+    ],
+    ids=["none", "no JSON", "nested", "cut within", "no number"],
+)
+def test_a_beginning_that_names_nobody_is_nobodys(beginning: bytes) -> None:
+    """Half a name is none."""
+    assert not not_kept("settle", beginning, 70_000, SETTLEMENT_QUEUE).readable
+
+
+def test_of_far_too_long_a_body_the_beginning_is_nobodys() -> None:
+    """Whatever it says; the most that its queue reads is named."""
+    named = b'{"request_id":"r1","institution_id":"H1","bill_ref":"'
+
+    alone = not_kept("settle", named, 5_000_000, SETTLEMENT_QUEUE)
+    together = not_kept("settle_bulk", named, 5_000_000, BULK_QUEUE)
+    invented = not_kept("张三", named, 5_000_000, SETTLEMENT_QUEUE)
 
     assert alone == Malformed("the body has 5000000 bytes; at most 65536 are read", "settle")
     assert together == Malformed("the body has 5000000 bytes; at most 524288 are read", "settle_bulk")
