@@ -291,8 +291,10 @@ class Handler:
             asked.shown_id,
             change.now,
         )
-        change.provinces.add(link.province)
-        return await bindings.add_link(change.connection, link, caller.subject)
+        made = await bindings.add_link(change.connection, link, caller.subject)
+        if made.row_id == link.row_id:
+            change.provinces.add(link.province)
+        return made
 
     async def kinship_link(self, change: Change, kinship_link_id: str) -> KinshipLink | Refused:
         place = parse_public_id(kinship_link_id)
@@ -317,18 +319,27 @@ class Handler:
         return (place and await transfers.find(change.connection, *place)) or MISSING
 
     async def accept(self, change: Change, caller: Caller, transfer: Transfer) -> Transfer | Refused:
-        """The transfer, accepted. It is looked at again once the worker can no longer return it."""
+        """The transfer, accepted. One that can be is looked at again once the worker can no longer return it."""
         connection = change.connection
+        judged = await self._judge(change, transfer)
+        if judged is not None:
+            return judged
         await take_exclusively(connection, {transfer.province, transfer.to_province})
         found = await transfers.find(connection, transfer.province, transfer.row_id)
         assert found
-        if found.state is TransferState.ACCEPTED:
-            return found
-        receiver = await registry.person(connection, found.to_person_id)
-        if reasons := rules.refuse_acceptance(found, receiver, change.now):
-            return Refused(reasons)
+        judged = await self._judge(change, found)
+        if judged is not None:
+            return judged
         await transfers.accept(connection, found, change.now, caller.subject)
         return replace(found, state=TransferState.ACCEPTED, accepted_at=change.now)
+
+    async def _judge(self, change: Change, transfer: Transfer) -> Transfer | Refused | None:
+        """The transfer where nothing is left to accept, or why it cannot be; None where it can."""
+        if transfer.state is TransferState.ACCEPTED:
+            return transfer
+        receiver = await registry.person(change.connection, transfer.to_person_id)
+        reasons = rules.refuse_acceptance(transfer, receiver, change.now)
+        return Refused(reasons) if reasons else None
 
     async def transfers_of(self, person_id: str, *, sides: tuple[str, ...], before: UUID, limit: int) -> list[Transfer]:
         async with self.look() as connection:

@@ -80,6 +80,22 @@ async def test_a_change_in_one_province_does_not_wait_for_another(world: World) 
     await batch.close()
 
 
+async def test_what_changes_nothing_waits_for_no_batch(world: World) -> None:
+    """A kinship link that stands already is told at once: whoever says it again and again holds no settlement up."""
+    for person_id in ("MOTHER", "CHILD"):
+        await world.person(person_id)
+    link = {"holder_id": "MOTHER", "shown_id": "CHILD"}
+    made = await world.call(Role.MEMBER, "POST", "/v1/kinship-links", link, person_id="MOTHER")
+    batch = await connect(world.database_url, role="gongji_settlement", name="tests")
+
+    async with deciding(batch, [13]):
+        again = await world.call(Role.MEMBER, "POST", "/v1/kinship-links", link, person_id="MOTHER")
+    await batch.close()
+
+    assert (made.status_code, again.status_code) == (201, 201)
+    assert again.json() == made.json()
+
+
 async def test_ends_and_settlements_racing_never_pay_after_an_end(world: World) -> None:
     """Whatever is decided after an end was acknowledged finds no binding."""
     world.start_worker()

@@ -12,7 +12,8 @@ from cli.audit import prove
 from services.settlement.chores import Chores
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
-from shared.postgres.pool import create_pool
+from shared.postgres.authority import deciding
+from shared.postgres.pool import connect, create_pool
 from tests.conftest import Database
 from tests.support.calendar import Clock
 from tests.support.world import AGENCY, Answer, World, envelope, until
@@ -181,6 +182,19 @@ async def test_a_transfer_on_its_way_that_is_cancelled_goes_back_whatever_was_sa
     assert (cancelled["effect"], late.status_code, late.json()["reason"]) == ("reversed", 409, "transfer_returned")
     assert (await world.balances())["SON"] == (100_000, 0, 0)
     assert await holds(world)
+
+
+async def test_a_yes_that_was_said_already_waits_for_no_batch(world: World) -> None:
+    """It changes nothing: whoever says it again and again holds no settlement up."""
+    given = await give(world)
+    first = await accept(world, given["transfer_id"])
+    batch = await connect(world.database_url, role="gongji_settlement", name="tests")
+
+    async with deciding(batch, [12, 13]):
+        again = await accept(world, given["transfer_id"])
+    await batch.close()
+
+    assert [(each.status_code, each.json()["state"]) for each in (first, again)] == [(200, "accepted")] * 2
 
 
 async def test_auto_accept_needs_no_yes(world: World, clock: Clock) -> None:
