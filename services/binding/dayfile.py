@@ -20,12 +20,13 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a file is read. A line: without its line break."""
+    """How much of a file is read; a line without its line break. How many differences an institution's files leave in a day."""
 
     lines_max: int = 1_000_000
     bytes_max: int = 100 * 1024 * 1024
     line_bytes_max: int = 200
     faults_max: int = 20
+    differences_max: int = 200_000
 
 
 @dataclass(slots=True)

@@ -47,6 +47,11 @@ ANSWERS_KEPT = timedelta(days=7)
 MISSING = Refused((Reason.NOT_FOUND,))
 
 
+def recordable(thing_id: str) -> str | None:
+    """What is written down of an id that somebody asked about: what cannot be one may be anything, and is not."""
+    return thing_id if parse_public_id(thing_id) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A status and a body, as first answered under an Idempotency-Key."""
@@ -368,8 +373,7 @@ class Handler:
         async with self.look() as connection:
             found = await decisions.find(connection, *place) if place else None
             about = [found.subject_id] if found and found.subject_id else []
-            # What cannot be an id may be anything, and is not written down.
-            thing_id = decision_id if place else None
+            thing_id = recordable(decision_id)
             await registry.record_act(connection, caller, Action.EXPLAIN, about, self.clock(), thing_id)
         if found is None:
             return MISSING

@@ -14,7 +14,7 @@ from services.binding.days import (
     Reconciliation,
     ReconciliationState,
 )
-from shared.domain.ids import ids_of_day, public_id
+from shared.domain.ids import earliest_id, ids_of_day, public_id
 from shared.messages.reconcile import Difference, DifferenceKind, Line, OurLine, Totals
 from shared.postgres.queries import load_queries
 
@@ -27,11 +27,13 @@ STALLED_AFTER = timedelta(minutes=5)
 COMPARING_MAX_MS = "120000"
 
 
-async def begin(connection: Any, made: Reconciliation, by: str) -> None:
+async def begin(connection: Any, made: Reconciliation, by: str) -> bool:
+    """Whether it has begun: another file of the institution may be under way."""
     day = made.day
-    await connection.execute(
+    begun = await connection.fetchval(
         SQL["begin"], made.province, made.row_id, day.institution_id, day.insured_region, day.date, made.started_at, by
     )
+    return begun is not None
 
 
 async def append(
@@ -44,6 +46,11 @@ async def append(
         LINES, schema_name=SCHEMA, columns=COLUMNS, records=[(made.province, made.row_id, *line) for line in lines]
     )
     return True
+
+
+async def wait(connection: Any, made: Reconciliation, now: datetime) -> None:
+    """Says that a file which is read waits for its turn, and is not abandoned."""
+    await connection.execute(SQL["wait"], made.province, made.row_id, now)
 
 
 async def lock(connection: Any, made: Reconciliation) -> bool:
@@ -61,11 +68,22 @@ async def repeated(connection: Any, made: Reconciliation, limit: int) -> list[tu
     return [(row["first_line"], row["again"]) for row in rows]
 
 
-async def compare(connection: Any, made: Reconciliation, now: datetime) -> Reconciliation:
-    """The lines beside our day; they are not needed any more then."""
+async def left_behind(connection: Any, institution_id: str, since: datetime) -> int:
+    """How many differences the institution's files have left that began at this moment or later."""
+    differences: int = await connection.fetchval(SQL["left_behind"], institution_id, earliest_id(since))
+    return differences
+
+
+async def compare(connection: Any, made: Reconciliation, now: datetime, *, at_most: int) -> Reconciliation | int:
+    """The lines beside our day; they are not needed any more then. Where more than `at_most` differ: how many, and nothing is kept."""
     # An id begins with its time, so a day is a stretch of the key.
     stretch = ids_of_day(made.day.date)
-    row = await connection.fetchrow(SQL["compare"], made.province, made.row_id, made.day.institution_id, *stretch, now)
+    row = await connection.fetchrow(
+        SQL["compare"], made.province, made.row_id, made.day.institution_id, *stretch, now, at_most
+    )
+    if row["compared_at"] is None:
+        differences: int = row["differences"]
+        return differences
     await connection.execute(SQL["forget_lines"], made.province, made.row_id)
     return _reconciliation(row, now)
 
@@ -76,9 +94,11 @@ async def strike(connection: Any, made: Reconciliation) -> None:
     await connection.execute(SQL["strike"], made.province, made.row_id)
 
 
-async def abandon(connection: Any, made: Reconciliation) -> None:
+async def abandon(connection: Any, made: Reconciliation) -> bool:
+    """Whether the file was still being waited for."""
     await connection.execute(SQL["take_time"], COMPARING_MAX_MS)
-    await connection.execute(SQL["abandon"], made.province, made.row_id)
+    abandoned: bool = await connection.fetchval(SQL["abandon"], made.province, made.row_id)
+    return abandoned
 
 
 async def abandon_stalled(connection: Any, now: datetime) -> None:

@@ -1,11 +1,15 @@
 -- Files of an institution's day: how far they are read, their lines, and what differs from the ledger.
 
 -- name: begin
--- A file begins to come. Its row is there before its lines, so that others can see how far it is.
+-- A file begins to come, unless another of its institution is under way. Its row is there before its lines, so that others can
+-- see how far it is. Looked for first: a row that is being compared would be waited for by its index.
 INSERT INTO registry.reconciliations (
     province, reconciliation_id, institution_id, insured_region, date, state, lines_read, started_at, started_by, progress_at
 )
-VALUES ($1, $2, $3, $4, $5, 'reading', 0, $6, $7, $6);
+SELECT $1::smallint, $2::uuid, $3::text, $4::text, $5::date, 'reading', 0, $6::timestamptz, $7::text, $6::timestamptz
+WHERE NOT EXISTS (SELECT 1 FROM registry.reconciliations WHERE institution_id = $3::text AND state = 'reading')
+ON CONFLICT (institution_id) WHERE state = 'reading' DO NOTHING
+RETURNING reconciliation_id;
 
 -- name: advance
 -- So far the file is read. Nobody's, if it was taken for abandoned in the meantime.
@@ -13,6 +17,12 @@ UPDATE registry.reconciliations
 SET lines_read = $3, progress_at = $4
 WHERE province = $1 AND reconciliation_id = $2 AND state = 'reading'
 RETURNING reconciliation_id;
+
+-- name: wait
+-- All of a file is read, and it waits for its turn: it is not abandoned.
+UPDATE registry.reconciliations
+SET progress_at = $3
+WHERE province = $1 AND reconciliation_id = $2 AND state = 'reading';
 
 -- name: lock
 -- A file that is still being read: nobody takes it for abandoned while it is compared.
@@ -35,9 +45,15 @@ HAVING count(*) > 1
 ORDER BY again
 LIMIT $3;
 
+-- name: left_behind
+-- How many differences an institution's files have left, in every province, since an id made of a moment.
+SELECT coalesce(sum(missing_here + missing_there + different), 0)::bigint AS differences
+FROM registry.reconciliations
+WHERE institution_id = $1 AND reconciliation_id >= $2;
+
 -- name: compare
--- The file beside the ledger's day, between the ids of its first instant and of the next day's: writes down each difference, and what both sides add up to. One statement, so that
--- whatever is settled meanwhile is in all of it or in none.
+-- The file beside the ledger's day, between the ids of its first instant and of the next day's: writes down each difference, and what both sides add up to; nothing
+-- of it, and no more than how many there are, if they are more than may be kept. One statement, so that whatever is settled meanwhile is in all of it or in none.
 WITH day AS MATERIALIZED (
     SELECT request_id, movement_id, kind, account_fen, mutual_aid_fen
     FROM ledger.binding_day_lines
@@ -56,7 +72,37 @@ theirs AS MATERIALIZED (
     WHERE province = $1 AND reconciliation_id = $2
 ),
 
-differing AS (
+differing AS MATERIALIZED (
+    SELECT
+        coalesce(ours.request_id, theirs.request_id) AS request_id,
+        CASE
+            WHEN ours.request_id IS NULL THEN 'missing_here'
+            WHEN theirs.request_id IS NULL THEN 'missing_there'
+            ELSE 'different'
+        END AS kind,
+        ours.movement_id AS our_movement_id,
+        ours.account_fen AS our_account_fen,
+        ours.mutual_aid_fen AS our_mutual_aid_fen,
+        theirs.account_fen AS their_account_fen,
+        theirs.mutual_aid_fen AS their_mutual_aid_fen
+    FROM ours
+    FULL JOIN theirs ON theirs.request_id = ours.request_id
+    WHERE
+        ours.request_id IS NULL
+        OR theirs.request_id IS NULL
+        OR (ours.account_fen, ours.mutual_aid_fen) <> (theirs.account_fen, theirs.mutual_aid_fen)
+),
+
+found AS MATERIALIZED (
+    SELECT
+        count(*) AS differences,
+        count(*) FILTER (WHERE kind = 'missing_here') AS missing_here,
+        count(*) FILTER (WHERE kind = 'missing_there') AS missing_there,
+        count(*) FILTER (WHERE kind = 'different') AS different
+    FROM differing
+),
+
+kept AS (
     INSERT INTO registry.reconciliation_differences (
         province, reconciliation_id, request_id, kind, our_movement_id, our_account_fen, our_mutual_aid_fen,
         their_account_fen, their_mutual_aid_fen
@@ -64,32 +110,16 @@ differing AS (
     SELECT
         $1,
         $2,
-        coalesce(ours.request_id, theirs.request_id),
-        CASE
-            WHEN ours.request_id IS NULL THEN 'missing_here'
-            WHEN theirs.request_id IS NULL THEN 'missing_there'
-            ELSE 'different'
-        END,
-        ours.movement_id,
-        ours.account_fen,
-        ours.mutual_aid_fen,
-        theirs.account_fen,
-        theirs.mutual_aid_fen
-    FROM ours
-    FULL JOIN theirs ON theirs.request_id = ours.request_id
-    WHERE
-        ours.request_id IS NULL
-        OR theirs.request_id IS NULL
-        OR (ours.account_fen, ours.mutual_aid_fen) <> (theirs.account_fen, theirs.mutual_aid_fen)
-    RETURNING kind
-),
-
-found AS (
-    SELECT
-        count(*) FILTER (WHERE kind = 'missing_here') AS missing_here,
-        count(*) FILTER (WHERE kind = 'missing_there') AS missing_there,
-        count(*) FILTER (WHERE kind = 'different') AS different
+        differing.request_id,
+        differing.kind,
+        differing.our_movement_id,
+        differing.our_account_fen,
+        differing.our_mutual_aid_fen,
+        differing.their_account_fen,
+        differing.their_mutual_aid_fen
     FROM differing
+    CROSS JOIN found
+    WHERE found.differences <= $7
 ),
 
 our_totals AS (
@@ -107,25 +137,31 @@ their_totals AS (
         coalesce(sum(account_fen), 0)::bigint AS account_fen,
         coalesce(sum(mutual_aid_fen), 0)::bigint AS mutual_aid_fen
     FROM theirs
+),
+
+compared AS (
+    UPDATE registry.reconciliations AS reconciliation
+    SET
+        state = CASE WHEN found.differences = 0 THEN 'balanced' ELSE 'differs' END,
+        compared_at = $6,
+        our_count = our_totals.count,
+        our_account_fen = our_totals.account_fen,
+        our_mutual_aid_fen = our_totals.mutual_aid_fen,
+        our_refunded_fen = our_totals.refunded_fen,
+        their_count = their_totals.count,
+        their_account_fen = their_totals.account_fen,
+        their_mutual_aid_fen = their_totals.mutual_aid_fen,
+        missing_here = found.missing_here,
+        missing_there = found.missing_there,
+        different = found.different
+    FROM found, our_totals, their_totals
+    WHERE reconciliation.province = $1 AND reconciliation.reconciliation_id = $2 AND found.differences <= $7
+    RETURNING reconciliation.*
 )
 
-UPDATE registry.reconciliations AS reconciliation
-SET
-    state = CASE WHEN found.missing_here + found.missing_there + found.different = 0 THEN 'balanced' ELSE 'differs' END,
-    compared_at = $6,
-    our_count = our_totals.count,
-    our_account_fen = our_totals.account_fen,
-    our_mutual_aid_fen = our_totals.mutual_aid_fen,
-    our_refunded_fen = our_totals.refunded_fen,
-    their_count = their_totals.count,
-    their_account_fen = their_totals.account_fen,
-    their_mutual_aid_fen = their_totals.mutual_aid_fen,
-    missing_here = found.missing_here,
-    missing_there = found.missing_there,
-    different = found.different
-FROM found, our_totals, their_totals
-WHERE reconciliation.province = $1 AND reconciliation.reconciliation_id = $2
-RETURNING reconciliation.*;
+SELECT found.differences, compared.*
+FROM found
+LEFT JOIN compared ON true;
 
 -- name: forget_lines
 -- What was compared, or never will be.
@@ -151,11 +187,15 @@ WITH abandoned AS (
     SET state = 'abandoned'
     WHERE province = $1 AND reconciliation_id = $2 AND state = 'reading'
     RETURNING province, reconciliation_id
+),
+
+forgotten AS (
+    DELETE FROM registry.reconciliation_lines AS line
+    USING abandoned
+    WHERE line.province = abandoned.province AND line.reconciliation_id = abandoned.reconciliation_id
 )
 
-DELETE FROM registry.reconciliation_lines AS line
-USING abandoned
-WHERE line.province = abandoned.province AND line.reconciliation_id = abandoned.reconciliation_id;
+SELECT EXISTS (SELECT 1 FROM abandoned);
 
 -- name: abandon_stalled
 -- Files that stopped coming with the service that read them.

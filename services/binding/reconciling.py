@@ -3,8 +3,10 @@
 No transaction is open while a file is on its way, however slowly it comes: each few thousand lines are one of their own.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -14,7 +16,7 @@ from uuid import UUID
 from services.binding import reconciliations, registry, rules
 from services.binding.dayfile import DayFile, Limits
 from services.binding.days import DayAsked, DayLine, Reconciliation, ReconciliationState
-from services.binding.handler import MISSING, Answered, Handler
+from services.binding.handler import MISSING, Answered, Handler, recordable
 from services.binding.model import Action, Caller, Fault, Refused
 from services.binding.resources import ReconciliationOut
 from services.binding.transactions import Change
@@ -27,6 +29,10 @@ LINES_AT_ONCE = 5_000
 DIFFERENCES_AT_ONCE = 1_000
 # However slowly lines come, others see this often how far they are.
 TOLD_EVERY = timedelta(seconds=5)
+# Each holds a connection for as long as two minutes: most of a pool is left to everybody else.
+COMPARISONS_AT_ONCE = 2
+# Within such a time an institution's files leave so many differences as its limit says, all of them together.
+DIFFERENCES_WITHIN = timedelta(hours=24)
 
 STALLED = Refused((Reason.INVALID,), (Fault("body", "took too long to come: send it again"),))
 
@@ -37,6 +43,7 @@ class Reconciler:
 
     desk: Handler
     limits: Limits = field(default_factory=Limits)
+    comparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPARISONS_AT_ONCE))
 
     async def reconcile(
         self, caller: Caller, day: DayAsked, pieces: AsyncIterator[bytes], key: str | None
@@ -49,23 +56,24 @@ class Reconciler:
             digest = sha256()
             refused = await self._read(made, pieces, digest)
             done = refused or await self._answer(caller, made, key, digest.digest())
+            await self._strike(caller, made, done)
         except Exception:
             async with self.desk.change() as change:
-                await reconciliations.abandon(change.connection, made)
+                if await reconciliations.abandon(change.connection, made):
+                    await change.act(caller, Action.RECONCILE, thing_id=made.reconciliation_id)
             raise
-        async with self.desk.change() as change:
-            await reconciliations.strike(change.connection, made)
         return done
 
     async def _begin(self, caller: Caller, day: DayAsked) -> Reconciliation | Refused:
         async with self.desk.change() as change:
             institution = await registry.institution(change.connection, day.institution_id)
             if reasons := rules.refuse_reconciliation(institution, caller):
-                return Refused(reasons)
+                return await _refused(change, caller, day, Refused(reasons))
             await reconciliations.abandon_stalled(change.connection, change.now)
             row_id = time_ordered_uuid(change.now, day.institution_id, secrets.token_hex(16))
             made = Reconciliation(row_id, day, ReconciliationState.READING, lines_read=0, started_at=change.now)
-            await reconciliations.begin(change.connection, made, caller.subject)
+            if not await reconciliations.begin(change.connection, made, caller.subject):
+                return await _refused(change, caller, day, Refused((Reason.FILE_UNDER_WAY,)))
             return made
 
     async def _read(self, made: Reconciliation, pieces: AsyncIterator[bytes], digest: Any) -> Refused | None:
@@ -93,6 +101,19 @@ class Reconciler:
         async with self.desk.change() as change:
             return await reconciliations.append(change.connection, made, lines, lines_read=lines_read, now=change.now)
 
+    @asynccontextmanager
+    async def _turn(self, made: Reconciliation) -> AsyncIterator[None]:
+        """Waits for one of the few turns to compare. Meanwhile no connection is held, and nobody takes the file for abandoned."""
+        turn = asyncio.create_task(self.comparing.acquire())
+        try:
+            while not (await asyncio.wait({turn}, timeout=TOLD_EVERY.total_seconds()))[0]:
+                async with self.desk.change() as change:
+                    await reconciliations.wait(change.connection, made, change.now)
+            yield
+        finally:
+            if not turn.cancel():
+                self.comparing.release()
+
     async def _answer(self, caller: Caller, made: Reconciliation, key: str | None, digest: bytes) -> Answered | Refused:
         """Compares, unless this very file was answered under this key before."""
         day = made.day
@@ -109,11 +130,24 @@ class Reconciler:
                         Fault(f"line {again}", f"names the same request_id as line {first}") for first, again in pairs
                     ),
                 )
+            since = change.now - DIFFERENCES_WITHIN
+            left = await reconciliations.left_behind(connection, day.institution_id, since)
+            at_most = self.limits.differences_max
+            compared = await reconciliations.compare(connection, made, change.now, at_most=at_most - left)
+            if isinstance(compared, int):
+                return _too_many(compared, left, at_most)
             await change.act(caller, Action.RECONCILE, thing_id=made.reconciliation_id)
-            compared = await reconciliations.compare(connection, made, change.now)
             return ReconciliationOut.model_validate(compared, from_attributes=True)
 
-        return await self.desk.once(caller, key, named.encode() + digest, 201, work)
+        async with self._turn(made):
+            return await self.desk.once(caller, key, named.encode() + digest, 201, work)
+
+    async def _strike(self, caller: Caller, made: Reconciliation, done: Answered | Refused) -> None:
+        """What was refused, or had been answered before, leaves nothing of the file."""
+        async with self.desk.change() as change:
+            await reconciliations.strike(change.connection, made)
+            if isinstance(done, Refused):
+                await _refused(change, caller, made.day, done)
 
     # ---- what came of it ----
 
@@ -124,10 +158,10 @@ class Reconciler:
         async with self.desk.look() as connection:
             return await reconciliations.find(connection, *place, self.desk.clock()) or MISSING
 
-    async def record(self, caller: Caller, action: Action, made: Reconciliation) -> None:
-        """Writes down that an operator was let through to see this."""
+    async def record(self, caller: Caller, action: Action, reconciliation_id: str) -> None:
+        """Writes down that an operator was let through to see this, whether or not it is there."""
         async with self.desk.change() as change:
-            await change.act(caller, action, thing_id=made.reconciliation_id)
+            await change.act(caller, action, thing_id=recordable(reconciliation_id))
 
     async def list_of(self, caller: Caller, institution_id: str, *, before: UUID, limit: int) -> list[Reconciliation]:
         async with self.desk.change() as change:
@@ -146,3 +180,17 @@ class Reconciler:
         while found := await self.differences(made, after=after, limit=DIFFERENCES_AT_ONCE):
             yield found
             after = found[-1].request_id
+
+
+async def _refused(change: Change, caller: Caller, day: DayAsked, refused: Refused) -> Refused:
+    """Writes down that an operator was let through with a file of which nothing is left: of the institution."""
+    await change.act(caller, Action.RECONCILE, thing_id=day.institution_id)
+    return refused
+
+
+def _too_many(differing: int, left: int, at_most: int) -> Refused:
+    problem = (
+        f"{differing} lines differ; of an institution's files of 24 hours at most {at_most} differences are kept, and "
+        f"there are {left}: see that day, province and amounts are those that were asked for, or send it later"
+    )
+    return Refused((Reason.TOO_MANY_DIFFERENCES,), (Fault("body", problem),))

@@ -75,6 +75,8 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     INTERNAL_ERROR = "internal_error"
     AMQP_USER_TAKEN = "amqp_user_taken"
+    FILE_UNDER_WAY = "file_under_way"
+    TOO_MANY_DIFFERENCES = "too_many_differences"
 
 
 class Text(NamedTuple):
@@ -227,5 +229,13 @@ TEXTS: dict[Reason, Text] = {
     Reason.AMQP_USER_TAKEN: Text(
         "该消息服务器账号已属于另一家机构，不能再登记给本机构，请另用账号。",
         "This user of the broker is another institution's, and so cannot be this one's.",
+    ),
+    Reason.FILE_UNDER_WAY: Text(
+        "该机构已有一份对账文件正在上传或核对，请在对账列表中确认其结束后再发送本文件。",
+        "Another file of this institution is under way: send this one once the list of reconciliations shows that one ended.",
+    ),
+    Reason.TOO_MANY_DIFFERENCES: Text(
+        "该机构 24 小时内的对账差异超过保存上限，本文件未予保存；请核对日期、参保省份和金额后重发，或稍后再发。",
+        "More differs than is kept of an institution within 24 hours, and nothing of this file was: check its day, province and amounts, or send it later.",
     ),
 }

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from cli.acts import acts
+from services.binding.api import reconciliations
 from services.binding.model import Action
 from shared.domain.roles import Role
 from tests.support.world import World
@@ -134,6 +136,95 @@ async def test_a_refused_act_is_written_down_without_a_thing(world: World) -> No
     acts = await _acts(world)
     assert response.status_code == 409
     assert [(act["action"], act["person_ids"], act["thing_id"]) for act in acts] == [("bind", BOTH, None)]
+
+
+NO_ID = "13-" + "0" * 32
+# Who, method, path, body; then why not, the action, and the thing that is written down of what was not there or not taken.
+IN_VAIN: dict[str, tuple[Role, str, str, Any, str, tuple[str, str | None]]] = {
+    "end": (Role.CLERK, "POST", f"/v1/bindings/{NO_ID}/end", None, "not_found", ("end", NO_ID)),
+    "end, a word": (Role.CLERK, "POST", "/v1/bindings/Zhang/end", None, "not_found", ("end", None)),
+    "end, a link": (Role.CLERK, "POST", "/v1/bindings/{link}/end", None, "not_found", ("end", "{link}")),
+    "unlink": (Role.CLERK, "DELETE", f"/v1/kinship-links/{NO_ID}", None, "not_found", ("unlink", NO_ID)),
+    "unlink, a word": (Role.CLERK, "DELETE", "/v1/kinship-links/Zhang", None, "not_found", ("unlink", None)),
+    "unlink, a binding": (
+        Role.CLERK,
+        "DELETE",
+        "/v1/kinship-links/{binding}",
+        None,
+        "not_found",
+        ("unlink", "{binding}"),
+    ),
+    "a day of nobody": (
+        Role.OPERATOR,
+        "POST",
+        DAY.replace("H1", "H7"),
+        FILE,
+        "institution_unknown",
+        ("reconcile", "H7"),
+    ),
+    "a wrong file": (Role.OPERATOR, "POST", DAY, FILE.replace("1,0", "1,-1"), "invalid", ("reconcile", "H1")),
+    "a line twice": (Role.OPERATOR, "POST", DAY, FILE + "REQ-1,1,0\n", "invalid", ("reconcile", "H1")),
+    "read a reconciliation": (
+        Role.OPERATOR,
+        "GET",
+        f"/v1/reconciliations/{NO_ID}",
+        None,
+        "not_found",
+        ("read_reconciliation", NO_ID),
+    ),
+    "list differences": (
+        Role.OPERATOR,
+        "GET",
+        f"/v1/reconciliations/{NO_ID}/differences",
+        None,
+        "not_found",
+        ("list_differences", NO_ID),
+    ),
+    "download differences": (
+        Role.OPERATOR,
+        "GET",
+        "/v1/reconciliations/Zhang/differences.csv",
+        None,
+        "not_found",
+        ("download_differences", None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("role", "method", "path", "body", "reason", "expected"), IN_VAIN.values(), ids=IN_VAIN)
+async def test_an_act_in_vain_is_written_down_too(
+    world: World, role: Role, method: str, path: str, body: Any, reason: str, expected: tuple[str, str | None]
+) -> None:
+    """They were let through, and learnt that there is no such thing, or what is wrong with a file; what is no id is not written down."""
+    names = await _scene(world, path)
+
+    response = await world.call(role, method, path.format(**names), body, headers=CSV if body else {})
+    acts = await _acts(world, names)
+
+    action, thing = expected
+    assert response.json()["reason"] == reason
+    assert [(act["subject"], act["action"], act["person_ids"], act["thing_id"]) for act in acts] == [
+        (f"{role}:local-{role}", action, [], thing and thing.format(**names))
+    ]
+
+
+async def test_a_file_that_stops_coming_is_an_act_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the reconciliation that it has left, abandoned."""
+    monkeypatch.setattr(reconciliations, "SILENCE_MAX_S", 0.1)
+    names = await _scene(world, DAY)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield FILE.encode()
+        await asyncio.Event().wait()
+
+    bearer = {"Authorization": f"Bearer {world.token(Role.OPERATOR)}", **CSV}
+    response = await world.http.post(DAY, content=body(), headers=bearer)
+    (made,) = await world.db.fetch("SELECT * FROM registry.reconciliations")
+
+    assert (response.status_code, made["state"]) == (422, "abandoned")
+    assert [(act["action"], act["thing_id"]) for act in await _acts(world, names)] == [
+        ("reconcile", f"13-{made['reconciliation_id'].hex}")
+    ]
 
 
 async def test_who_is_not_let_through_leaves_no_act(world: World) -> None:

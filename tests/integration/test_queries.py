@@ -115,6 +115,22 @@ HOT = {
         RECONCILIATIONS["differences"],
         ["13::smallint", "'00000000-0000-0000-0000-000000000001'::uuid", "'R5'", "50"],
     ),
+    "binding.begin": (
+        RECONCILIATIONS["begin"],
+        [
+            "13::smallint",
+            "'00000000-0000-0000-0000-000000000001'::uuid",
+            "'H1'",
+            "'130100'",
+            "'2026-11-22'::date",
+            "'2026-11-22T06:00Z'::timestamptz",
+            "'test'",
+        ],
+    ),
+    "binding.left_behind": (
+        RECONCILIATIONS["left_behind"],
+        ["'H1'", "'00000000-0000-0000-0000-000000000001'::uuid"],
+    ),
     "binding.abandon_stalled": (RECONCILIATIONS["abandon_stalled"], ["'2026-11-22T06:00Z'::timestamptz"]),
     "binding.strike": (
         RECONCILIATIONS["strike"],

@@ -13,19 +13,22 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from services.binding import reconciliations, reconciling
 from services.binding.app import build
 from services.binding.auth import Authenticator
 from services.binding.dayfile import Limits
-from services.binding.days import DayAsked
+from services.binding.days import DayAsked, Reconciliation
 from services.binding.handler import Handler
 from services.binding.keyring import RingFile
 from services.binding.keys import Key, Keyring
 from services.binding.model import Caller, Refused
-from services.binding.reconciling import Reconciler
+from services.binding.reconciling import COMPARISONS_AT_ONCE, Reconciler
 from services.binding.sealing import Sealer
+from shared.domain.reasons import Reason
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI, shanghai_date
 from shared.postgres.pool import create_pool
@@ -41,6 +44,17 @@ TODAY = "2026-11-22"
 HEADER = "request_id,account_fen,mutual_aid_fen\n"
 BALANCED = HEADER + "B-1,1000,700\nB-2,50,50\n"
 DIFFERING = HEADER + "B-1,1000,700\nB-2,50,49\nB-X,7,7\n"
+TABLES = ("reconciliations", "reconciliation_lines", "reconciliation_differences")
+OPERATOR = Caller("operator:test", Role.OPERATOR)
+BEGUN = """
+INSERT INTO registry.reconciliations (
+    province, reconciliation_id, institution_id, insured_region, date, state, lines_read, started_at, started_by, progress_at
+)
+VALUES (13, '00000000-0000-7000-8000-000000000001', 'H1', '130100', '2026-11-22', 'reading', 1, $1, 'x', $1)
+"""
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture
@@ -75,8 +89,8 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path], clock:
 
 @pytest.fixture
 async def desk(database: Database, keys: dict[str, Path], clock: Clock) -> AsyncIterator[Handler]:
-    """Another binding service's, beside the world's own."""
-    pool = await create_pool(database.url, role="gongji_binding", name="tests", size_max=2)
+    """Another binding service's, beside the world's own. It has one connection more than it compares files at once."""
+    pool = await create_pool(database.url, role="gongji_binding", name="tests", size_max=COMPARISONS_AT_ONCE + 1)
     yield Handler(pool, clock, Sealer(RingFile(keys["GONGJI_KEY_RING_FILE"]).current))
     pool.terminate()
 
@@ -125,8 +139,7 @@ async def listed(world: World) -> list[dict[str, Any]]:
 
 
 async def nothing_is_left(world: World) -> bool:
-    tables = ("reconciliations", "reconciliation_lines", "reconciliation_differences")
-    return [await world.count(f"registry.{table}") for table in tables] == [0, 0, 0]
+    return [await world.count(f"registry.{table}") for table in TABLES] == [0, 0, 0]
 
 
 async def test_a_day_that_agrees_is_balanced(world: World, clock: Clock) -> None:
@@ -306,10 +319,9 @@ async def test_a_file_longer_than_allowed_is_not_read_to_its_end(world: World, d
     """The piece with the line that is one too many is the last."""
     pieces = iter([BALANCED.encode(), b"B-3,1,1\n", b"B-4,1,1\n"])
     reconciler = Reconciler(desk, Limits(lines_max=2))
-    caller = Caller("operator:test", Role.OPERATOR)
 
     done = await reconciler.reconcile(
-        caller, DayAsked(HOSPITAL, "130100", shanghai_date(NOON)), one_by_one(pieces), None
+        OPERATOR, DayAsked(HOSPITAL, "130100", shanghai_date(NOON)), one_by_one(pieces), None
     )
 
     assert isinstance(done, Refused)
@@ -357,20 +369,117 @@ async def test_the_same_file_under_its_key_is_answered_once(world: World) -> Non
     assert await world.count("registry.reconciliation_lines") == 0
 
 
-async def test_the_same_file_sent_twice_at_once_is_answered_once(world: World) -> None:
-    """Whichever is compared first, the other tells its answer and leaves nothing."""
-    both = await asyncio.gather(*(upload(world, DIFFERING, key="k1") for _ in range(2)))
+async def test_the_same_file_sent_while_it_is_under_way_is_answered_afterwards(world: World) -> None:
+    """Told to wait first; then the first answer again, and nothing more is left."""
+    early: list[httpx.Response] = []
 
-    assert [each.status_code for each in both] == [201, 201]
-    assert both[0].json() == both[1].json()
-    assert await listed(world) == [both[0].json()]
+    async def body() -> AsyncIterator[bytes]:
+        yield DIFFERING.encode()
+        early.append(await upload(world, DIFFERING, key="k1"))
+
+    first = await upload(world, body(), key="k1")
+    again = await upload(world, DIFFERING, key="k1")
+
+    assert [each.status_code for each in (first, *early, again)] == [201, 409, 201]
+    assert again.json() == first.json()
+    assert await listed(world) == [first.json()]
 
 
-async def test_two_files_of_a_day_at_once_do_not_meet(world: World) -> None:
-    """Their lines are apart, and each is compared by itself."""
-    both = await asyncio.gather(upload(world, BALANCED), upload(world, DIFFERING))
+async def test_one_file_of_an_institution_is_under_way_at_a_time(world: World) -> None:
+    """Of whatever day and province, whoever sends it; another institution's is compared meanwhile, and the next one afterwards."""
+    await world.institution("H2")
+    meanwhile: list[httpx.Response] = []
 
-    assert [each.json()["state"] for each in both] == ["balanced", "differs"]
+    async def body() -> AsyncIterator[bytes]:
+        yield BALANCED.encode()
+        asked = place(date="2026-11-21"), place(insured_region="120100"), place("H2")
+        csv_file = {"Content-Type": "text/csv"}
+        meanwhile.extend([await world.call(Role.OPERATOR, "POST", each, HEADER, headers=csv_file) for each in asked])
+
+    first = await upload(world, body())
+    afterwards = await upload(world, BALANCED)
+
+    assert [each.status_code for each in meanwhile] == [409, 409, 201]
+    assert [each.json()["reason"] for each in meanwhile[:2]] == ["file_under_way"] * 2
+    assert [each.json()["state"] for each in (first, afterwards)] == ["balanced", "balanced"]
+
+
+async def test_of_two_files_that_begin_at_once_one_is_refused(world: World) -> None:
+    """Though neither had been there when the other looked."""
+    other = await asyncpg.connect(world.database_url)
+    beginning = other.transaction()
+    await beginning.start()
+    await other.execute(BEGUN, NOON)
+
+    second = asyncio.create_task(upload(world, BALANCED))
+    await until(lambda: somebody_waits(world))
+    await beginning.commit()
+    await other.close()
+
+    assert (await second).json()["reason"] == "file_under_way"
+
+
+async def test_files_that_are_compared_leave_room_for_others(
+    world: World, desk: Handler, port: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five institutions' files two are compared. The others wait, and are not taken for abandoned however long; a clerk is answered."""
+    under_way: list[str] = []
+    go = asyncio.Event()
+    compare = reconciliations.compare
+
+    async def held(connection: Any, made: Reconciliation, *asked: Any, **more: Any) -> Any:
+        under_way.append(made.institution_id)
+        await go.wait()
+        return await compare(connection, made, *asked, **more)
+
+    monkeypatch.setattr(reconciliations, "compare", held)
+    monkeypatch.setattr(reconciling, "TOLD_EVERY", timedelta(seconds=0.05))
+    for number in range(2, 6):
+        await world.institution(f"H{number}")
+    operator = {"Authorization": f"Bearer {world.token(Role.OPERATOR)}", "Content-Type": "text/csv"}
+    clerk = {"Authorization": f"Bearer {world.token(Role.CLERK)}"}
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=operator) as http:
+        files = [asyncio.create_task(http.post(place(f"H{number}"), content=HEADER)) for number in range(1, 6)]
+        await until(lambda: world.has("registry.reconciliations", 5))
+        await until(lambda: len(under_way) == COMPARISONS_AT_ONCE)
+        clock.now += timedelta(minutes=10)
+        await until(lambda: waiting_since(world, clock.now, 5 - COMPARISONS_AT_ONCE))
+        async with desk.change() as change:
+            await reconciliations.abandon_stalled(change.connection, clock.now)
+        answered = await http.get("/v1/persons/CHILD", headers=clerk)
+        compared_meanwhile = len(under_way)
+        go.set()
+        made = [(await each).json() for each in files]
+
+    assert (answered.status_code, compared_meanwhile) == (200, COMPARISONS_AT_ONCE)
+    assert [each["state"] for each in made] == ["differs", *["balanced"] * 4]
+
+
+async def test_what_differs_is_kept_up_to_a_limit_within_a_day(world: World, desk: Handler, clock: Clock) -> None:
+    """A file beyond it is refused whole and leaves nothing; another institution's, and the next day's, is none of it."""
+    await world.institution("H2")
+    reconciler = Reconciler(desk, Limits(differences_max=3))
+
+    async def send(content: str, institution_id: str = HOSPITAL) -> Any:
+        day = DayAsked(institution_id, "130100", shanghai_date(NOON))
+        return await reconciler.reconcile(OPERATOR, day, one_by_one(iter([content.encode()])), None)
+
+    kept = await send(DIFFERING)
+    beyond = await send(DIFFERING)
+    left = [await world.count(f"registry.{table}") for table in TABLES]
+    another = await send(DIFFERING, "H2")
+    up_to_it = await send(BALANCED.replace("B-2,50,50", "B-2,50,49"))
+    clock.now += timedelta(hours=24, seconds=1)
+    later = await send(DIFFERING)
+
+    assert (kept.status, kept.body["differences"]) == (201, {"missing_here": 1, "missing_there": 0, "different": 1})
+    assert beyond.reasons == (Reason.TOO_MANY_DIFFERENCES,)
+    assert beyond.faults[0].problem.startswith(
+        "2 lines differ; of an institution's files of 24 hours at most 3 differences are kept, and there are 2: "
+    )
+    assert left == [1, 0, 2]
+    assert [each.status for each in (another, up_to_it, later)] == [201, 201, 201]
 
 
 async def test_a_refused_file_does_not_use_its_key_up(world: World) -> None:
@@ -403,20 +512,23 @@ async def test_others_see_how_far_a_file_is_read(world: World) -> None:
 
 
 async def test_a_file_whose_sender_is_gone_is_abandoned(world: World, port: int) -> None:
-    """Its lines go at once; that it was begun is still to be seen."""
+    """Its lines go at once, and the next is not kept waiting; that it was begun is still to be seen."""
     await hang_up(world, port, HEADER.encode() + b"".join(b"G-%d,1,0\n" % n for n in range(20_000)))
 
     (shown,) = await listed(world)
+    next_one = await upload(world, BALANCED)
     assert (shown["state"], shown["compared_at"]) == ("abandoned", None)
+    assert next_one.status_code == 201
     assert 5_000 <= shown["lines_read"] <= 20_000
     assert await world.count("registry.reconciliation_lines") == 0
 
 
 async def test_a_file_whose_reader_died_is_abandoned(world: World, clock: Clock) -> None:
-    """After five minutes without progress it is shown so, and the next file clears it away; one that is coming stays."""
+    """After five minutes without progress it is shown so, and the next file clears it away; until then that is refused."""
     await begun_by_somebody_who_died(world, NOON)
     clock.now += timedelta(minutes=4)
     waiting = [each["state"] for each in await listed(world)]
+    early = await upload(world, BALANCED)
     clock.now += timedelta(minutes=2)
     given_up = [each["state"] for each in await listed(world)]
     kept = await world.count("registry.reconciliation_lines")
@@ -425,6 +537,7 @@ async def test_a_file_whose_reader_died_is_abandoned(world: World, clock: Clock)
 
     states = await world.db.fetch("SELECT state FROM registry.reconciliations ORDER BY reconciliation_id")
     assert (waiting, given_up, kept) == (["reading"], ["abandoned"], 1)
+    assert (early.status_code, early.json()["reason"]) == (409, "file_under_way")
     assert [each["state"] for each in states] == ["abandoned", "balanced"]
     assert await world.count("registry.reconciliation_lines") == 0
 
@@ -448,18 +561,21 @@ async def test_a_file_that_was_taken_for_abandoned_is_not_compared(world: World,
 
 
 async def test_a_long_file_is_never_held_in_memory(world: World, database: Database, keys: dict[str, Path]) -> None:
-    """Neither 300,000 lines on their way in, 9 MB and ten times as much as objects, nor as many differences on their way out.
+    """Neither 180,000 lines on their way in, 5 MB and ten times as much as objects, nor as many differences on their way out.
 
-    Of a service as it is deployed, the most that it ever held: after a file of 20,000 lines, and after the long one.
+    Of a service as it is deployed, the most that it ever held: after a file of 20,000 lines, and after the long one. Together they
+    are all that may differ within a day.
     """
     async with process(database.url, keys) as (client, pid):
         client.headers["Authorization"] = f"Bearer {world.token(Role.INSTITUTION, institution_id=HOSPITAL)}"
         await there_and_back(client, 20_000)
         short = held_at_most(pid)
-        lines, told = await there_and_back(client, 300_000)
+        lines, told = await there_and_back(client, 180_000)
         long = held_at_most(pid)
+        one_more = await client.post(place(), content=HEADER + "R,1,0\n", headers={"Content-Type": "text/csv"})
 
-    assert (lines, told > 9_000_000) == (300_000, True)
+    assert (lines, told > 5_400_000) == (180_000, True)
+    assert (one_more.status_code, one_more.json()["reason"]) == (409, "too_many_differences")
     assert long - short < 8_000_000
 
 
@@ -502,14 +618,17 @@ async def ready(client: httpx.AsyncClient) -> bool:
 
 
 async def there_and_back(client: httpx.AsyncClient, count: int) -> tuple[int, int]:
-    """Uploads so many lines and downloads their differences; the lines that were read, the bytes that came back."""
+    """Uploads so many lines of a day on which nothing was settled, and downloads them as differences; the lines that were read, the
+    bytes that came back.
+    """
 
     async def body() -> AsyncIterator[bytes]:
         yield HEADER.encode()
         for start in range(0, count, 1_000):
             yield b"".join(b"REQ-%012d,%d,0\n" % (n, n) for n in range(start, start + 1_000))
 
-    made = (await client.post(place(), content=body(), headers={"Content-Type": "text/csv"})).json()
+    response = await client.post(place(date="2026-11-21"), content=body(), headers={"Content-Type": "text/csv"})
+    made = response.json()
     path = f"/v1/reconciliations/{made['reconciliation_id']}/differences.csv"
     async with client.stream("GET", path) as response:
         return made["lines_read"], sum([len(piece) async for piece in response.aiter_bytes()])
@@ -551,17 +670,18 @@ async def nothing_is_being_read(world: World) -> bool:
     return all(each["state"] != "reading" for each in await listed(world))
 
 
+async def somebody_waits(world: World) -> bool:
+    return bool(await world.db.fetchval(WAITING))
+
+
+async def waiting_since(world: World, moment: datetime, files: int) -> bool:
+    """Whether so many files have told at this moment that they are still there."""
+    told = "SELECT count(*) FROM registry.reconciliations WHERE state = 'reading' AND progress_at = $1"
+    return bool(await world.db.fetchval(told, moment) == files)
+
+
 async def begun_by_somebody_who_died(world: World, moment: datetime) -> None:
-    await world.db.execute(
-        """
-        INSERT INTO registry.reconciliations (
-            province, reconciliation_id, institution_id, insured_region, date, state, lines_read, started_at, started_by,
-            progress_at
-        )
-        VALUES (13, '00000000-0000-7000-8000-000000000001', 'H1', '130100', '2026-11-22', 'reading', 1, $1, 'x', $1)
-        """,
-        moment,
-    )
+    await world.db.execute(BEGUN, moment)
     await world.db.execute(
         """
         INSERT INTO registry.reconciliation_lines

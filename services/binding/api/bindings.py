@@ -1,6 +1,7 @@
 """Bindings: who pays for whom."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Annotated
 
@@ -21,7 +22,8 @@ from services.binding.api.door import (
     respond,
     shown,
 )
-from services.binding.model import Caller, KinshipLink, Refused
+from services.binding.handler import recordable
+from services.binding.model import Action, Caller, KinshipLink, Refused
 from services.binding.phrases import IS_A_LINK
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import BindingIn, BindingOut, EndIn, EndOut, Page
@@ -96,9 +98,10 @@ async def end_binding(
         if isinstance(binding, Refused):
             # A stranger does not learn which ids exist.
             allow(caller, Role.CLERK, Role.MEMBER)
+            await change.act(caller, Action.END, thing_id=recordable(binding_id))
             link = await desk.kinship_link(change, binding_id)
             if isinstance(link, KinshipLink) and concerns(caller, link.holder_id, link.shown_id):
-                raise Problem(Reason.NOT_FOUND, details=[IS_A_LINK])
+                return replace(binding, details=(IS_A_LINK,))
             return binding
         allow(caller, Role.CLERK, person_id=binding.payer_id)
         ended = shown(BindingOut, await desk.end(change, caller, binding, end_date))

@@ -1,5 +1,6 @@
 """Kinship links: who may show whose code. They move no money."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -15,11 +16,13 @@ from services.binding.api.door import (
     allow,
     concerns,
     either,
+    granted,
     page,
     respond,
     shown,
 )
-from services.binding.model import Binding, Refused
+from services.binding.handler import Handler, recordable
+from services.binding.model import Action, Binding, Caller, Refused
 from services.binding.phrases import IS_A_BINDING, LINK_TO_ONESELF
 from services.binding.problems import FieldProblem, Problem
 from services.binding.resources import KinshipLinkIn, KinshipLinkOut, Page
@@ -68,11 +71,18 @@ async def unlink(kinship_link_id: Annotated[str, Path(max_length=64)], caller: A
     """Ends a kinship link."""
     allow(caller, Role.CLERK, Role.MEMBER)
     async with desk.change() as change:
-        found = await desk.kinship_link(change, kinship_link_id)
-        if isinstance(found, Refused):
-            binding = await desk.binding(change, kinship_link_id)
-            if isinstance(binding, Binding) and concerns(caller, binding.payer_id, binding.beneficiary_id):
-                raise Problem(Reason.NOT_FOUND, details=[IS_A_BINDING])
-            raise Problem(*found.reasons)
-        allow(caller, Role.CLERK, person_id=found.holder_id)
-        await desk.unlink(change, caller, found)
+        refused = await _unlink(kinship_link_id, caller, desk, change)
+    granted(refused)
+
+
+async def _unlink(kinship_link_id: str, caller: Caller, desk: Handler, change: Change) -> Refused | None:
+    found = await desk.kinship_link(change, kinship_link_id)
+    if isinstance(found, Refused):
+        await change.act(caller, Action.UNLINK, thing_id=recordable(kinship_link_id))
+        binding = await desk.binding(change, kinship_link_id)
+        if isinstance(binding, Binding) and concerns(caller, binding.payer_id, binding.beneficiary_id):
+            return replace(found, details=(IS_A_BINDING,))
+        return found
+    allow(caller, Role.CLERK, person_id=found.holder_id)
+    await desk.unlink(change, caller, found)
+    return None

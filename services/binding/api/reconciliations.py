@@ -102,8 +102,7 @@ async def get_reconciliation(
     reconciliation_id: ReconciliationPath, caller: Asker, comparer: Comparer
 ) -> ReconciliationOut:
     """How far a file is read, or what came of it."""
-    found = _seen(caller, await comparer.find(reconciliation_id))
-    await comparer.record(caller, Action.READ_RECONCILIATION, found)
+    found = await _seen(caller, comparer, Action.READ_RECONCILIATION, reconciliation_id)
     return ReconciliationOut.model_validate(found, from_attributes=True)
 
 
@@ -116,8 +115,7 @@ async def list_differences(
     cursor: Annotated[str, Query(pattern=REQUEST_ID_PATTERN)] | None = None,
 ) -> Page[Difference]:
     """What differs, by request id, as it was when the file was compared; not found before that."""
-    found = _compared(caller, await comparer.find(reconciliation_id))
-    await comparer.record(caller, Action.LIST_DIFFERENCES, found)
+    found = await _compared(caller, comparer, Action.LIST_DIFFERENCES, reconciliation_id)
     differing = await comparer.differences(found, after=cursor or "", limit=limit + 1)
     return page(Difference, differing, limit, lambda each: each.request_id)
 
@@ -132,8 +130,7 @@ async def download_differences(
     reconciliation_id: ReconciliationPath, caller: Asker, comparer: Comparer
 ) -> StreamingResponse:
     """All that differs, as a file: a header, then a line each, by request id. Empty where a side has nothing."""
-    found = _compared(caller, await comparer.find(reconciliation_id))
-    await comparer.record(caller, Action.DOWNLOAD_DIFFERENCES, found)
+    found = await _compared(caller, comparer, Action.DOWNLOAD_DIFFERENCES, reconciliation_id)
     name = f"differences-{found.institution_id}-{found.date}.csv"
     return StreamingResponse(
         _as_csv(comparer.every_difference(found)),
@@ -142,18 +139,20 @@ async def download_differences(
     )
 
 
-def _seen(caller: Caller, found: Reconciliation | Refused) -> Reconciliation:
-    """What was found, if it is the caller's affair."""
+async def _seen(caller: Caller, comparer: Reconciler, action: Action, reconciliation_id: str) -> Reconciliation:
+    """What was asked for, if it is the caller's affair. That an operator was let through is written down before it is told."""
+    found = await comparer.find(reconciliation_id)
     if isinstance(found, Refused):
         # A stranger does not learn which ids exist.
         allow(caller, Role.OPERATOR, Role.INSTITUTION)
     else:
         allow(caller, Role.OPERATOR, institution_id=found.institution_id)
+    await comparer.record(caller, action, reconciliation_id)
     return granted(found)
 
 
-def _compared(caller: Caller, found: Reconciliation | Refused) -> Reconciliation:
-    made = _seen(caller, found)
+async def _compared(caller: Caller, comparer: Reconciler, action: Action, reconciliation_id: str) -> Reconciliation:
+    made = await _seen(caller, comparer, action, reconciliation_id)
     if made.compared_at is None:
         raise Problem(Reason.NOT_FOUND)
     return made
