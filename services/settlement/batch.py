@@ -74,7 +74,9 @@ class Batch:
         return self.journal.accounts
 
     def lacks(self, incoming: Incoming) -> bool:
-        """Whether a request may need an account that somebody else holds."""
+        """Whether a request may need an account, or speaks of a transfer, that somebody else holds."""
+        if incoming.original in self.facts.held:
+            return True
         return bool(self.held) and not self.held.isdisjoint(touched(incoming, self.facts))
 
     def close(self, transfer: Transfer) -> None:

@@ -28,6 +28,9 @@ from shared.postgres.trouble import Trouble, trouble_of
 log = structlog.get_logger()
 
 AGAIN_MAX = 10
+# Where nobody waits: what holds an account or a transfer is passed over without waiting; whatever else is held, a name or a
+# province's authority, has to be asked for, and so often while a batch is halved.
+LOCK_TIMEOUT_MS = 50
 # They say that there is a decision, or a cancel.
 TELLING = frozenset({Reason.REQUEST_CONFLICT, Reason.REQUEST_CANCELLED})
 
@@ -55,7 +58,7 @@ class Poisoned:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A request that has to wait: somebody outside holds a row that it needs."""
+    """A request that has to wait: somebody outside holds a row that it needs, or the server is too slow for it now."""
 
     incoming: Incoming
 
@@ -85,8 +88,9 @@ class Handler:
     async def handle(self, batch: Sequence[Incoming], *, wait: bool = True) -> list[Result]:
         """A result for each request of the batch, in its order. Raises ServersAway.
 
-        A batch that fails is halved until the culprit is alone. Where somebody outside holds a row for too long, or at
-        once where `wait` is false, the requests that need it are Busy and the others are decided.
+        A batch that fails is halved until the culprit is alone: one that PostgreSQL cannot keep is Poisoned, one that
+        takes too long, or needs what somebody outside holds for too long, is Busy. Where `wait` is false nothing is
+        waited for: the requests that need a held row are Busy at once, and the others are decided.
         """
         for _ in range(AGAIN_MAX):
             try:
@@ -103,22 +107,17 @@ class Handler:
                         raise away(error) from error
                     case Trouble.BUSY if wait:
                         return await self.handle(batch, wait=False)
-                    case Trouble.BUSY:
+                    case Trouble.BUSY | Trouble.SLOW | Trouble.POISON if len(batch) > 1:
+                        return await self._halves(batch, wait=wait)
+                    case Trouble.BUSY | Trouble.SLOW:
                         break
-                    case Trouble.POISON if len(batch) > 1:
-                        middle = len(batch) // 2
-                        halves = batch[:middle], batch[middle:]
-                        return [result for half in halves for result in await self.handle(half, wait=wait)]
                     case Trouble.POISON:
-                        # Not in its own words, which repeat the values.
-                        log.exception(
-                            "request_poisoned",
-                            request_id=batch[0].request.request_id,
-                            sqlstate=getattr(error, "sqlstate", None),
-                            constraint=getattr(error, "constraint_name", None),
-                        )
-                        return [Poisoned(batch[0], type(error).__name__)]
+                        return [_poisoned(batch[0], error)]
         return [Busy(incoming) for incoming in batch]
+
+    async def _halves(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
+        middle = len(batch) // 2
+        return [result for half in (batch[:middle], batch[middle:]) for result in await self.handle(half, wait=wait)]
 
     async def ready(self) -> None:
         """Returns if the database keeps what it is told, its synchronous standby too; raises ServersAway if not.
@@ -150,7 +149,8 @@ class Handler:
     async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
         provinces = {person.province for incoming in batch for person in incoming.people}
         provinces.update(incoming.name.province for incoming in batch)
-        async with self._connection() as connection, deciding(connection, provinces):
+        lock_timeout_ms = None if wait else LOCK_TIMEOUT_MS
+        async with self._connection() as connection, deciding(connection, provinces, lock_timeout_ms=lock_timeout_ms):
             now = self.clock()
             work = await self._load(connection, batch, now, Hold.LOCK if wait else Hold.LOCK_FREE)
             results: list[Result] = [
@@ -187,7 +187,7 @@ class Handler:
         facts.mates.update((incoming.name, incoming) for incoming in reversed(fresh))
         if all(incoming.is_inquiry for incoming in fresh):
             hold = Hold.READ
-        await originals.read(connection, fresh, facts, lock=hold is not Hold.READ)
+        await originals.read(connection, fresh, facts, hold)
         people = {person for incoming in fresh for person in incoming.people}
         await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
@@ -237,6 +237,18 @@ async def _used(connection: Any, facts: Facts, book: PolicyBook, now: datetime) 
         )
     ]
     return await ledger.used_this_year(connection, limited, now)
+
+
+def _poisoned(incoming: Incoming, error: Exception) -> Poisoned:
+    # Not in its own words, which repeat the values.
+    log.error(
+        "request_poisoned",
+        request_id=incoming.request.request_id,
+        sqlstate=getattr(error, "sqlstate", None),
+        constraint=getattr(error, "constraint_name", None),
+        exc_info=error,
+    )
+    return Poisoned(incoming, type(error).__name__)
 
 
 def _receiving(batch: Sequence[Incoming], facts: Facts) -> set[PersonKey]:

@@ -8,6 +8,7 @@ unacknowledged request is the outbox.
 import asyncio
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import stamina
 import structlog
@@ -54,6 +55,24 @@ class ConsumerLost(Exception):
     """The broker took the subscription away."""
 
 
+@dataclass(slots=True)
+class Line:
+    """Messages in hand that stand in line to be decided: at most `batch_max` requests at once, waiting for what is held or not."""
+
+    batch_max: int
+    wait: bool
+    messages: deque[Message] = field(default_factory=deque)
+
+    def next_batch(self, queue: str) -> list[Delivery]:
+        """Those in front, up to `batch_max` requests or one message more than that."""
+        batch: list[Delivery] = []
+        requests = 0
+        while self.messages and requests < self.batch_max:
+            batch.append(read(self.messages.popleft(), queue))
+            requests += len(batch[-1].requests)
+        return batch
+
+
 class Lane:
     """Consumes one queue on one channel and answers on others.
 
@@ -85,12 +104,14 @@ class Lane:
         self._read_bytes_max = bytes_max(queue)
         # Delivered and not acknowledged.
         self._in_hand = 0
-        self._arrived: deque[Message] = deque()
+        self._arrived = Line(batch_max, wait=True)
+        # One that has waited before does not make the others wait again.
+        self._returned = Line(batch_max, wait=False)
+        self._lines = self._arrived, self._returned
         self._wake = asyncio.Event()
         self._lost = False
         self._away: str | None = None
         self._put_aside: set[int] = set()
-        self._busy: set[int] = set()
         # Answered, and what of them is to be put aside was refused as yet.
         self._unburied: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
@@ -122,41 +143,32 @@ class Lane:
         while not stop.is_set():
             if self._lost:
                 raise ConsumerLost(f"the broker cancelled the consumer of {self._queue}")
-            if not self._arrived:
+            if not any(line.messages for line in self._lines):
                 self._wake.clear()
                 if self._may_subscribe():
                     await self._subscribe()
                 await self._wake.wait()
                 continue
-            # Whatever has arrived while the last batch was being committed is the next one.
-            batch = self._next_batch()
-            settled = await self._decide(batch, stop)
-            if settled is None:
-                break
-            await self._settled.put(settled)
+            for line in self._lines:
+                if line.messages and not stop.is_set():
+                    batch = line.next_batch(self._queue)
+                    settled = await self._decide(batch, stop, wait=line.wait)
+                    if settled is not None:
+                        await self._settled.put(settled)
         await self._unsubscribe()
         await self._settled.put(None)
 
-    def _next_batch(self) -> list[Delivery]:
-        """What has arrived, up to `batch_max` requests or one message more than that."""
-        batch: list[Delivery] = []
-        requests = 0
-        while self._arrived and requests < self._batch_max:
-            batch.append(read(self._arrived.popleft(), self._queue))
-            requests += len(batch[-1].requests)
-        return batch
-
-    async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event) -> list[Settled] | None:
+    async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event, *, wait: bool) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
         try:
-            results = await self._results(batch, self._batch_max)
+            results = await self._results(batch, self._batch_max, wait=wait)
         except ServersAway as away:
-            if (again := await self._results_after(away, batch, stop)) is None:
+            if (again := await self._results_after(away, batch, stop, wait=wait)) is None:
                 return None
             results = again
         return self._settled_by(iter(results), batch)
 
-    async def _results(self, batch: Sequence[Delivery], size_max: int) -> list[Result]:
+    async def _results(self, batch: Sequence[Delivery], size_max: int, *, wait: bool) -> list[Result]:
         """A result for each request, decided so many at a time. Raises ServersAway, and then nothing of it is kept.
 
         The server that is back may be another one, which does not know what its predecessor had committed: nothing that
@@ -169,8 +181,6 @@ class Lane:
             part = incoming[len(results) : len(results) + size_max]
             metrics.BATCH_SIZE.observe(len(part))
             with metrics.STAGE_SECONDS.labels("decide").time():
-                # One that has waited before does not make the others wait again.
-                wait = self._busy.isdisjoint(delivery.tag for delivery in batch)
                 results += await self._handler.handle(part, wait=wait)
         return results
 
@@ -192,7 +202,6 @@ class Lane:
                     case Busy():
                         busy = True
             if busy:
-                self._busy.add(delivery.tag)
                 self._again_later(delivery)
             else:
                 settled.append(Settled(delivery, said))
@@ -204,13 +213,13 @@ class Lane:
         metrics.PUT_ASIDE.labels(self._queue).inc()
 
         def again() -> None:
-            self._arrived.append(delivery.message)
+            self._returned.messages.append(delivery.message)
             self._wake.set()
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
 
     async def _results_after(
-        self, away: ServersAway, batch: Sequence[Delivery], stop: asyncio.Event
+        self, away: ServersAway, batch: Sequence[Delivery], stop: asyncio.Event, *, wait: bool
     ) -> list[Result] | None:
         """Stops consuming until the batch can be decided. What was delivered stays in hand, unacknowledged.
 
@@ -230,7 +239,7 @@ class Lane:
                 await self._handler.ready()
                 # It may be this batch that is too much for the time a transaction has.
                 size_max = max(1, size_max // 2)
-                results = await self._results(batch, size_max)
+                results = await self._results(batch, size_max, wait=wait)
         self._away = None
         log.info("database_back", queue=self._queue)
         return results
@@ -257,7 +266,7 @@ class Lane:
 
     async def _acknowledge(self, answered: Sequence[Delivery]) -> None:
         tags = [delivery.tag for delivery in answered]
-        for kept in (self._busy, self._put_aside, self._unburied):
+        for kept in (self._put_aside, self._unburied):
             kept.difference_update(tags)
         if not self._put_aside:
             await self._channel.basic_ack(max(tags), multiple=True, wait=False)
@@ -365,7 +374,7 @@ class Lane:
 
     def _on_delivery(self, message: Message) -> None:
         self._in_hand += 1
-        self._arrived.append(message)
+        self._arrived.messages.append(message)
         self._wake.set()
 
     def _on_cancelled(self, _: object) -> None:

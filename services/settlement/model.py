@@ -325,6 +325,8 @@ class Facts:
     # The requests that others of the batch speak of, by name.
     originals: dict[RequestName, Original] = field(default_factory=dict)
     cancelled: set[RequestName] = field(default_factory=set)
+    # Those of the originals that somebody else is at, and that were not waited for.
+    held: set[RequestName] = field(default_factory=set)
     # What came with the batch itself, by name: the first of each.
     mates: dict[RequestName, Incoming] = field(default_factory=dict)
     # The days that institutions ask to have reconciled.

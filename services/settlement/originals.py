@@ -8,15 +8,17 @@ from pydantic_core import from_json
 
 from services.settlement import decisions, ledger, transfers
 from services.settlement.incoming import Incoming, RequestName
+from services.settlement.ledger import Hold
 from services.settlement.model import Facts, Movement, MovementKind, Original, Returned
 from services.settlement.undoing import paid
 from shared.messages.envelope import Operation
 
 
-async def read(connection: Any, batch: Sequence[Incoming], facts: Facts, *, lock: bool) -> None:
+async def read(connection: Any, batch: Sequence[Incoming], facts: Facts, hold: Hold) -> None:
     """Adds the originals that are stored. Ask before accounts are locked: it tells whose to lock.
 
-    With `lock` a transfer's row is taken too, so that nobody else closes it.
+    A transfer's row is taken as accounts are, so that nobody else closes it; with LOCK_FREE one that somebody else holds
+    is noted as held.
     """
     names = {name for incoming in batch if (name := incoming.original) and name in facts.stored}
     if not names:
@@ -27,10 +29,13 @@ async def read(connection: Any, batch: Sequence[Incoming], facts: Facts, *, lock
         returned = await decisions.returned(connection, name)
         facts.originals[name] = replace(facts.originals[name], refunds=settlement, returned=returned)
     # In one order whoever asks, so that no two batches wait in a circle.
-    for name in sorted(names) if lock else ():
+    for name in sorted(names) if hold is not Hold.READ else ():
         if _is(name, facts, Operation.TRANSFER) and (movement_id := facts.stored[name].movement_id):
-            transfer, arrived = await transfers.lock(connection, name.province, movement_id)
-            facts.originals[name] = replace(facts.originals[name], transfer=transfer, arrived=arrived)
+            found = await transfers.lock(connection, name.province, movement_id, wait=hold is Hold.LOCK)
+            if found is None:
+                facts.held.add(name)
+            else:
+                facts.originals[name] = replace(facts.originals[name], transfer=found.transfer, arrived=found.arrived)
 
 
 async def read_standing(connection: Any, facts: Facts) -> None:

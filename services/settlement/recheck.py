@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from services.settlement import answers, decisions, metrics, originals, registry, rules
 from services.settlement.incoming import Incoming, RequestName
+from services.settlement.ledger import Hold
 from services.settlement.model import Facts, Original
 from services.settlement.records import NotRecorded, WhyNot, position_of
 from shared.domain.ids import earliest_id, public_id
@@ -93,7 +94,7 @@ async def _originals(connection: Any, incoming: Incoming) -> Mapping[RequestName
     if name is None:
         return {}
     await decisions.requests(connection, [name], facts)
-    await originals.read(connection, [incoming], facts, lock=False)
+    await originals.read(connection, [incoming], facts, Hold.READ)
     return facts.originals
 
 

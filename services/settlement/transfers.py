@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.settlement.model import Movement, MovementKind, Transfer, TransferState, Undo
@@ -11,6 +11,14 @@ from shared.domain.times import shanghai_date, shanghai_moment
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "transfers.sql")
+
+
+class Locked(NamedTuple):
+    """A transfer that nobody else can close; None where it has gone back already."""
+
+    transfer: Transfer | None
+    arrived: bool
+
 
 ENDED = {MovementKind.ARRIVAL: TransferState.ARRIVED, MovementKind.RETURN: TransferState.RETURNED}
 
@@ -86,12 +94,15 @@ async def take(connection: Any, wanted: Sequence[Transfer]) -> list[Transfer]:
     return [each for each in wanted if (each.province, each.transfer_id) in taken]
 
 
-async def lock(connection: Any, province: int, transfer_id: UUID) -> tuple[Transfer | None, bool]:
-    """A transfer that has not gone back, locked, and whether it has arrived."""
-    row = await connection.fetchrow(SQL["lock"], province, transfer_id)
-    if row is None or row["state"] in (TransferState.RETURNED, TransferState.CANCELLED):
-        return None, False
-    return _transfer(row), row["state"] == TransferState.ARRIVED
+async def lock(connection: Any, province: int, transfer_id: UUID, *, wait: bool) -> Locked | None:
+    """A transfer, locked; None where somebody else holds it and is not to be waited for."""
+    row = await connection.fetchrow(SQL["lock" if wait else "lock_free"], province, transfer_id)
+    if row is None:
+        assert not wait, "a transfer was made and is not there"
+        return None
+    if row["state"] in (TransferState.RETURNED, TransferState.CANCELLED):
+        return Locked(None, arrived=False)
+    return Locked(_transfer(row), arrived=row["state"] == TransferState.ARRIVED)
 
 
 async def due_provinces(connection: Any, now: datetime) -> list[int]:

@@ -35,7 +35,10 @@ GROUP BY asked.province, asked.person_id;
 
 -- name: arriving
 -- Transfers to these receivers that are theirs by now and have not arrived.
-SELECT transfer.*, true AS accepted
+SELECT
+    transfer.province, transfer.transfer_id, transfer.from_person_id, transfer.to_province, transfer.to_person_id,
+    transfer.binding_id, transfer.current_year_fen, transfer.prior_years_fen, transfer.made_at, transfer.accept_by,
+    true AS accepted
 FROM ledger.transfers AS transfer
 INNER JOIN unnest($1::smallint[], $2::text[]) AS receiver (province, person_id)
     ON transfer.to_province = receiver.province AND transfer.to_person_id = receiver.person_id
@@ -69,7 +72,8 @@ ORDER BY province;
 -- name: due
 -- Some of the transfers that are past their deadline, and whether they were accepted; another worker's are left to it.
 SELECT
-    transfer.*,
+    transfer.province, transfer.transfer_id, transfer.from_person_id, transfer.to_province, transfer.to_person_id,
+    transfer.binding_id, transfer.current_year_fen, transfer.prior_years_fen, transfer.made_at, transfer.accept_by,
     transfer.state = 'accepted' OR EXISTS (
         SELECT FROM registry.settlement_acceptances AS yes
         WHERE yes.province = transfer.province AND yes.transfer_id = transfer.transfer_id
@@ -82,10 +86,25 @@ FOR UPDATE OF transfer SKIP LOCKED;
 
 -- name: lock
 -- One transfer, so that nobody else closes it.
-SELECT transfer.*, false AS accepted
+SELECT
+    transfer.province, transfer.transfer_id, transfer.from_person_id, transfer.to_province, transfer.to_person_id,
+    transfer.binding_id, transfer.current_year_fen, transfer.prior_years_fen, transfer.made_at, transfer.accept_by,
+    transfer.state,
+    false AS accepted
 FROM ledger.transfers AS transfer
 WHERE transfer.province = $1 AND transfer.transfer_id = $2
 FOR UPDATE OF transfer;
+
+-- name: lock_free
+-- The same, if nobody else holds it at the moment.
+SELECT
+    transfer.province, transfer.transfer_id, transfer.from_person_id, transfer.to_province, transfer.to_person_id,
+    transfer.binding_id, transfer.current_year_fen, transfer.prior_years_fen, transfer.made_at, transfer.accept_by,
+    transfer.state,
+    false AS accepted
+FROM ledger.transfers AS transfer
+WHERE transfer.province = $1 AND transfer.transfer_id = $2
+FOR UPDATE OF transfer SKIP LOCKED;
 
 -- name: take_back
 -- Transfers that were cancelled after they had arrived.

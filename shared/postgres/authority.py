@@ -17,13 +17,16 @@ EVERY_PROVINCE = 0
 
 
 @asynccontextmanager
-async def deciding(connection: Any, provinces: Iterable[int]) -> AsyncIterator[None]:
-    """A transaction in which nobody's authority to pay can change."""
+async def deciding(
+    connection: Any, provinces: Iterable[int], *, lock_timeout_ms: int | None = None
+) -> AsyncIterator[None]:
+    """A transaction in which nobody's authority to pay can change; it may wait for each lock as long as told, or as the session may."""
     keys = (EVERY_PROVINCE, *sorted(set(provinces)))
     locks = ", ".join(f"pg_advisory_xact_lock_shared({AUTHORITY}, {key:d})" for key in keys)
+    limit = "" if lock_timeout_ms is None else f"SET LOCAL lock_timeout = {lock_timeout_ms:d}; "
     try:
         # One round trip; reads come in later statements, whose snapshots are taken under the lock.
-        await connection.execute(f"BEGIN; SELECT {locks}")
+        await connection.execute(f"BEGIN; {limit}SELECT {locks}")
         yield
     except BaseException:
         if connection.is_in_transaction():

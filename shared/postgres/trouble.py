@@ -9,8 +9,9 @@ import asyncpg
 class Trouble(Enum):
     """What to do about it."""
 
-    AGAIN = "the same transaction again: somebody else was faster"
-    BUSY = "something held a row for too long: leave this one for later"
+    AGAIN = "the same transaction again: somebody else was faster, or a table was altered"
+    BUSY = "something is held for too long: leave this one for later"
+    SLOW = "it takes longer than a statement may: fewer at once, and a single one later"
     AWAY = "the server cannot be used now: wait until it can"
     POISON = "these very values make it fail"
 
@@ -25,17 +26,24 @@ UNUSABLE = (asyncpg.PostgresError, *_BROKEN)
 DECIDED_ELSEWHERE = re.compile(
     r"one_decision_per_request|one_cancellation_per_request|remainders_pkey|(decisions|entries)_\w+_pkey"
 )
+# Somebody has altered a table or a type; what the client had prepared of it is forgotten with the error.
+_ALTERED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 _AGAIN = frozenset({"40001", "40P01"})
-_BUSY = frozenset({"55P03", "57014"})
-# connection exceptions, insufficient resources (disk, memory, connections), operator intervention, and a primary
-# that has become a standby.
-_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
-_AWAY = frozenset({"25006"})
+_BUSY = frozenset({"55P03"})
+_SLOW = frozenset({"57014"})
+# Data exceptions, and constraints that say no: values that can be told from what was sent.
+_POISON_CLASSES = frozenset({"22", "23"})
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """How to take an error raised by asyncpg or by the socket below it."""
+    """How to take an error raised by asyncpg, by the socket below it, or by our own code.
+
+    A right that is missing, a schema of another release, a disk that is full, damage: whatever else PostgreSQL says is
+    said of every request alike, so none is refused for it.
+    """
     if isinstance(error, asyncpg.UniqueViolationError) and DECIDED_ELSEWHERE.fullmatch(error.constraint_name or ""):
+        return Trouble.AGAIN
+    if isinstance(error, _ALTERED):
         return Trouble.AGAIN
     if isinstance(error, asyncpg.PostgresError):
         return _of_state(error.sqlstate or "")
@@ -47,6 +55,6 @@ def _of_state(state: str) -> Trouble:
         return Trouble.AGAIN
     if state in _BUSY:
         return Trouble.BUSY
-    if state in _AWAY or state[:2] in _AWAY_CLASSES:
-        return Trouble.AWAY
-    return Trouble.POISON
+    if state in _SLOW:
+        return Trouble.SLOW
+    return Trouble.POISON if state[:2] in _POISON_CLASSES else Trouble.AWAY

@@ -1,14 +1,18 @@
-"""Others at the same rows of the database: deadlocks, failed serialization, a row that is held; the rest goes on."""
+"""Others at the same rows of the database: deadlocks, failed serialization, what is held, what takes too long; the rest goes on."""
 
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
 import asyncpg
+import orjson
+import pytest
 
+from shared.rabbit.publisher import Outgoing
+from shared.rabbit.topology import REQUESTS
 from tests.support.correspondence import Correspondence, bills
 from tests.support.processes import Worker
-from tests.support.world import World, bill, until
+from tests.support.world import AGENCY, Answer, World, bill, envelope, until
 
 RAISES_ONCE = """
 CREATE SEQUENCE public.attempts;
@@ -108,3 +112,117 @@ async def _keep_asking(town: World) -> None:
             await town.settle("OTHER", 1, timeout_s=60)
 
     await asyncio.gather(*(till() for _ in range(4)))
+
+
+async def test_a_cancel_of_a_held_transfer_waits_alone(
+    town: World, sender: Correspondence, stack: AsyncExitStack
+) -> None:
+    """Somebody is at a gift; its cancel comes among twenty bills of another family, which are answered while it waits."""
+    given = await _gift(town)
+    sender.before = {"MOTHER": (await town.balances())["MOTHER"]}
+    outside = await _holding(town, stack, "SELECT FROM ledger.transfers WHERE from_person_id = 'AUNT' FOR UPDATE")
+    cancel = envelope(institution_id=AGENCY, original_request_id=given["request_id"])
+    before, behind = bills(10), bills(10)
+    await sender.send(before)
+    await sender.publish([_asked("cancel", cancel)])
+    await sender.send(behind)
+
+    worker = Worker(town)
+    stack.callback(worker.kill)
+    await until(sender.is_complete)
+    await until(partial(worker.has_put_aside, 3))
+    meanwhile = await town.lookup(cancel["request_id"], institution_id=AGENCY)
+    await outside.rollback()
+    await until(partial(town.has, "ledger.cancellations", 1))
+    await sender.converge()
+
+    assert meanwhile["outcome"] == "not_found"
+    assert (await town.balances())["AUNT"] == (100_000, 0, 0)
+    assert not sender.replayed()
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+async def test_a_bill_whose_name_somebody_is_writing_waits_alone(
+    town: World, sender: Correspondence, stack: AsyncExitStack
+) -> None:
+    """Whatever cannot be passed over is waited for shortly, and who met it is found by halving."""
+    named, *others = bills(20)
+    outside = await _holding(
+        town,
+        stack,
+        f"INSERT INTO ledger.names VALUES (13, 'H1', '{named['request_id']}', gen_random_uuid())",  # noqa: S608 its own words
+    )
+    await sender.send([*others[:9], named, *others[9:]])
+
+    worker = Worker(town)
+    stack.callback(worker.kill)
+    await until(partial(_all_but_one_are_answered, sender))
+    await until(partial(worker.has_put_aside, 3))
+    meanwhile = named["request_id"] in sender.told
+    await outside.rollback()
+    await sender.converge()
+
+    assert not meanwhile
+    assert not sender.replayed()
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+SLOW = """
+CREATE FUNCTION public.take_time() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM pg_sleep(1);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER tests_take_time BEFORE INSERT ON ledger.entries FOR EACH ROW EXECUTE FUNCTION public.take_time();
+"""
+
+
+@pytest.mark.long
+async def test_a_batch_that_takes_longer_than_a_statement_may_is_decided_in_halves(
+    town: World, sender: Correspondence, stack: AsyncExitStack
+) -> None:
+    """Twenty bills of a second each: fifteen seconds are too few for all of them, and enough for ten."""
+    await town.db.execute(SLOW)
+    await sender.send(bills(20))
+
+    worker = Worker(town)
+    stack.callback(worker.kill)
+    await sender.converge(timeout_s=60)
+
+    assert not await worker.metric("gongji_requests_put_aside_total")
+    assert not await worker.metric("gongji_pauses_total")
+
+
+async def _gift(town: World) -> Answer:
+    """AUNT gives to GRAN's wallet, at any time of the day; GRAN has still to say yes."""
+    await town.policy("13", wallet={"closed_from": "03:00", "closed_until": "03:00"})
+    await town.person("AUNT")
+    await town.person("GRAN", insurance="resident")
+    await town.bind("AUNT", "GRAN", "mother", wallet=True)
+    town.start_worker()
+    await town.credit("AUNT", 100_000)
+    gift = {"from_person_id": "AUNT", "to_person_id": "GRAN", "to_insured_region": "130100", "amount_fen": 5_000}
+    given = await town.ask("transfer", envelope(institution_id=AGENCY, **gift))
+    await town.stop_workers()
+    assert given["outcome"] == "pending", given
+    return given
+
+
+async def _holding(town: World, stack: AsyncExitStack, statement: str) -> "asyncpg.transaction.Transaction":
+    """A transaction of somebody else's that has done so much and stays open."""
+    outside = await asyncpg.connect(town.database_url)
+    stack.push_async_callback(outside.close)
+    holding = outside.transaction()
+    await holding.start()
+    await outside.execute(statement)
+    return holding
+
+
+def _asked(operation: str, body: dict[str, object]) -> Outgoing:
+    return Outgoing(REQUESTS, f"{operation}.{body['insured_region']}", orjson.dumps(body), type=operation)
+
+
+async def _all_but_one_are_answered(sender: Correspondence) -> bool:
+    await sender.collect()
+    return len(sender.asked.keys() - sender.told.keys()) == 1

@@ -21,13 +21,13 @@ MUTATIONS = (
     Mutation(
         "a request is acknowledged before it is decided",
         "services/settlement/lane.py",
-        "            settled = await self._decide(batch, stop)\n",
+        "                    settled = await self._decide(batch, stop, wait=line.wait)\n",
         # Once: what is acknowledged twice ends the channel, and that would be noticed anyway.
-        "            if (up_to := max(each.tag for each in batch)) > self.__dict__.get('up_to', 0):\n"
-        "                self.__dict__['up_to'] = up_to\n"
-        "                await type(self._channel).basic_ack(self._channel, up_to, multiple=True, wait=False)\n"
-        "            self._channel.__dict__['basic_ack'] = lambda *_, **__: asyncio.sleep(0)\n"
-        "            settled = await self._decide(batch, stop)\n",
+        "                    if (up_to := max(each.tag for each in batch)) > self.__dict__.get('up_to', 0):\n"
+        "                        self.__dict__['up_to'] = up_to\n"
+        "                        await type(self._channel).basic_ack(self._channel, up_to, multiple=True, wait=False)\n"
+        "                    self._channel.__dict__['basic_ack'] = lambda *_, **__: asyncio.sleep(0)\n"
+        "                    settled = await self._decide(batch, stop, wait=line.wait)\n",
         "tests/faults/test_worker.py::test_what_a_killed_worker_had_in_hand_is_answered_by_the_next",
     ),
     Mutation(
@@ -90,7 +90,7 @@ MUTATIONS = (
     Mutation(
         "a batch does not hold its provinces' authority",
         "shared/postgres/authority.py",
-        '        await connection.execute(f"BEGIN; SELECT {locks}")\n',
+        '        await connection.execute(f"BEGIN; {limit}SELECT {locks}")\n',
         '        await connection.execute("BEGIN")\n',
         "tests/integration/test_authority.py::test_a_change_waits_for_the_batch_that_is_deciding",
     ),
