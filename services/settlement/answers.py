@@ -17,7 +17,7 @@ from shared.messages.catalogue import CATALOGUE, AnswerType, Malformed
 from shared.messages.credit import CreditAnswer
 from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.lookup import LookupAnswer
-from shared.messages.reconcile import LINES_MAX, ReconcileAnswer, ReconcileRequest
+from shared.messages.reconcile import ReconcileAnswer, ReconcileRequest
 from shared.messages.settle import SettleAnswer, SettleRequest
 from shared.messages.transfer import TransferAnswer, TransferRequest
 from shared.messages.undo import CancelAnswer, RefundAnswer
@@ -150,15 +150,14 @@ def _looked_up(original: Original | None) -> dict[str, Any]:
 
 
 def _reconciled(request: ReconcileRequest, decision: Decision) -> dict[str, Any]:
-    assert decision.day
-    differences = decision.differences
-    shown = None if differences is None else differences[:LINES_MAX]
+    day = decision.day
+    assert day
     return {
         "date": request.date,
-        "ours": decision.day.totals,
+        "ours": day.totals,
         "theirs": theirs(request),
-        "differences": shown,
-        "differences_left_out": None if differences is None or shown is None else len(differences) - len(shown),
+        "differences": day.differing,
+        "differences_left_out": None if day.differing is None else day.differences - len(day.differing),
     }
 
 

@@ -275,15 +275,9 @@ def _givers(batch: Sequence[Incoming]) -> set[PersonKey]:
 async def _days(connection: Any, batch: Sequence[Incoming]) -> dict[RequestName, Day]:
     """The days that institutions ask to have reconciled."""
     return {
-        incoming.name: await ledger.day(
-            connection,
-            incoming.name.province,
-            incoming.name.institution_id,
-            incoming.request.date,
-            lines=incoming.request.lines is not None,
-        )
+        incoming.name: await ledger.day(connection, incoming.name.province, incoming.request)
         for incoming in batch
-        if incoming.operation is Operation.RECONCILE and isinstance(incoming.request, ReconcileRequest)
+        if isinstance(incoming.request, ReconcileRequest)
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from shared.domain.accounts import EMPTY, Account
 from shared.domain.ids import PersonKey, earliest_id, ids_of_day, public_id
 from shared.domain.mutual_aid import Binding
 from shared.domain.times import shanghai_year, year_start
-from shared.messages.reconcile import OurLine, Totals
+from shared.messages.reconcile import LINES_MAX, Difference, DifferenceKind, Line, OurLine, ReconcileRequest, Totals
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "ledger.sql")
@@ -171,24 +171,43 @@ async def give_back(connection: Any, undone: Sequence[Undo]) -> None:
         )
 
 
-async def day(connection: Any, province: int, institution_id: str, date_: date, *, lines: bool) -> Day:
-    """An institution's Shanghai day within a province."""
+async def day(connection: Any, province: int, request: ReconcileRequest) -> Day:
+    """An institution's Shanghai day within a province, beside the lines that it has given, if any."""
     # An id begins with its time, so a day is a stretch of the key.
-    hours = ids_of_day(date_)
-    totals = await connection.fetchrow(SQL["day_totals"], province, institution_id, *hours)
-    if not lines:
-        return Day(Totals(**totals))
-    rows = await connection.fetch(SQL["day_lines"], province, institution_id, *hours)
-    ours = [
-        OurLine(
-            request_id=row["request_id"],
-            account_fen=row["account_fen"],
-            mutual_aid_fen=row["mutual_aid_fen"],
-            settlement_id=public_id(province, row["movement_id"]),
+    hours = ids_of_day(request.date)
+    if request.lines is None:
+        return Day(Totals(**await connection.fetchrow(SQL["day_totals"], province, request.institution_id, *hours)))
+    rows = await connection.fetch(
+        SQL["compare_day"],
+        province,
+        request.institution_id,
+        *hours,
+        [line.request_id for line in request.lines],
+        [line.account_fen for line in request.lines],
+        [line.mutual_aid_fen for line in request.lines],
+        LINES_MAX,
+    )
+    first = rows[0]
+    totals = Totals(**{name: first[name] for name in Totals.model_fields})
+    differing = tuple(_difference(province, row) for row in rows if row["request_id"] is not None)
+    return Day(totals, differing, first["differences"])
+
+
+def _difference(province: int, row: Any) -> Difference:
+    request_id, kind = row["request_id"], DifferenceKind(row["kind"])
+    ours = theirs = None
+    if kind is not DifferenceKind.MISSING_HERE:
+        ours = OurLine(
+            request_id=request_id,
+            account_fen=row["our_account_fen"],
+            mutual_aid_fen=row["our_mutual_aid_fen"],
+            settlement_id=public_id(province, row["our_movement_id"]),
         )
-        for row in rows
-    ]
-    return Day(Totals(**totals), {line.request_id: line for line in ours})
+    if kind is not DifferenceKind.MISSING_THERE:
+        theirs = Line(
+            request_id=request_id, account_fen=row["their_account_fen"], mutual_aid_fen=row["their_mutual_aid_fen"]
+        )
+    return Difference(request_id=request_id, kind=kind, ours=ours, theirs=theirs)
 
 
 async def of_earlier_years(connection: Any, after: PersonKey, year: int, limit: int) -> dict[PersonKey, int]:

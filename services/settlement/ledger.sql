@@ -208,18 +208,82 @@ SELECT
 FROM ledger.entries AS entry
 WHERE entry.province = $1 AND entry.institution_id = $2 AND entry.movement_id >= $3::uuid AND entry.movement_id < $4::uuid;
 
--- name: day_lines
--- The settlements of an institution's day, one by one.
+-- name: compare_day
+-- An institution's day beside the lines of its own: our totals, how many settlements differ, and the first of them by request id. One statement, so
+-- that whatever is settled meanwhile is in all of it or in none.
+WITH day AS MATERIALIZED (
+    SELECT
+        entry.request_id,
+        entry.movement_id,
+        entry.kind,
+        sum(entry.contra_fen)::bigint AS account_fen,
+        coalesce(sum(entry.contra_fen) FILTER (WHERE entry.binding_id IS NOT NULL), 0)::bigint AS mutual_aid_fen
+    FROM ledger.entries AS entry
+    WHERE
+        entry.province = $1
+        AND entry.institution_id = $2
+        AND entry.movement_id >= $3::uuid
+        AND entry.movement_id < $4::uuid
+        AND entry.kind IN ('settlement', 'refund', 'refund_reversal')
+    GROUP BY entry.request_id, entry.movement_id, entry.kind
+),
+
+ours AS (
+    SELECT request_id, movement_id, account_fen, mutual_aid_fen
+    FROM day
+    WHERE kind = 'settlement'
+),
+
+theirs AS MATERIALIZED (
+    SELECT request_id, account_fen, mutual_aid_fen
+    FROM unnest($5::text[], $6::bigint[], $7::bigint[]) AS line (request_id, account_fen, mutual_aid_fen)
+),
+
+totals AS (
+    SELECT
+        count(*) FILTER (WHERE kind = 'settlement') AS count,
+        coalesce(sum(account_fen) FILTER (WHERE kind = 'settlement'), 0)::bigint AS account_fen,
+        coalesce(sum(mutual_aid_fen) FILTER (WHERE kind = 'settlement'), 0)::bigint AS mutual_aid_fen,
+        coalesce(-sum(account_fen) FILTER (WHERE kind <> 'settlement'), 0)::bigint AS refunded_fen
+    FROM day
+),
+
+differing AS (
+    SELECT
+        coalesce(ours.request_id, theirs.request_id) AS request_id,
+        CASE
+            WHEN ours.request_id IS NULL THEN 'missing_here'
+            WHEN theirs.request_id IS NULL THEN 'missing_there'
+            ELSE 'different'
+        END AS kind,
+        ours.movement_id AS our_movement_id,
+        ours.account_fen AS our_account_fen,
+        ours.mutual_aid_fen AS our_mutual_aid_fen,
+        theirs.account_fen AS their_account_fen,
+        theirs.mutual_aid_fen AS their_mutual_aid_fen,
+        count(*) OVER () AS differences
+    FROM ours
+    FULL JOIN theirs ON theirs.request_id = ours.request_id
+    WHERE
+        ours.request_id IS NULL
+        OR theirs.request_id IS NULL
+        OR (ours.account_fen, ours.mutual_aid_fen) <> (theirs.account_fen, theirs.mutual_aid_fen)
+    ORDER BY coalesce(ours.request_id, theirs.request_id) COLLATE "C"
+    LIMIT $8
+)
+
 SELECT
-    entry.request_id,
-    entry.movement_id,
-    sum(entry.contra_fen)::bigint AS account_fen,
-    coalesce(sum(entry.contra_fen) FILTER (WHERE entry.binding_id IS NOT NULL), 0)::bigint AS mutual_aid_fen
-FROM ledger.entries AS entry
-WHERE
-    entry.province = $1
-    AND entry.institution_id = $2
-    AND entry.movement_id >= $3::uuid
-    AND entry.movement_id < $4::uuid
-    AND entry.kind = 'settlement'
-GROUP BY entry.request_id, entry.movement_id;
+    totals.count,
+    totals.account_fen,
+    totals.mutual_aid_fen,
+    totals.refunded_fen,
+    differing.request_id,
+    differing.kind,
+    differing.our_movement_id,
+    differing.our_account_fen,
+    differing.our_mutual_aid_fen,
+    differing.their_account_fen,
+    differing.their_mutual_aid_fen,
+    coalesce(differing.differences, 0) AS differences
+FROM totals
+LEFT JOIN differing ON true;

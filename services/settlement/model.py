@@ -16,7 +16,7 @@ from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.values import dataclass
 from shared.messages.envelope import Answer, Outcome
-from shared.messages.reconcile import Difference, OurLine, Totals
+from shared.messages.reconcile import Difference, Totals
 from shared.messages.signing import Keys
 from shared.messages.undo import Effect
 
@@ -230,10 +230,11 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """An institution's Shanghai day as the ledger has it; `lines` by request id, where they were asked for."""
+    """An institution's Shanghai day as the ledger has it; where its lines were given, what differs: the first of it, and how many in all."""
 
     totals: Totals
-    lines: dict[str, OurLine] | None = None
+    differing: tuple[Difference, ...] | None = None
+    differences: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,6 @@ class Decision:
     effect: Effect | None = None
     undo: Undo | None = None
     day: Day | None = None
-    differences: tuple[Difference, ...] | None = None
 
     @property
     def moves_money(self) -> bool:

@@ -49,8 +49,8 @@ HOT = {
         {"entries_2026_03"},
     ),
     "a day's lines": (
-        LEDGER["day_lines"],
-        "13::smallint, 'H1', ledger.earliest_id('2026-03-05 00:00+08'), ledger.earliest_id('2026-03-06 00:00+08')",
+        LEDGER["compare_day"],
+        "13::smallint, 'H1', ledger.earliest_id('2026-03-05 00:00+08'), ledger.earliest_id('2026-03-06 00:00+08'), ARRAY['R1'], ARRAY[1], ARRAY[0], 5000",
         {"entries_2026_03"},
     ),
     "what a binding has used this year": (
