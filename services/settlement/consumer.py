@@ -10,8 +10,10 @@ import structlog
 from aiormq.channel import Channel
 
 from services.settlement import metrics
+from services.settlement.answering import WAITING_PART, Answering
 from services.settlement.handler import Handler
 from services.settlement.lane import ConsumerLost, Lane
+from services.settlement.later import Later
 from services.settlement.patience import Patience
 from shared.domain.times import Clock
 from shared.rabbit.connection import SILENCE_S, BrokerError, Brokers, Connection, close, open_channel
@@ -19,11 +21,11 @@ from shared.rabbit.direct import Nodes
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import PublishFailed
 from shared.rabbit.replies import Replies
-from shared.rabbit.topology import BULK, DEAD, Differs, declare
+from shared.rabbit.topology import BULK, DEAD, LATER, Differs, declare
 
 log = structlog.get_logger()
 
-LAG_EVERY_S = 5.0
+LOOK_EVERY_S = 5.0
 # One being decided, one being answered or arriving.
 BULK_PREFETCH = 2
 # A session that has lasted so long was a good one: the next is begun at once, and only then are pauses made longer again.
@@ -92,24 +94,23 @@ class Consumer:
                 opened += [publisher, replies]
                 # A bulk message is several batches by itself.
                 prefetch = BULK_PREFETCH if queue == BULK else self.prefetch
-                lanes.append(
-                    Lane(
-                        queue,
-                        requests,
-                        publisher,
-                        replies,
-                        self.handler,
-                        self.clock,
-                        self._patience,
-                        self.batch_max,
-                        prefetch,
-                    )
+                answering = Answering(
+                    queue,
+                    publisher,
+                    replies,
+                    self._patience,
+                    self.clock,
+                    self.handler.authenticate_senders,
+                    waiting_max=max(1, prefetch // WAITING_PART),
                 )
+                lanes.append(Lane(queue, requests, answering, self.handler, self.clock, self.batch_max, prefetch))
+            again = LastingPublisher(self.brokers, name="gongji-settlement publishing again")
+            opened.append(again)
             metrics.SESSIONS.inc()
             self._lanes = lanes
             began = asyncio.get_running_loop().time()
             log.info("broker_session_begun", queues=list(self.queues))
-            await self._work(lanes, channels, stop)
+            await self._work(lanes, channels, Later(watched, again, self.clock), stop)
         except (*LOSSES, ExceptionGroup) as lost:
             causes = _leaves(lost)
             if not all(isinstance(cause, LOSSES) for cause in causes):
@@ -127,23 +128,40 @@ class Consumer:
             closing = (close(each) if isinstance(each, Connection) else each.close() for each in opened)
             await asyncio.gather(*closing)
 
-    async def _work(self, lanes: Sequence[Lane], channels: Sequence[Channel], stop: asyncio.Event) -> None:
+    async def _work(
+        self, lanes: Sequence[Lane], channels: Sequence[Channel], later: Later, stop: asyncio.Event
+    ) -> None:
         async with asyncio.TaskGroup() as session:
             watches = [session.create_task(_watch(channel)) for channel in channels]
-            watches.append(session.create_task(self._measure_lag(channels[0])))
+            watches.append(session.create_task(self._look_after(lanes, later)))
             async with asyncio.TaskGroup() as working:
                 for lane in lanes:
                     working.create_task(lane.run(stop))
             for watch in watches:
                 watch.cancel()
 
-    async def _measure_lag(self, channel: Channel) -> None:
+    async def _look_after(self, lanes: Sequence[Lane], later: Later) -> None:
+        """Looks how many messages wait, whether lanes get them, and whether results can be told that could not be before.
+
+        Raises SessionLost where a queue has messages, at two looks in a row, and a lane that waits for them gets none.
+        """
+        heard: dict[Lane, int] = {}
         while True:
-            for queue in (*self.queues, DEAD):
-                async with asyncio.timeout(SILENCE_S):
-                    declared = await channel.queue_declare(queue=queue, passive=True)
-                metrics.WAITING.labels(queue).set(declared.message_count or 0)
-            await asyncio.sleep(LAG_EVERY_S)
+            waiting = {queue: await _waiting(later.channel, queue) for queue in (*self.queues, LATER, DEAD)}
+            for queue, messages in waiting.items():
+                metrics.WAITING.labels(queue).set(messages)
+            before = heard
+            heard = {lane: lane.heard for lane in lanes if waiting[lane.queue] and lane.heard is not None}
+            if deaf := {lane.queue for lane in heard.keys() & before.keys() if heard[lane] == before[lane]}:
+                raise SessionLost(f"there are messages, and none is delivered: {', '.join(sorted(deaf))}")
+            await later.publish_again(waiting[LATER])
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _waiting(channel: Channel, queue: str) -> int:
+    async with asyncio.timeout(SILENCE_S):
+        declared = await channel.queue_declare(queue=queue, passive=True)
+    return declared.message_count or 0
 
 
 async def _watch(channel: Channel) -> None:

@@ -15,7 +15,7 @@ from shared.messages.envelope import Answer, Operation, Outcome, Request
 from shared.messages.signing import Signed
 from shared.rabbit.access import is_user, results_queue
 from shared.rabbit.publisher import Outgoing
-from shared.rabbit.topology import DEAD, RESULTS, About
+from shared.rabbit.topology import DEAD, LATER, RESULTS, About
 from shared.rabbit.wire import Message
 
 # Said before anybody has looked whether the sender is of the institution that a body names.
@@ -64,10 +64,11 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """An answer to publish, and where to publish it if its queue refuses it."""
+    """An answer to publish, and what to publish `otherwise`, if it is not taken; `later` is where it is kept until it is."""
 
     message: Outgoing
-    otherwise: Outgoing | None = None
+    otherwise: "Posting | None" = None
+    later: Outgoing | None = None
 
 
 def sender_of(message: Message) -> Sender:
@@ -129,13 +130,19 @@ def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> P
     else:
         return None
     to_results = _to_results(delivery, answer, text, proven=proven)
+    results = Posting(to_results, later=kept_for_later(to_results, now) if to_results.exchange else None)
     sender = delivery.sender
     if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
         # Whom the broker does not vouch for is one sender: it could be anybody.
         whose = (sender.user_id or "") if authenticate_senders else None
         reply = replace(to_results, exchange="", routing_key=sender.reply_to, on_behalf_of=whose)
-        return Posting(reply, otherwise=to_results)
-    return Posting(to_results)
+        return Posting(reply, otherwise=results)
+    return results
+
+
+def kept_for_later(result: Outgoing, now: datetime) -> Outgoing:
+    """A result that was refused, as it stands in line for another try."""
+    return replace(result, exchange=LATER, headers={About.REFUSED_AT: now.isoformat()})
 
 
 def dead_letters(settled: Settled, queue: str, now: datetime) -> Iterator[Outgoing]:

@@ -7,48 +7,32 @@ unacknowledged request is the outbox.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import stamina
 import structlog
 from aiormq.channel import Channel
 
 from services.settlement import metrics
-from services.settlement.deliveries import (
-    Delivery,
-    Posting,
-    Said,
-    Settled,
-    can_be_let_go,
-    dead_letters,
-    poisoned,
-    posting,
-    read,
-    refused,
-)
+from services.settlement.answering import Answering
+from services.settlement.deliveries import Delivery, Said, Settled, poisoned, read, refused
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
 from services.settlement.model import Resolution
-from services.settlement.patience import Patience
 from shared.domain.times import Clock
 from shared.messages.catalogue import BEGINNING_BYTES, Malformed, bytes_max
-from shared.messages.envelope import Outcome
-from shared.rabbit.confirms import Receipt
+from shared.messages.envelope import Operation, Outcome
 from shared.rabbit.connection import SILENCE_S, consume
-from shared.rabbit.lasting import LastingPublisher
-from shared.rabbit.publisher import Outgoing
-from shared.rabbit.replies import Replies
-from shared.rabbit.topology import DEAD
 from shared.rabbit.wire import Message
 
 log = structlog.get_logger()
 
+Done = TypeVar("Done")
+
 BUSY_AGAIN_S = 0.5
-# Every dead letter goes to one queue.
-ANY_LETTER = Outgoing(DEAD, "", b"")
-# Of what a lane may have in hand, one part in so many may be answers that wait for a reply queue; whatever else one refuses goes to the
-# results at once. Who does not fetch holds up nobody else.
-WAITING_PART = 4
+# So many prefetches of what is put aside a lane holds beside the one that it works through.
+ASIDE_PREFETCHES = 2
 
 
 class ConsumerLost(Exception):
@@ -83,37 +67,39 @@ class Lane:
         self,
         queue: str,
         consuming: Channel,
-        publisher: LastingPublisher,
-        replies: Replies,
+        answering: Answering,
         handler: Handler,
         clock: Clock,
-        patience: Patience,
         batch_max: int,
         prefetch: int,
     ) -> None:
         self._queue = queue
         self._channel = consuming
-        self._publisher = publisher
-        self._replies = replies
+        self._answering = answering
         self._handler = handler
         self._clock = clock
-        self._patience = patience
         self._batch_max = batch_max
         self._prefetch = prefetch
         self._tag: str | None = None
         self._read_bytes_max = bytes_max(queue)
+        self._delivered = 0
         # Delivered and not acknowledged.
         self._in_hand = 0
+        # The newest tag when the subscription began.
+        self._subscribed_after = 0
+        self._newest_tag = 0
         self._arrived = Line(batch_max, wait=True)
+        # An institution's day is long to read and to tell: one at a time, with others in between.
+        self._days = Line(1, wait=True)
         # One that has waited before does not make the others wait again.
         self._returned = Line(batch_max, wait=False)
-        self._lines = self._arrived, self._returned
+        self._lines = self._arrived, self._days, self._returned
         self._wake = asyncio.Event()
         self._lost = False
         self._away: str | None = None
         self._put_aside: set[int] = set()
-        # Answered, and what of them is to be put aside was refused as yet.
-        self._unburied: set[int] = set()
+        # Days, which others overtake.
+        self._overtaken: set[int] = set()
         self._settled: asyncio.Queue[list[Settled] | None] = asyncio.Queue(maxsize=1)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -133,9 +119,18 @@ class Lane:
         """Why nothing is decided, or nothing answered, at the moment; None where neither is so."""
         if self._away:
             return f"PostgreSQL cannot be used: {self._away}"
-        if await self._publisher.blocked() or await self._replies.blocked():
+        if await self._answering.blocked():
             return "RabbitMQ takes no answers: it has raised an alarm"
         return None
+
+    @property
+    def queue(self) -> str:
+        return self._queue
+
+    @property
+    def heard(self) -> int | None:
+        """How many messages have come so far, where it waits for one and has none in hand; else None."""
+        return self._delivered if self._tag is not None and self._in_hand == 0 else None
 
     # ---- first step: decide ----
 
@@ -143,10 +138,9 @@ class Lane:
         while not stop.is_set():
             if self._lost:
                 raise ConsumerLost(f"the broker cancelled the consumer of {self._queue}")
+            self._wake.clear()
+            await self._keep_subscribed(stop)
             if not any(line.messages for line in self._lines):
-                self._wake.clear()
-                if self._may_subscribe():
-                    await self._subscribe()
                 await self._wake.wait()
                 continue
             for line in self._lines:
@@ -213,7 +207,7 @@ class Lane:
         metrics.PUT_ASIDE.labels(self._queue).inc()
 
         def again() -> None:
-            self._returned.messages.append(delivery.message)
+            (self._days if _is_long(delivery.message) else self._returned).messages.append(delivery.message)
             self._wake.set()
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
@@ -221,7 +215,20 @@ class Lane:
     async def _results_after(
         self, away: ServersAway, batch: Sequence[Delivery], stop: asyncio.Event, *, wait: bool
     ) -> list[Result] | None:
-        """Stops consuming until the batch can be decided. What was delivered stays in hand, unacknowledged.
+        size_max = self._batch_max
+
+        async def fewer_at_once() -> list[Result]:
+            nonlocal size_max
+            # It may be this batch that is too much for the time a transaction has.
+            size_max = max(1, size_max // 2)
+            return await self._results(batch, size_max, wait=wait)
+
+        return await self._once_usable(away, fewer_at_once, stop)
+
+    async def _once_usable(
+        self, away: ServersAway, work: Callable[[], Awaitable[Done]], stop: asyncio.Event
+    ) -> Done | None:
+        """Stops consuming until some work can be done; None where stopping comes first. What was delivered stays in hand, unacknowledged.
 
         Giving it back would count towards the delivery limit, and a long outage would dead-letter good requests.
         """
@@ -229,7 +236,6 @@ class Lane:
         metrics.PAUSES.labels(self._queue).inc()
         self._away = away.kind
         await self._unsubscribe()
-        size_max = self._batch_max
         async for attempt in stamina.retry_context(
             on=ServersAway, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
         ):
@@ -237,12 +243,10 @@ class Lane:
                 if stop.is_set():
                     return None
                 await self._handler.ready()
-                # It may be this batch that is too much for the time a transaction has.
-                size_max = max(1, size_max // 2)
-                results = await self._results(batch, size_max, wait=wait)
+                done = await work()
         self._away = None
         log.info("database_back", queue=self._queue)
-        return results
+        return done
 
     # ---- second step: answer, then acknowledge ----
 
@@ -266,9 +270,12 @@ class Lane:
 
     async def _acknowledge(self, answered: Sequence[Delivery]) -> None:
         tags = [delivery.tag for delivery in answered]
-        for kept in (self._put_aside, self._unburied):
-            kept.difference_update(tags)
-        if not self._put_aside:
+        # One that was overtaken is acknowledged by itself, and nothing behind it in its stead.
+        in_order = not self._overtaken
+        self._overtaken.difference_update(tags)
+        self._put_aside.difference_update(tags)
+        self._answering.forget(tags)
+        if in_order and not self._put_aside:
             await self._channel.basic_ack(max(tags), multiple=True, wait=False)
         else:
             for tag in tags:
@@ -278,83 +285,39 @@ class Lane:
             self._wake.set()
 
     async def _publish(self, settled: Sequence[Settled]) -> set[int]:
-        """Publishes answers and dead letters, each confirmed. Returns the tags of deliveries of which something is refused as yet.
-
-        Raises PublishFailed where the broker is away.
-        """
-        now, authenticate_senders = self._clock(), self._handler.authenticate_senders
-        answers = {
-            each.delivery.tag: posting(each, now, authenticate_senders=authenticate_senders)
-            for each in settled
-            if each.delivery.tag not in self._unburied
-        }
-        waiting = await self._publish_answers({tag: answer for tag, answer in answers.items() if answer})
-        # What comes again is put aside when it is answered.
-        return waiting | await self._publish_dead_letters(
-            [each for each in settled if each.delivery.tag not in waiting]
-        )
-
-    async def _publish_answers(self, answers: Mapping[int, Posting]) -> set[int]:
-        """Whose answers are refused as yet; what no queue takes otherwise is given up, and a lookup tells it.
-
-        The decision stands whatever becomes of its answer. A sender's reply queue that is gone or full is the sender's affair
-        and holds up nobody else.
-        """
-        waiting: set[int] = set()
-        elsewhere: dict[int, Posting] = {}
-        to_senders = {tag: answer for tag, answer in answers.items() if not answer.message.exchange}
-        to_results = {tag: answer for tag, answer in answers.items() if answer.message.exchange}
-        for publisher, part in ((self._replies, to_senders), (self._publisher, to_results)):
-            receipts = await publisher.publish([answer.message for answer in part.values()])
-            now = asyncio.get_running_loop().time()
-            for (tag, answer), receipt in zip(part.items(), receipts, strict=True):
-                if self._patience.is_asked_for(answer.message, receipt, now) and self._may_wait(tag, answer, waiting):
-                    waiting.add(tag)
-                elif receipt is not Receipt.CONFIRMED:
-                    metrics.UNDELIVERED.labels(receipt.value).inc()
-                    log.warning("answer_undelivered", receipt=receipt.value, message_type=answer.message.type)
-                    if receipt is not Receipt.UNROUTABLE and answer.otherwise:
-                        elsewhere[tag] = Posting(answer.otherwise)
-            if not waiting.isdisjoint(part):
-                log.info("answers_refused", queue=self._queue, requests=len(waiting))
-                # RabbitMQ 3.10 refuses for ever on a channel that came while a queue had no leader.
-                await publisher.close()
-        return waiting | await self._publish_answers(elsewhere) if elsewhere else waiting
-
-    def _may_wait(self, tag: int, answer: Posting, waiting: Collection[int]) -> bool:
-        """Whether there is room for an answer that waits for its queue; where it would be lost otherwise, there always is."""
-        others = self._put_aside.union(waiting) - {tag}
-        return answer.otherwise is None or len(others) < max(1, self._prefetch // WAITING_PART)
-
-    async def _publish_dead_letters(self, settled: Sequence[Settled]) -> set[int]:
-        """Whose dead letters are refused as yet. A request is not acknowledged before it is put aside, however long that takes; what
-        nobody could read is let go once the dead letters have refused for as long as a queue may.
-        """
-        now = self._clock()
-        letters = [(each.delivery.tag, letter) for each in settled for letter in dead_letters(each, self._queue, now)]
-        receipts = await self._publisher.publish([letter for _, letter in letters])
-        refused = {tag for (tag, _), receipt in zip(letters, receipts, strict=True) if receipt is not Receipt.CONFIRMED}
-        let_go: set[int] = set()
-        if refused:
-            if not self._patience.is_asked_for(ANY_LETTER, Receipt.REFUSED, asyncio.get_running_loop().time()):
-                let_go = {each.delivery.tag for each in settled if each.delivery.tag in refused and can_be_let_go(each)}
-            log.warning("dead_letters_refused", queue=self._queue, requests=len(refused), let_go=len(let_go))
-            # As with answers: the channel may be what is wrong.
-            await self._publisher.close()
-        unburied = refused - let_go
-        self._unburied |= unburied
-        for each in settled:
-            if each.delivery.tag not in unburied:
-                _tell_of_dead_letters(each, self._queue, kept=each.delivery.tag not in let_go)
-        return unburied
+        return await self._answering.publish(settled, self._put_aside)
 
     # ---- the subscription ----
 
-    def _may_subscribe(self) -> bool:
-        """The broker counts a prefetch anew for each subscription, so what is in hand of an earlier one has to be done first, or most of it."""
-        return self._tag is None and self._in_hand <= self._prefetch // 2
+    async def _keep_subscribed(self, stop: asyncio.Event) -> None:
+        """Subscribes where there is room, and anew where what is put aside takes up half of the subscription's prefetch.
+
+        The broker counts a prefetch anew for each subscription, so what is in hand of an earlier one has to be done first, or most of
+        it. What is put aside may be there for long and keeps nobody else waiting, up to a bound.
+        """
+        at_work = self._in_hand - len(self._put_aside)
+        if at_work > self._prefetch // 2 or len(self._put_aside) >= ASIDE_PREFETCHES * self._prefetch:
+            return
+        aside = sum(tag > self._subscribed_after for tag in self._put_aside)
+        if self._tag is None or aside >= max(1, self._prefetch // 2):
+            await self._unsubscribe()
+            if await self._is_usable(stop):
+                await self._subscribe()
+
+    async def _is_usable(self, stop: asyncio.Event) -> bool:
+        """Waits for the database: without it each session of the broker's would spend a delivery of all that it is given."""
+
+        async def nothing_more() -> bool:
+            return True
+
+        try:
+            await self._handler.ready()
+        except ServersAway as away:
+            return bool(await self._once_usable(away, nothing_more, stop))
+        return True
 
     async def _subscribe(self) -> None:
+        self._subscribed_after = self._newest_tag
         self._tag = await consume(self._channel, self._queue, self._on_delivery, keeps=self._keeps)
         metrics.CONSUMING.labels(self._queue).inc()
 
@@ -373,8 +336,14 @@ class Lane:
         return size if size <= self._read_bytes_max else BEGINNING_BYTES
 
     def _on_delivery(self, message: Message) -> None:
+        self._delivered += 1
         self._in_hand += 1
-        self._arrived.messages.append(message)
+        self._newest_tag = message.delivery_tag
+        if _is_long(message):
+            self._overtaken.add(message.delivery_tag)
+            self._days.messages.append(message)
+        else:
+            self._arrived.messages.append(message)
         self._wake.set()
 
     def _on_cancelled(self, _: object) -> None:
@@ -384,6 +353,11 @@ class Lane:
     async def _wake_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._wake.set()
+
+
+def _is_long(message: Message) -> bool:
+    """Whether it asks for a day of an institution's, which may be ten thousand settlements."""
+    return message.type == Operation.RECONCILE
 
 
 def _count(answered: Sequence[Settled]) -> None:
@@ -402,16 +376,3 @@ def _kind(said: Said) -> tuple[str, str, str, bool]:
         assert dead_letter
         return dead_letter.operation or "unknown", Outcome.REJECTED, dead_letter.reason, False
     return answer.operation or "unknown", answer.outcome, answer.reason or "", answer.replayed
-
-
-def _tell_of_dead_letters(settled: Settled, queue: str, *, kept: bool) -> None:
-    message = settled.delivery.message
-    for each in (said.dead_letter for said in settled.said if said.dead_letter):
-        if kept:
-            metrics.DEAD_LETTERS.labels("poisoned" if each.readable else "unreadable").inc()
-            log.warning("dead_lettered", queue=queue, problems=each.problems)
-        else:
-            metrics.DEAD_LETTERS_LET_GO.labels(queue).inc()
-            size = len(message.body) + message.bytes_left_out
-            # No digest: that of a body that is nothing but an ID number would tell it.
-            log.error("dead_letter_let_go", queue=queue, problems=each.problems, bytes=size, user=message.user_id)

@@ -14,6 +14,7 @@ DEAD_LETTERS_LET_GO = Counter(
 TRANSFERS_CLOSED = Counter("gongji_transfers_closed_total", "Transfers past their deadline.", ["kind"])
 RECHECKS = Counter("gongji_rechecks_total", "Stored decisions that were decided again.", ["result"])
 UNDELIVERED = Counter("gongji_answers_undelivered_total", "Answers that no queue took.", ["receipt"])
+POSTPONED = Counter("gongji_results_postponed_total", "Results that their queue refused, kept to be published again.")
 BATCH_SIZE = Histogram(
     "gongji_batch_requests",
     "Requests decided in one transaction.",

@@ -20,7 +20,7 @@ USER_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 CONNECTIONS_MAX = 100
 CHANNELS_MAX = 200
 # What nobody fetches must not fill the broker's disk for everybody: what a reply queue has no room for goes to the results, and
-# what they have none for a lookup tells.
+# what they have none for is kept until they have.
 QUEUE_BYTES_MAX = 256 * 1024 * 1024
 QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 REQUESTS = "gongji.requests"
 RESULTS = "gongji.results"
+# An exchange and its one queue: what a queue of the results has refused, under its routing key.
+LATER = "gongji.results.later"
 DEAD = "gongji.dead"
 EVENTS = "gongji.events"
 SETTLEMENT = SETTLEMENT_QUEUE
@@ -44,6 +46,8 @@ GIB = 1024**3
 REQUESTS_BYTES_MAX = 8 * GIB
 # A million letters of a kibibyte, or sixteen thousand of the longest. In an honest week there is none.
 DEAD_BYTES_MAX = 1 * GIB
+# Some hundred thousand results.
+LATER_BYTES_MAX = GIB // 4
 
 
 class Differs(AMQPError):
@@ -59,10 +63,11 @@ KEPT: dict[str, Any] = {
 }
 REQUESTS_LIMIT = {"x-max-length-bytes": REQUESTS_BYTES_MAX}
 DEAD_LIMIT = {"x-max-length-bytes": DEAD_BYTES_MAX, "x-overflow": "reject-publish"}
+LATER_LIMIT = {"x-max-length-bytes": LATER_BYTES_MAX, "x-overflow": "reject-publish"}
 
 
 class About(StrEnum):
-    """The headers of a dead letter that the worker put aside: from where, when, and why."""
+    """The headers of what a worker keeps at the broker: a dead letter, from where, when, and why; a result, when it was refused last."""
 
     QUEUE = "x-gongji-queue"
     REASON = "x-gongji-reason"
@@ -70,6 +75,7 @@ class About(StrEnum):
     DEAD_AT = "x-gongji-dead-at"
     # How many bytes of the body are missing at its end, where only the beginning was kept.
     BYTES_LEFT_OUT = "x-gongji-bytes-left-out"
+    REFUSED_AT = "x-gongji-refused-at"
 
 
 async def declare(channel: Channel) -> list[str]:
@@ -83,6 +89,9 @@ async def declare(channel: Channel) -> list[str]:
         await channel.exchange_declare(exchange=DEAD, exchange_type="fanout", durable=True)
         unlimited = await _declare_queue(channel, DEAD, {"x-delivery-limit": LOOKS_MAX}, DEAD_LIMIT)
         await channel.queue_bind(queue=DEAD, exchange=DEAD)
+        await channel.exchange_declare(exchange=LATER, exchange_type="fanout", durable=True)
+        unlimited += await _declare_queue(channel, LATER, {"x-delivery-limit": LOOKS_MAX}, LATER_LIMIT)
+        await channel.queue_bind(queue=LATER, exchange=LATER)
         for queue, keys in QUEUES.items():
             unlimited += await _declare_queue(channel, queue, KEPT, REQUESTS_LIMIT)
             for key in keys:

@@ -288,7 +288,7 @@ def test_broker_holds_publishers_back_below_its_memory_limit() -> None:
 def test_worker_may_touch_the_project_s_queues_and_no_others() -> None:
     """What topology.py declares lies within the worker's permissions, an institution's queues do not."""
     allowed = permissions_of("settlement")
-    names = [topology.REQUESTS, topology.RESULTS, topology.EVENTS, topology.DEAD, *topology.QUEUES]
+    names = [topology.REQUESTS, topology.RESULTS, topology.LATER, topology.EVENTS, topology.DEAD, *topology.QUEUES]
 
     for name in names:
         assert all(re.search(allowed[kind], name) for kind in ("configure", "write", "read"))
@@ -305,9 +305,9 @@ def test_bookkeeper_may_only_tell() -> None:
     allowed = permissions_of("bookkeeping")
 
     assert re.search(allowed["write"], topology.EVENTS)
-    for name in [topology.REQUESTS, topology.RESULTS, topology.DEAD, *topology.QUEUES, "amq.default"]:
+    for name in [topology.REQUESTS, topology.RESULTS, topology.LATER, topology.DEAD, *topology.QUEUES, "amq.default"]:
         assert not re.search(allowed["write"], name)
-    for name in [topology.EVENTS, topology.RESULTS, *topology.QUEUES]:
+    for name in [topology.EVENTS, topology.RESULTS, topology.LATER, *topology.QUEUES]:
         assert not re.search(allowed["read"], name)
         assert not re.search(allowed["configure"], name)
 

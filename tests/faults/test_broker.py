@@ -11,10 +11,10 @@ from prometheus_client import REGISTRY
 
 from services.settlement.settings import SettlementSettings
 from shared.rabbit import publisher, wire
-from shared.rabbit.topology import SETTLEMENT
+from shared.rabbit.topology import DELIVERY_LIMIT, SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, waiting
 from tests.support.processes import GROWTH_MIB_MAX, MEMORY_MIB_MAX, Worker
-from tests.support.proxy import Link, Proxy, Towards, losing
+from tests.support.proxy import Link, Passage, Proxy, Towards, frame_end, losing
 from tests.support.servers import Servers
 from tests.support.world import World, until
 
@@ -154,6 +154,67 @@ async def test_an_acknowledgement_on_a_dead_channel_brings_the_request_again(
     assert sender.replayed()
     assert worker.is_alive()
     assert worker.has_logged("broker_session_lost")
+
+
+# ---- sessions that come to nothing ----
+
+
+@pytest.mark.long
+async def test_no_session_costs_a_delivery_while_the_database_is_away(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack, dice: Random
+) -> None:
+    """The broker's connections are cut more often than a message may be delivered: nobody subscribes before the database is there."""
+    database = await stack.enter_async_context(Proxy.before(town.database_url, dice))
+    database.go_away()
+    await sender.send(bills(5))
+
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_DATABASE_URL=database.url, GONGJI_CONSUMES="settlement")
+    stack.callback(worker.kill)
+    for times in range(1, DELIVERY_LIMIT + 3):
+        await until(partial(worker.has_logged, "database_away", times))
+        proxy.cut()
+    await until(partial(_says, worker, "PostgreSQL cannot be used"))
+    database.come_back()
+    await sender.converge()
+
+    assert not sender.replayed()
+
+
+async def test_a_session_in_which_nothing_is_delivered_is_ended(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """The queue has messages, and the worker hears of none: it begins anew."""
+    proxy.passage = losing_all_that_is_delivered_at_first()
+    await sender.send(bills(20))
+
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_PREFETCH="5", GONGJI_CONSUMES="settlement")
+    stack.callback(worker.kill)
+    await sender.converge()
+
+    assert "SessionLost" in worker.logged("broker_session_lost")[0]["causes"]
+    assert await worker.metric("gongji_broker_sessions_total") == 2
+
+
+def losing_all_that_is_delivered_at_first() -> Passage:
+    """On the first link on which something is delivered, every delivery is lost, head and body."""
+    deaf: list[Link] = []
+    unfinished: dict[Link, bytes] = {}
+
+    def passage(link: Link, towards: Towards, data: bytes) -> bytes:
+        if towards is Towards.SERVER:
+            return data
+        arrived, kept = unfinished.pop(link, b"") + data, bytearray()
+        while (end := frame_end(arrived)) is not None:
+            frame, arrived = arrived[:end], arrived[end:]
+            delivers = frame[wire.FRAME_HEAD.size :].startswith(wire.BASIC_DELIVER)
+            if delivers and not deaf:
+                deaf.append(link)
+            if link not in deaf or not (delivers or frame[0] in (wire.HEADER, wire.BODY)):
+                kept += frame
+        unfinished[link] = arrived
+        return bytes(kept)
+
+    return passage
 
 
 # ---- the broker's own measures ----

@@ -3,15 +3,18 @@
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
+from random import Random
 
 import asyncpg
 import orjson
 import pytest
 
+from services.settlement.consumer import BULK_PREFETCH
 from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import REQUESTS
 from tests.support.correspondence import Correspondence, bills
 from tests.support.processes import Worker
+from tests.support.proxy import Proxy
 from tests.support.world import AGENCY, Answer, World, bill, envelope, until
 
 RAISES_ONCE = """
@@ -226,3 +229,58 @@ def _asked(operation: str, body: dict[str, object]) -> Outgoing:
 async def _all_but_one_are_answered(sender: Correspondence) -> bool:
     await sender.collect()
     return len(sender.asked.keys() - sender.told.keys()) == 1
+
+
+async def test_bulk_messages_that_wait_for_a_held_row_keep_no_other_waiting(town: World, stack: AsyncExitStack) -> None:
+    """As many as both lanes have at once; somebody else's is answered all the same, and theirs once the row is free."""
+    await town.person("OTHER", insurance="resident")
+    outside = await _holding(town, stack, HOLD.replace("$1", "'MOTHER'"))
+    worker = Worker(town, GONGJI_CONSUMES="bulk", GONGJI_LANES="2")
+    stack.callback(worker.kill)
+    await until(worker.is_ready)
+    asking = [asyncio.create_task(_ask_in_bulk(town, "CHILD")) for _ in range(2 * BULK_PREFETCH)]
+    await until(partial(_all_wait, worker, len(asking)))
+
+    other = await _ask_in_bulk(town, "OTHER")
+    waiting = sum(not each.done() for each in asking)
+    await outside.rollback()
+    answers = await asyncio.gather(*asking)
+
+    assert [each["reason"] for each in other["answers"]] == ["no_binding"]
+    assert waiting == len(asking)
+    assert {each["outcome"] for answer in answers for each in answer["answers"]} == {"settled"}
+
+
+async def test_what_waits_for_a_held_row_keeps_nobody_waiting_after_a_pause(
+    town: World, stack: AsyncExitStack, dice: Random
+) -> None:
+    """More than half a prefetch is put aside when the database goes away and comes back: the lane listens again."""
+    await town.person("OTHER", insurance="resident")
+    proxy = await stack.enter_async_context(Proxy.before(town.database_url, dice))
+    outside = await _holding(town, stack, HOLD.replace("$1", "'MOTHER'"))
+    worker = Worker(town, GONGJI_DATABASE_URL=proxy.url, GONGJI_PREFETCH="10", GONGJI_CONSUMES="settlement")
+    stack.callback(worker.kill)
+    await until(worker.is_ready)
+    asking = [asyncio.create_task(town.settle(amount_fen=1, timeout_s=60)) for _ in range(8)]
+    await until(partial(_all_wait, worker, len(asking)))
+
+    proxy.go_away()
+    await until(partial(worker.has_logged, "database_away"))
+    proxy.come_back()
+    await until(partial(worker.has_logged, "database_back"))
+    other = await town.settle("OTHER", 1)
+    await outside.rollback()
+    answers = await asyncio.gather(*asking)
+
+    assert other["reason"] == "no_binding"
+    assert {answer["outcome"] for answer in answers} == {"settled"}
+    assert await worker.metric("gongji_broker_sessions_total") == 1
+
+
+async def _ask_in_bulk(town: World, person_id: str) -> Answer:
+    return await town.ask("settle_bulk", envelope(settlements=[bill(person_id, 1)]), timeout_s=60)
+
+
+async def _all_wait(worker: Worker, messages: int) -> bool:
+    """Whether each has been put aside, and some of them tried again."""
+    return await worker.metric("gongji_requests_put_aside_total") > 2 * messages

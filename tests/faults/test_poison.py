@@ -275,6 +275,29 @@ async def _held(servers: StackState, world: World) -> int:
     return await Servers(servers.keys_directory.parent).held(world.amqp_url, SETTLEMENT)
 
 
+async def test_what_was_refused_in_passing_is_answered_after_all(
+    town: World, sender: Correspondence, worker: Worker, servers: StackState
+) -> None:
+    """PostgreSQL did not take it and its dead letter was refused; then PostgreSQL takes it: its sender hears so."""
+    (body,) = bills(1)
+    await town.db.execute("ALTER TABLE ledger.entries ADD CONSTRAINT tests_fail CHECK (request_id <> 'odd') NOT VALID")
+    async with _policy(servers, town, {"max-length": 1, "overflow": "reject-publish"}):
+        await until(partial(_is_refused, sender, Outgoing(DEAD, "", b"filling")))
+        await sender.send([{**body, "request_id": "odd"}])
+        await until(partial(worker.has_logged, "dead_letters_refused", 3))
+        await sender.collect()
+
+        await town.db.execute("ALTER TABLE ledger.entries DROP CONSTRAINT tests_fail")
+        await until(partial(sender.is_complete, 2))
+        await taken(town, DEAD)
+    (refused, *_) = sender.told["odd"]
+    sender.told["odd"].remove(refused)
+    await sender.converge()
+
+    assert (refused["outcome"], refused["reason"]) == ("rejected", "malformed")
+    assert len(sender.told["odd"]) == 1
+
+
 @asynccontextmanager
 async def _policy(servers: StackState, world: World, definition: dict[str, Any]) -> AsyncIterator[None]:
     """What an operator has decided about the queue of dead letters."""

@@ -8,12 +8,12 @@ import orjson
 import pytest
 from aiormq.channel import Channel
 
-from services.settlement import patience
-from services.settlement.lane import WAITING_PART
+from services.settlement import consumer, later, patience
+from services.settlement.answering import WAITING_PART
 from services.settlement.settings import SettlementSettings
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
-from shared.rabbit.topology import REQUESTS, RESULTS
+from shared.rabbit.topology import LATER, REQUESTS, RESULTS
 from tests.support.correspondence import dead_letters, waiting
 from tests.support.world import World, bill, until
 
@@ -93,6 +93,97 @@ async def test_what_cannot_be_read_is_put_aside_once_however_often_its_answer_is
     letters = await dead_letters(world, at_least=1)
 
     assert len(letters) == 1
+
+
+ROOM = 5
+
+
+@pytest.fixture
+async def results(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Channel]:
+    """Two hospitals with a queue of results each, which is full; a family, and a worker that looks often."""
+    monkeypatch.setattr(consumer, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(later, "AGAIN_AFTER_S", 1.0)
+    world.start_worker()
+    await world.family("MOTHER")
+    connection = await connect([world.amqp_url], name="tests")
+    opened = await open_channel(connection, confirms=False)
+    for institution in ("H1", "H2"):
+        queue = f"results.{institution}"
+        await opened.queue_declare(queue, arguments={"x-max-length": ROOM, "x-overflow": "reject-publish"})
+        await opened.queue_bind(queue, RESULTS, routing_key=f"*.*.{institution}")
+        await publish(world, *[Outgoing("", queue, b"{}")] * ROOM)
+    yield opened
+    await close(connection)
+
+
+async def test_a_result_that_is_refused_for_long_is_told_in_the_end(
+    world: World, results: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is full for longer than anybody is waited for; it is kept meanwhile, and nobody's place in a lane."""
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.5)
+    bodies = [bill(amount_fen=1) for _ in range(ROOM)]
+    await publish(world, *[Outgoing(REQUESTS, "settle.130100", orjson.dumps(body), type="settle") for body in bodies])
+
+    await until(partial(_is_kept, world, ROOM))
+    neighbour = await world.settle(amount_fen=1)
+    await results.queue_purge("results.H1")
+    await until(partial(_holds, world, "results.H1", ROOM))
+    answers = [await results.basic_get("results.H1", no_ack=True) for _ in range(ROOM)]
+    await until(partial(_holds, world, LATER, 0))
+
+    assert neighbour["outcome"] == "settled"
+    assert {orjson.loads(answer.body)["request_id"] for answer in answers} == {body["request_id"] for body in bodies}
+    assert {answer.header.properties.message_type for answer in answers} == {"settle.result"}
+    assert {answer.routing_key for answer in answers} == {"settle.settled.H1"}
+
+
+async def test_a_queue_that_stays_full_keeps_no_other_result_from_its_turn(world: World, results: Channel) -> None:
+    """However many of its own stand before it; what nobody wants any more is given up."""
+    stuck = [Outgoing(LATER, "settle.settled.H2", b"{}")] * 150
+    await publish(world, *stuck, Outgoing(LATER, "settle.settled.nobody", b"{}"))
+    await publish(world, *[Outgoing(LATER, "settle.settled.H1", b'{"late": true}')] * ROOM)
+
+    await results.queue_purge("results.H1")
+    await until(partial(_holds, world, "results.H1", ROOM))
+    await until(partial(_is_kept, world, len(stuck)))
+
+    assert (await results.basic_get("results.H1", no_ack=True)).body == b'{"late": true}'
+    assert await waiting(world, "results.H2") == ROOM
+
+
+async def test_a_result_is_not_tried_again_at_once(
+    world: World, results: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another queue that is bound to it, and takes it, does not get it with every look of every worker."""
+    monkeypatch.setattr(later, "AGAIN_AFTER_S", 3_600.0)
+    await results.queue_declare(MINE)
+    await results.queue_bind(MINE, RESULTS, routing_key="#")
+    body = bill(amount_fen=1)
+    await publish(world, Outgoing(REQUESTS, "settle.130100", orjson.dumps(body), type="settle"))
+    await until(partial(_is_kept, world, 1))
+    rounds = _count_rounds(monkeypatch)
+    await until(lambda: len(rounds) >= 3)
+
+    assert rounds[-1] == 1
+    assert await waiting(world, MINE) == 1
+
+
+def _count_rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many results stood in line at each round that has ended."""
+    ended: list[int] = []
+    original = later.Later.publish_again
+
+    async def counted(self: later.Later, waiting: int) -> None:
+        await original(self, waiting)
+        ended.append(waiting)
+
+    monkeypatch.setattr(later.Later, "publish_again", counted)
+    return ended
+
+
+async def _is_kept(world: World, results: int) -> bool:
+    """Whether so many results stand in line and no request is in anybody's hands; a round has them in its own for a moment."""
+    return await waiting(world, LATER) == results
 
 
 async def ask(world: World, *bodies: bytes) -> None:

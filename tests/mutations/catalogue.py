@@ -97,9 +97,16 @@ MUTATIONS = (
     Mutation(
         "a request that waits is acknowledged with those behind it",
         "services/settlement/lane.py",
-        "        if not self._put_aside:\n            await self._channel.basic_ack",
+        "        if in_order and not self._put_aside:\n            await self._channel.basic_ack",
         "        if tags:\n            await self._channel.basic_ack",
         "tests/faults/test_database_rows.py::test_a_request_that_had_to_wait_is_not_acknowledged_in_passing",
+    ),
+    Mutation(
+        "a day that others overtake is acknowledged with them",
+        "services/settlement/lane.py",
+        "        in_order = not self._overtaken\n",
+        "        in_order = True\n",
+        "tests/faults/test_long_days.py::test_long_days_keep_neither_the_memory_nor_a_quote",
     ),
     Mutation(
         "what was decided before an outage is answered from memory",
