@@ -53,10 +53,15 @@ MUTATIONS = (
     ),
     Mutation(
         "two payers are combined",
-        "shared/domain/mutual_aid.py",
-        "    Guard(Reason.RICHEST_PAYER_INSUFFICIENT, lambda seen, bill: seen.usable_fen >= bill.shortfall_fen),\n",
-        "    Guard(Reason.RICHEST_PAYER_INSUFFICIENT, lambda seen, bill: 2 * seen.usable_fen >= bill.shortfall_fen),\n",
-        "tests/integration/test_settlement.py::test_two_payers_are_never_combined",
+        "services/settlement/rules.py",
+        "        entries.append(payer_entry(request, payer, shortfall_fen))\n",
+        # Half each, where another relative has as much to give: every balance allows it, and every sum is right.
+        "        others = [each for each in position.candidates if each.binding != payer.binding]\n"
+        "        able = [each for each in others if each.usable_fen >= shortfall_fen]\n"
+        "        half_fen = shortfall_fen // 2 if able else 0\n"
+        "        entries.append(payer_entry(request, payer, shortfall_fen - half_fen))\n"
+        "        entries += [payer_entry(request, each, half_fen) for each in able[:1]]\n",
+        "tests/unit/settlement/test_mutual_aid.py::test_of_two_who_could_share_a_bill_one_is_debited",
     ),
     # And others.
     Mutation(

@@ -30,6 +30,16 @@ def test_candidate_is_out_for_a_reason_and_in_without_it(
     assert (paid.outcome, paid.reason, paid.mutual_aid_fen) == ("settled", None, 10_000)
 
 
+def test_of_two_who_could_share_a_bill_one_is_debited() -> None:
+    """Both have enough for half of it, and for all of it: one entry, for the whole shortfall."""
+    decision = decided(
+        settle(), position(candidate("richer", number=1, prior=90_000), candidate("other", number=2, prior=80_000))
+    )
+
+    assert [(entry.person.person_id, entry.contra_fen) for entry in decision.entries] == [("richer", 10_000)]
+    assert (decision.payer_id, decision.mutual_aid_fen) == ("richer", 10_000)
+
+
 @pytest.mark.parametrize(
     "payer",
     [
