@@ -49,6 +49,7 @@ CHINESE = {
     "one_payer_per_settlement": "每笔结算至多一位共济人",
     "the_payer_was_the_richest": "付款人是余额最多的共济人",
     "the_payer_was_a_candidate": "付款人在候选共济人之中",
+    "what_was_seen_was_there": "裁定时所见余额与当时的分录相符",
 }
 
 

@@ -547,6 +547,128 @@ WHERE
             AND (seen ->> 'usable_fen')::bigint >= (decision.answer ->> 'mutual_aid_fen')::bigint
     );
 
+-- name: what_was_seen_was_there
+-- What a settlement's record says its patient and each candidate had is what their entries came to just before it, in the order
+-- of the chain: whoever locks an account has waited for the commit of whoever held it before taking a number for its own page.
+-- A page names what moved nothing behind what moved, so such a decision may have been made at any point of its batch. Somebody
+-- who had no account could not be locked, and had nothing.
+WITH chain AS (
+    SELECT seal.province, one.id, 0 AS waits, seal.seal_no AS leaf_no, one.place
+    FROM ledger.seals AS seal
+    CROSS JOIN LATERAL unnest(seal.ids) WITH ORDINALITY AS one (id, place)
+    UNION ALL
+    SELECT page.province, one.id, 1, page.page_no, one.place
+    FROM ledger.pages AS page
+    CROSS JOIN LATERAL unnest(page.ids) WITH ORDINALITY AS one (id, place)
+),
+
+told AS (
+    SELECT
+        chain.province, entry.person_id, chain.waits, chain.leaf_no, chain.place, entry.moved_at AS at, true AS is_entry,
+        entry.current_year_fen, entry.prior_years_fen, entry.wallet_fen,
+        NULL::uuid AS decision_id, NULL::boolean AS moved, NULL::boolean AS locked,
+        NULL::bigint AS seen_current_year_fen, NULL::bigint AS seen_prior_years_fen, NULL::bigint AS seen_wallet_fen
+    FROM chain
+    INNER JOIN ledger.entries AS entry ON entry.province = chain.province AND entry.movement_id = chain.id
+    UNION ALL
+    SELECT
+        chain.province, person.id, chain.waits, chain.leaf_no, chain.place, decision.decided_at, false,
+        0, 0, 0,
+        decision.decision_id, decision.moved, kept.locked ? person.id,
+        coalesce(seen.current_year_fen, 0), coalesce(seen.prior_years_fen, 0), coalesce(seen.wallet_fen, 0)
+    FROM chain
+    INNER JOIN ledger.decisions AS decision ON decision.province = chain.province AND decision.decision_id = chain.id
+    CROSS JOIN LATERAL json_to_record(decision.record) AS kept (locked jsonb, considered json, seen json)
+    CROSS JOIN LATERAL (
+        SELECT decision.request ->> 'person_id' AS id, kept.seen -> 'account' AS account
+        UNION ALL
+        SELECT candidate.payer_id, candidate.account
+        FROM json_to_recordset(kept.considered) AS candidate (payer_id text, account json)
+    ) AS person
+    LEFT JOIN LATERAL json_to_record(person.account)
+        AS seen (current_year_fen bigint, prior_years_fen bigint, wallet_fen bigint) ON true
+    WHERE decision.operation = 'settle'
+),
+
+added_up AS (
+    SELECT
+        told.*,
+        coalesce(sum(current_year_fen) OVER before, 0) AS had_current_year_fen,
+        coalesce(sum(prior_years_fen) OVER before, 0) AS had_prior_years_fen,
+        coalesce(sum(wallet_fen) OVER before, 0) AS had_wallet_fen,
+        max(at) FILTER (WHERE is_entry) OVER before AS last_at
+    FROM told
+    WINDOW before AS (
+        PARTITION BY province, person_id ORDER BY waits, leaf_no, place, is_entry ROWS UNBOUNDED PRECEDING
+    )
+),
+
+held AS (
+    -- What was this year's money is earlier years' in the next, whether or not the books have been turned by then.
+    SELECT
+        added_up.*,
+        CASE WHEN is_turned THEN 0 ELSE had_current_year_fen END AS due_current_year_fen,
+        CASE WHEN is_turned THEN had_prior_years_fen + had_current_year_fen ELSE had_prior_years_fen END AS due_prior_years_fen
+    FROM added_up
+    CROSS JOIN LATERAL (
+        SELECT
+            date_trunc('year', last_at AT TIME ZONE 'Asia/Shanghai')
+            < date_trunc('year', at AT TIME ZONE 'Asia/Shanghai') AS is_turned
+    ) AS year
+    WHERE NOT is_entry
+)
+
+SELECT
+    held.province,
+    held.decision_id,
+    held.person_id,
+    held.seen_current_year_fen,
+    held.seen_prior_years_fen,
+    held.seen_wallet_fen,
+    CASE WHEN held.locked THEN held.due_current_year_fen ELSE 0 END AS due_current_year_fen,
+    CASE WHEN held.locked THEN held.due_prior_years_fen ELSE 0 END AS due_prior_years_fen,
+    CASE WHEN held.locked THEN held.had_wallet_fen ELSE 0 END AS due_wallet_fen
+FROM held
+WHERE
+    (held.seen_current_year_fen, held.seen_prior_years_fen, held.seen_wallet_fen) IS DISTINCT FROM (
+        CASE WHEN held.locked THEN held.due_current_year_fen ELSE 0 END,
+        CASE WHEN held.locked THEN held.due_prior_years_fen ELSE 0 END,
+        CASE WHEN held.locked THEN held.had_wallet_fen ELSE 0 END
+    )
+    AND NOT (
+        held.locked
+        AND NOT held.moved
+        AND EXISTS (
+            SELECT
+            FROM (
+                SELECT
+                    sum(entry.current_year_fen) OVER since AS current_year_fen,
+                    sum(entry.prior_years_fen) OVER since AS prior_years_fen,
+                    sum(entry.wallet_fen) OVER since AS wallet_fen
+                FROM (
+                    SELECT ids FROM ledger.seals
+                    WHERE held.waits = 0 AND seals.province = held.province AND seals.seal_no = held.leaf_no
+                    UNION ALL
+                    SELECT ids FROM ledger.pages
+                    WHERE held.waits = 1 AND pages.province = held.province AND pages.page_no = held.leaf_no
+                ) AS leaf
+                INNER JOIN ledger.entries AS entry
+                    ON entry.province = held.province
+                    AND entry.person_id = held.person_id
+                    AND entry.moved_at = held.at
+                    -- An id begins with its time, to the millisecond.
+                    AND entry.movement_id >= ledger.earliest_id(held.at - interval '2 ms')
+                    AND entry.movement_id < ledger.earliest_id(held.at + interval '2 ms')
+                    AND entry.movement_id = ANY(leaf.ids)
+                WINDOW since AS (ORDER BY array_position(leaf.ids, entry.movement_id) DESC)
+            ) AS later
+            WHERE
+                held.seen_current_year_fen = held.due_current_year_fen - later.current_year_fen
+                AND held.seen_prior_years_fen = held.due_prior_years_fen - later.prior_years_fen
+                AND held.seen_wallet_fen = held.had_wallet_fen - later.wallet_fen
+        )
+    );
+
 -- name: proven_up_to
 -- The head of each province's chain, and what waits to be sealed.
 SELECT

@@ -5,16 +5,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from cli.audit import ROWS_SHOWN, Head, prove
 from services.bookkeeping.handler import Handler
 from services.bookkeeping.relay import Relay
+from services.settlement.handler import Handler as SettlementHandler
+from services.settlement.incoming import Incoming
 from shared.domain.times import SHANGHAI
+from shared.messages.catalogue import parse
+from shared.messages.envelope import Request
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
 from tests.support.calendar import Clock
-from tests.support.world import AGENCY, HOSPITAL, World, envelope
+from tests.support.world import AGENCY, HOSPITAL, World, bill, envelope
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
 NOW: dict[str, Any] = {"occurred_at": NOON.isoformat()}
@@ -238,6 +243,46 @@ CORRUPTIONS = {
         "UPDATE ledger.transfers SET to_person_id = 'FATHER'",
         {"every_transfer_moved_what_it_says"},
     ),
+    "a payer who had less than is said": (
+        """
+        UPDATE ledger.decisions SET record = jsonb_set(
+            record::jsonb, '{considered,0,account,current_year_fen}',
+            to_jsonb((record -> 'considered' -> 0 -> 'account' ->> 'current_year_fen')::bigint + 1)
+        )
+        WHERE request_id = 'PAID'
+        """,
+        {"what_was_seen_was_there", "every_seal_covers_what_it_covered"},
+    ),
+    "a relative who was not there to be asked": (
+        """
+        UPDATE ledger.decisions SET record = jsonb_set(record::jsonb, '{locked}', '["CHILD"]') WHERE request_id = 'PAID'
+        """,
+        {"what_was_seen_was_there", "every_seal_covers_what_it_covered"},
+    ),
+    "a balance that never was in what was declined": (
+        """
+        UPDATE ledger.decisions SET record = jsonb_set(record::jsonb, '{considered,0,account,current_year_fen}', '1')
+        WHERE request_id = 'TOO-MUCH'
+        """,
+        {"what_was_seen_was_there", "every_seal_covers_what_it_covered"},
+    ),
+    "a patient whose wallet was empty": (
+        """
+        UPDATE ledger.decisions SET record = record::jsonb #- '{seen,account}' WHERE request_id = 'UNSEALED'
+        """,
+        {"what_was_seen_was_there"},
+    ),
+    "a payment that is said to have come before": (
+        """
+        UPDATE ledger.seals SET ids = (
+            SELECT array_agg(one.id ORDER BY one.id = paid.decision_id DESC, one.place)
+            FROM ledger.names AS paid CROSS JOIN LATERAL unnest(seals.ids) WITH ORDINALITY AS one (id, place)
+            WHERE paid.request_id = 'PAID'
+        )
+        WHERE seal_no = 1
+        """,
+        {"what_was_seen_was_there"},
+    ),
     "a closed day taken out": (
         """
         INSERT INTO ledger.clearings SELECT 13, '2026-11-20'::date + n, '2026-11-26' FROM unnest(ARRAY[0, 1, 3]) AS n
@@ -264,6 +309,51 @@ async def test_a_corruption_is_found(world: World, statement: str, noticed: set[
     broken = {name for name, rows in found["broken"].items() if rows}
     assert not found["holds"]
     assert noticed <= broken
+
+
+@pytest.mark.parametrize(
+    ("said_fen", "holds"),
+    [
+        pytest.param(9_000, True, id="as it was when its batch began"),
+        pytest.param(7_000, True, id="as it was within its batch, which is the truth"),
+        pytest.param(4_000, True, id="as it was when its batch ended"),
+        pytest.param(10_000, False, id="as it was before the batch"),
+        pytest.param(8_000, False, id="as it never was"),
+    ],
+)
+async def test_what_was_declined_may_have_seen_any_moment_of_its_batch(
+    world: World, said_fen: int, holds: bool
+) -> None:
+    """The chain names it behind whatever moved in its batch, also behind what came after it."""
+    assert isinstance(world.clock, Clock)
+    pool = await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=2)
+    handler = SettlementHandler(pool, world.clock)
+    await world.person("UNCLE")
+    await world.person("NEPHEW", insurance="resident")
+    await world.bind("UNCLE", "NEPHEW")
+    await world.credit("UNCLE", 10_000, **NOW)
+    for bills in ({"FIRST": 1_000}, {"SECOND": 2_000, "DECLINED": 7_500, "THIRD": 3_000}):
+        world.clock.now += timedelta(minutes=1)
+        await handler.handle([a_bill("NEPHEW", fen, request_id=name) for name, fen in bills.items()])
+    pool.terminate()
+    truth = await prove(world.database_url)
+
+    await world.db.execute(
+        "UPDATE ledger.decisions SET record = jsonb_set(record::jsonb, '{considered,0,account,current_year_fen}', $1)"
+        " WHERE request_id = 'DECLINED'",
+        str(said_fen),
+    )
+    found = await prove(world.database_url)
+
+    assert truth["holds"], truth["broken"]
+    assert found["holds"] is holds
+    assert bool(found["broken"]["what_was_seen_was_there"]) is not holds
+
+
+def a_bill(person_id: str, amount_fen: int, **more: Any) -> Incoming:
+    request = parse("settle", "settle.130100", None, orjson.dumps(bill(person_id, amount_fen, **NOW, **more)))
+    assert isinstance(request, Request)
+    return Incoming(request)
 
 
 async def test_a_chain_that_was_written_anew_is_found_by_its_old_head(world: World) -> None:
