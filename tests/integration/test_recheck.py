@@ -58,7 +58,7 @@ async def test_every_decision_is_decided_the_same_again(world: World) -> None:
     await world.credit("FATHER", 1, occurred_at=NOON.isoformat())
     await world.person("MOTHER", status="ended")
 
-    found = await recheck_everything(world)
+    found = await recheck_everything(world.database_url)
 
     assert {name for name, each in found.items() if each.result is Result.IMPOSSIBLE} == {"NEVER-CAME", "GIFT-UNDONE"}
     assert {each.result for name, each in found.items() if name not in {"NEVER-CAME", "GIFT-UNDONE"}} == {Result.SAME}
@@ -98,7 +98,7 @@ async def test_what_was_tampered_with_is_decided_otherwise(
     """The answer or what the rule saw: the fields that differ are named, with both values."""
     await world.db.execute(f"UPDATE ledger.decisions SET {change} WHERE request_id = $1", request_id)  # noqa: S608
 
-    found = await those_that_differ(world)
+    found = await those_that_differ(world.database_url)
 
     assert found.keys() == {request_id}
     assert fields <= found[request_id].differences.keys()
@@ -108,7 +108,7 @@ async def test_an_older_record_cannot_be_decided_again(world: World) -> None:
     """It is said why, and it is no difference."""
     await world.db.execute("UPDATE ledger.decisions SET record = record::jsonb - 'seen' WHERE request_id = 'PAID'")
 
-    found = await recheck_everything(world)
+    found = await recheck_everything(world.database_url)
 
     assert (found["PAID"].result, found["PAID"].why_not) == (Result.IMPOSSIBLE, WhyNot.RECORD_TOO_OLD)
 
@@ -117,7 +117,7 @@ async def test_a_request_that_could_not_have_been_accepted_cannot_be_decided_aga
     """It is said so, and the others are decided again all the same."""
     await world.db.execute("UPDATE ledger.decisions SET request = '{}' WHERE request_id = 'PAID'")
 
-    found = await recheck_everything(world)
+    found = await recheck_everything(world.database_url)
 
     assert (found["PAID"].result, found["PAID"].why_not) == (Result.IMPOSSIBLE, WhyNot.REQUEST_UNREADABLE)
 

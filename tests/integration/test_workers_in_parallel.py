@@ -64,7 +64,7 @@ async def world(database: Database, amqp_url: str, keys: dict[str, Path]) -> Asy
         yield built
         found = await prove(built.database_url)
         assert found["holds"], {name: rows for name, rows in found["broken"].items() if rows}
-        assert not await those_that_differ(built)
+        assert not await those_that_differ(built.database_url)
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ class Totals:
     mutual_aid_fen: int = 0
     refunded_fen: int = 0
 
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(*(getattr(self, part) + getattr(other, part) for part in asdict(self)))
+
     def asked_as(self, date: str) -> dict[str, Any]:
         return {"date": date, **asdict(self)}
 
@@ -84,19 +87,26 @@ def days(history: History, institution_id: str) -> dict[str, Totals]:
     """An institution's books, by Shanghai date."""
     found: dict[str, Totals] = defaultdict(Totals)
     for each, answer in decided(history):
-        if each.body["institution_id"] != institution_id:
-            continue
-        day = found[datetime.fromisoformat(answer["decided_at"]).astimezone(SHANGHAI).date().isoformat()]
-        match each.operation, answer["outcome"]:
-            case "settle", ("settled" | "partial"):
-                paid_fen = answer["own_account_fen"] + answer["wallet_fen"] + answer["mutual_aid_fen"]
-                day.count += paid_fen > 0
-                day.account_fen += paid_fen
-                day.mutual_aid_fen += answer["mutual_aid_fen"]
-            case "refund", "refunded":
-                day.refunded_fen += answer["amount_fen"]
-            case "cancel", "cancelled" if answer["effect"] == "reversed":
-                # A refund that is taken again was not returned.
-                sign = {"settle": 1, "refund": -1}.get(history.original_of(each).operation, 0)
-                day.refunded_fen += sign * answer["amount_fen"]
+        if each.body["institution_id"] == institution_id:
+            found[day_of(answer)] += of_a_day(each, answer, history)
     return dict(found)
+
+
+def day_of(answer: Answer) -> str:
+    """The Shanghai date of a decision."""
+    return datetime.fromisoformat(answer["decided_at"]).astimezone(SHANGHAI).date().isoformat()
+
+
+def of_a_day(each: Asked, answer: Answer, history: History) -> Totals:
+    """What one decision adds to its institution's day."""
+    match each.operation, answer["outcome"]:
+        case "settle", ("settled" | "partial"):
+            paid_fen = answer["own_account_fen"] + answer["wallet_fen"] + answer["mutual_aid_fen"]
+            return Totals(int(paid_fen > 0), paid_fen, answer["mutual_aid_fen"], 0)
+        case "refund", "refunded":
+            return Totals(refunded_fen=answer["amount_fen"])
+        case "cancel", "cancelled" if answer["effect"] == "reversed":
+            # A refund that is taken again was not returned.
+            sign = {"settle": 1, "refund": -1}.get(history.original_of(each).operation, 0)
+            return Totals(refunded_fen=sign * answer["amount_fen"])
+    return Totals()

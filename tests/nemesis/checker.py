@@ -1,7 +1,8 @@
 """Do the invariants of the contract hold of a history? It knows what was sent, what was answered, and the contract's words. Pure.
 
-Nothing of the project is used here. What only the ledger can tell (entries, the richest at the moment of the debit) is left to
-`gongji audit` and to deciding every decision again, which the run asks for besides.
+Nothing of the project is used here. What is asked of each answer by itself stands here; whether all of them together are what the
+contract makes of what was asked, in replay.py; what those were told who only asked, in inquiries.py. The run asks besides for
+`gongji audit`, and for every decision to be decided again by the service's own rule.
 """
 
 import math
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from tests.nemesis.books import ON_ITS_WAY, balances, decided
-from tests.nemesis.history import INQUIRIES, Answer, History
+from tests.nemesis.history import NOT_KEPT, Answer, History
+from tests.nemesis.inquiries import Cancels, answered_inquiries, looked_up_in_time, reconciled_in_time
+from tests.nemesis.replay import explained
 
 # More of the same says nothing new.
 TOLD_MAX = 20
@@ -21,7 +24,8 @@ def violations(history: History) -> list[str]:
     return [
         *unanswered(history),
         *_told(history, one_decision, as_looked_up, adds_up, cancelled_for_good, authorised),
-        *_told(history, accepted_for_good, reconciled, conserved),
+        *_told(history, accepted_for_good, reconciled, conserved, nothing_put_aside),
+        *_told(history, answered_inquiries, looked_up_in_time, reconciled_in_time, explained),
     ]
 
 
@@ -49,15 +53,17 @@ def nothing_is_lost(history: History) -> Iterator[str]:
 
 def one_decision(history: History) -> Iterator[str]:
     """Invariant 2: every answer under a name says the same, but for `replayed`, until it is cancelled."""
-    cancelled = {each.body["original_request_id"] for each in history.decided("cancel")}
+    begun = Cancels.of(history).begun
     for each in history.asked.values():
-        if each.operation in INQUIRIES:
+        if each.operation in NOT_KEPT:
             continue
-        said = [heard.answer for heard in each.heard]
-        for refused in (answer for answer in said if answer["outcome"] == "rejected"):
-            if refused["reason"] != "request_cancelled" or each.name not in cancelled:
-                yield f"{each.operation} {each.name} was rejected: {refused['reason']}"
-        different = {repr(same(answer)) for answer in said if answer["outcome"] != "rejected"}
+        for heard in (heard for heard in each.heard if heard.answer["outcome"] == "rejected"):
+            if heard.answer["reason"] != "request_cancelled":
+                yield f"{each.operation} {each.name} was rejected: {heard.answer['reason']}"
+            elif not any(sent_s < heard.came_s for sent_s in begun[each.name]):
+                yield f"{each.operation} {each.name} was told that it is cancelled, and nobody had cancelled it"
+        said = [heard.answer for heard in each.heard if heard.answer["outcome"] != "rejected"]
+        different = {repr(same(answer)) for answer in said}
         if len(different) > 1:
             yield f"{each.operation} {each.name} was answered in {len(different)} ways: {sorted(different)}"
 
@@ -140,6 +146,12 @@ def reconciled(history: History) -> Iterator[str]:
     for date, answer in history.reconciled.items():
         if answer["outcome"] != "balanced":
             yield f"{date}: ours {answer['ours']}, theirs {answer['theirs']}"
+
+
+def nothing_put_aside(history: History) -> Iterator[str]:
+    """Everything that was sent can be read and decided, so nothing of it is a dead letter."""
+    if history.dead_letters:
+        yield f"{history.dead_letters} dead letters"
 
 
 def conserved(history: History) -> Iterator[str]:

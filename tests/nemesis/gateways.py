@@ -1,4 +1,4 @@
-"""Those outside who send and do not wait: bundles without a `reply_to`, answered to a lasting queue of results.
+"""Those outside who send and do not wait: bundles without a `reply_to`, or bulk messages, answered to a lasting queue of results.
 
 A till that hears nothing asks again, and so heals what was lost. Here it is seen: what the broker has confirmed is sent once.
 """
@@ -16,14 +16,15 @@ from shared.rabbit.connection import BrokerError, Brokers, close, connect, hosts
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import Outgoing, PublishFailed
 from shared.rabbit.topology import REQUESTS, RESULTS
-from tests.nemesis.drawing import drawn
-from tests.nemesis.history import Asked, Heard, History
+from tests.nemesis.drawing import bulk, carried_by, drawn_many
+from tests.nemesis.history import Asked, History
 from tests.nemesis.town import PAUSE_S, REGION
 
 GATEWAYS = 2
 BUNDLE_MAX = 10
+BULK_OFTEN = 0.3
 BETWEEN_BUNDLES_S = (0.05, 0.4)
-ANSWERED_WITHIN_S = 60.0
+ANSWERED_WITHIN_S = 120.0
 RESULTS_QUEUE = "results.nemesis"
 
 
@@ -40,11 +41,13 @@ async def gateway(amqp_url: str, history: History, chance: random.Random, enough
     """Sends one bundle after the other; of what is not confirmed nobody knows what became of it."""
     publisher = LastingPublisher(Brokers(hosts(amqp_url)), name="nemesis gateway")
     while not enough.is_set():
-        bundle = [drawn(history, chance) for _ in range(chance.randint(1, BUNDLE_MAX))]
+        many = chance.randint(1, BUNDLE_MAX)
+        bundle = [bulk(history, chance, many)] if chance.random() < BULK_OFTEN else drawn_many(history, chance, many)
         with suppress(PublishFailed):
             receipts = await publisher.publish([_message(each) for each in bundle])
             for each, receipt in zip(bundle, receipts, strict=True):
-                each.confirmed = receipt is Receipt.CONFIRMED
+                for carried in (each, *carried_by(each, history)):
+                    carried.confirmed = receipt is Receipt.CONFIRMED
         if not all(each.confirmed for each in bundle):
             # A channel of RabbitMQ 3.10 that was refused for want of a leader is refused for ever.
             await publisher.close()
@@ -77,7 +80,7 @@ async def collect(amqp_url: str, history: History) -> None:
         while (message := await channel.basic_get(RESULTS_QUEUE)).delivery_tag is not None:
             answer = orjson.loads(message.body)
             if asked := history.asked.get(answer["request_id"]):
-                asked.heard.append(Heard(asked.sent_s, time.monotonic(), answer))
+                history.hear(asked, asked.sent_s, answer)
             await channel.basic_ack(message.delivery_tag)
     finally:
         await close(connection)

@@ -15,8 +15,8 @@ from shared.rabbit.connection import BrokerError
 from shared.rabbit.publisher import PublishFailed
 from tests.nemesis.books import Totals, days
 from tests.nemesis.checker import conserved
-from tests.nemesis.drawing import bill, drawn, envelope
-from tests.nemesis.history import INQUIRIES, Answer, Asked, Heard, History
+from tests.nemesis.drawing import bill, drawn, envelope, first_credits
+from tests.nemesis.history import NOT_KEPT, Answer, Asked, History
 from tests.nemesis.town import FAMILIES, HOSPITAL, PAUSE_S, REGION, people
 
 Thing = TypeVar("Thing")
@@ -47,7 +47,7 @@ class Till:
             await self.hang_up()
             await asyncio.sleep(PAUSE_S)
             return None
-        asked.heard.append(Heard(sent_s, time.monotonic(), answer))
+        self.history.hear(asked, sent_s, answer)
         return answer
 
     async def hang_up(self) -> None:
@@ -69,6 +69,11 @@ async def till(amqp_url: str, history: History, chance: random.Random, enough: a
     await mine.hang_up()
 
 
+async def open_accounts(amqp_url: str, history: History, chance: random.Random) -> None:
+    """Everybody who will pay has an account before anybody asks: one that is not there yet cannot be locked."""
+    await _on_tills(amqp_url, history, first_credits(history, chance), _answered)
+
+
 # ---- once the faults are over ----
 
 
@@ -84,7 +89,7 @@ async def look_again(amqp_url: str, history: History) -> None:
         lookup = Asked("lookup", {**envelope(asked.body["institution_id"]), "original_request_id": asked.name})
         history.looked_up[asked.name] = await _answered(mine, lookup)
 
-    kept = [each for each in history.asked.values() if each.operation not in INQUIRIES]
+    kept = [each for each in history.asked.values() if each.operation not in NOT_KEPT]
     await _on_tills(amqp_url, history, kept, look_up)
 
 

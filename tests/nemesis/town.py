@@ -5,6 +5,13 @@ FAMILIES = 10
 NAME = "诸葛孔明"
 # Between two tries.
 PAUSE_S = 0.2
+# For the whole province; what it does not say is as shipped: the whole balance may be shared, of outpatient care and the like.
+POLICY = {
+    "effective_from": "2020-01-01",
+    "scope": "province",
+    "unbind_after_days": 0,
+    "wallet": {"per_day": 100_000, "closed_from": "00:00", "closed_until": "00:00"},
+}
 
 
 def people(family: int) -> tuple[str, str, str, str]:

@@ -1,13 +1,12 @@
-"""Deciding everything again that a world has decided."""
+"""Deciding everything again that has been decided."""
 
 from services.settlement.recheck import Recheck, Result, policies, recheck
 from shared.postgres.pool import connect
-from tests.support.world import World
 
 
-async def recheck_everything(world: World) -> dict[str, Recheck]:
+async def recheck_everything(database_url: str) -> dict[str, Recheck]:
     """What deciding again comes to, by request id; as the worker's role."""
-    connection = await connect(world.database_url, role="gongji_settlement", name="tests")
+    connection = await connect(database_url, role="gongji_settlement", name="tests")
     book = await policies(connection)
     rows = await connection.fetch("SELECT province, decision_id, request_id FROM ledger.decisions")
     found = {}
@@ -19,5 +18,6 @@ async def recheck_everything(world: World) -> dict[str, Recheck]:
     return found
 
 
-async def those_that_differ(world: World) -> dict[str, Recheck]:
-    return {name: each for name, each in (await recheck_everything(world)).items() if each.result is Result.DIFFERENT}
+async def those_that_differ(database_url: str) -> dict[str, Recheck]:
+    found = await recheck_everything(database_url)
+    return {name: each for name, each in found.items() if each.result is Result.DIFFERENT}

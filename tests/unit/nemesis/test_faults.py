@@ -53,8 +53,8 @@ def test_a_process_that_ends_while_it_is_looked_for_is_passed_over(
     """It ran when it was asked the first time."""
     answers = iter(["running", None])
     record = SimpleNamespace(name="settlement-1", process=lambda: next(answers))
-    monkeypatch.setattr(state, "load", lambda _: SimpleNamespace(processes=[record]))
+    monkeypatch.setattr(state, "load", lambda directory: SimpleNamespace(processes=[record] if directory else []))
 
-    found = Target.processes(cast("Target", SimpleNamespace(directory=None)), "settlement-")
+    found = Target.processes(cast("Target", SimpleNamespace(servers=None, services="here")), "settlement-")
 
     assert found == ["running"]
