@@ -41,6 +41,8 @@ SETTINGS = {
     "max_locks_per_transaction": "256",
     "client_connection_check_interval": "2s",
     "idle_in_transaction_session_timeout": "30s",
+    # Without DETAIL, in which the server repeats rows that it does not take, and whose they are.
+    "log_error_verbosity": "terse",
     "log_line_prefix": "%m [%p] %a %q%u@%d ",
     "log_timezone": "UTC",
     "timezone": "UTC",

@@ -21,12 +21,17 @@ from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import DEAD, EVENTS, REQUESTS, RESULTS
 from tests.support.builders import settle_body
 from tests.support.stacks import Stack
-from tests.support.world import until
+from tests.support.world import envelope, until
 
 SCENARIOS = ("hebei.yaml", "regions.yaml", "afterwards.yaml")
 NAME, LATIN, ID_NUMBER = "欧阳泄密甲", "Leakname Seedova", "13010219770303123X"
 OTHER_NAME, OTHER_NUMBER = "司徒露馅乙", "130102198808084567"
 PHONE = "13800138765"
+# Whom PostgreSQL itself fails on: it tells the whole row that it does not take, and whose it is. In no log, wherever ids may stand.
+FAILING = "Leakperson-7731"
+FAILS = f"""
+ALTER TABLE ledger.entries ADD CONSTRAINT tests_fail CHECK (person_id <> '{FAILING}') NOT VALID;
+"""
 ROLES = ("gongji_settlement", "gongji_bookkeeping", "gongji_audit", "gongji_binding", "gongji_keys")
 # Whose place is not searched: the keys, what tells where the servers are, and the broker's own store of messages.
 NOT_SEARCHED = {"keys", "state.json", "rabbitmq"}
@@ -137,6 +142,7 @@ def register(stack: Stack, call: Any) -> None:
         )
     for person_id, said in (("PAYER", person), ("CHILD", child), ("LATIN", {**person, "name": LATIN})):
         call("feed", "PUT", f"/v1/persons/{person_id}", said)
+    call("feed", "PUT", f"/v1/persons/{FAILING}", person)
     call("clerk", "POST", "/v1/bindings", {"payer_id": "PAYER", "beneficiary_id": "CHILD", "relation": "son"})
     call("clerk", "POST", "/v1/kinship-links", {"holder_id": "LATIN", "shown_id": "CHILD"})
     call("feed", "PUT", "/v1/persons/LATIN", {**person, "name": LATIN, "region_code": "330100"})
@@ -230,6 +236,7 @@ def poison() -> list[Outgoing]:
         ("settle", NAME),
         ("settle", [ID_NUMBER]),
         (NAME, good),
+        ("credit", envelope(institution_id="A1", person_id=FAILING, fund="prior_years", amount_fen=1)),
     ]
     messages = []
     for number, (operation, body) in enumerate(bodies):
@@ -298,6 +305,13 @@ async def taken(channel: Any, queue: str, *, acknowledge: bool) -> Any:
         yield message
 
 
+async def make_one_request_fail(url: str) -> None:
+    """From now on there is one that PostgreSQL does not take, which nobody can tell before."""
+    session = await asyncpg.connect(url)
+    await session.execute(FAILS)
+    await session.close()
+
+
 async def what_roles_can_read(url: str, search: Search) -> dict[str, set[str]]:
     """Every row of everything that a role may select; bytea is shown in hexadecimal."""
     read: dict[str, set[str]] = {}
@@ -357,6 +371,7 @@ def test_nothing_personal_is_anywhere_but_where_it_belongs(stack: Stack, directo
     settled = stack.json(
         "settle", "--institution", "H1", "--region", "130100", "--person", "CHILD", "--amount-fen", "100"
     )
+    asyncio.run(make_one_request_fail(environment["GONGJI_DATABASE_URL"]))
     asyncio.run(through_the_broker(environment["GONGJI_AMQP_URL"], search))
     for words in (
         ["explain", settled["settlement_id"], "--json"],
@@ -382,14 +397,16 @@ def test_nothing_personal_is_anywhere_but_where_it_belongs(stack: Stack, directo
     for each in files:
         search.look(str(each.relative_to(directory)), each.read_bytes(), plain="data" in each.parts)
 
+    logs = {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".log"}
+
     assert search.found == []
+    assert [name for name, log in logs.items() if FAILING in log] == []
+    assert "tests_fail" in logs["postgres.log"], "PostgreSQL did not fail on anything"
     assert {200, 201, 401, 403, 404, 405, 409, 422} <= answered_with.keys()
     assert not {status: call for status, call in answered_with.items() if status >= 500}, "an error that nobody meant"
     assert "registry.persons" in read["gongji_binding"]
     assert "registry.persons" not in read["gongji_settlement"] | read["gongji_bookkeeping"] | read["gongji_audit"]
-    assert {"binding.log", "settlement-1.log", "bulk.log", "inquiry.log", "bookkeeping.log"} <= {
-        file.name for file in files
-    }
+    assert {"binding.log", "settlement-1.log", "bulk.log", "inquiry.log", "bookkeeping.log"} <= logs.keys()
     assert search.places > 500
 
 

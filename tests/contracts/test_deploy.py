@@ -184,6 +184,11 @@ def test_jobs_are_done_before_the_services_start() -> None:
     assert "migrate" in SERVICES["binding"]["depends_on"]
 
 
+def test_the_database_s_log_repeats_no_rows() -> None:
+    """What it says in DETAIL of a row that it does not take, and whose it is, it keeps to itself."""
+    assert "log_error_verbosity=terse" in SERVICES["postgres"]["command"]
+
+
 @pytest.mark.parametrize(("service", "program"), [("postgres", "pg_isready"), ("rabbitmq", "rabbitmq-diagnostics")])
 def test_servers_are_asked_by_their_own_program(service: str, program: str) -> None:
     """The servers' health is what their own program says."""
