@@ -96,7 +96,7 @@ def add(
     institution: Annotated[str, typer.Argument(metavar="ID", help="The institution's id.")],
     kind: Annotated[InstitutionKind, typer.Option(help="What it is: that decides which requests it may send.")],
     region: Annotated[str, typer.Option("--region", "-r", help="Six digits: where it is.")],
-    name: Annotated[str | None, typer.Option(help="Its name; a new one needs it, else it stays.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name; else it stays, a new one is called by its id.")] = None,
     status: Annotated[
         InstitutionStatus | None, typer.Option(help="Whether it may send; else it stays, a new one is active.")
     ] = None,
@@ -250,7 +250,13 @@ def _register(institution: str, said: dict[str, Any]) -> None:
     base_url = environment()["GONGJI_BINDING_URL"]
     headers = {"Authorization": f"Bearer {make_token(Role.OPERATOR)}"}
     try:
-        response = httpx.put(f"{base_url}/v1/institutions/{institution}", json=said, headers=headers, timeout=30)
+        response = httpx.put(
+            f"{base_url}/v1/institutions/{institution}",
+            params={"exclusive": True},
+            json=said,
+            headers=headers,
+            timeout=30,
+        )
     except httpx.TransportError as error:
         errors.print(f"[red]{base_url}: {type(error).__name__}: run the command again[/]")
         raise typer.Exit(NO_ANSWER) from None

@@ -167,13 +167,15 @@ class Handler:
         return province is not None
 
     async def put_institution(
-        self, caller: Caller, institution_id: str, said: InstitutionIn
+        self, caller: Caller, institution_id: str, said: InstitutionIn, *, exclusive: bool
     ) -> tuple[Institution, bool] | Refused:
-        """The institution as it is registered now, and whether it is new."""
+        """The institution as it is registered now, and whether it is new; `exclusive`: no other may have its user of the broker."""
         async with self.change() as change:
-            holder = await registry.lock_amqp_user(change.connection, said.amqp_user) if said.amqp_user else None
+            holders = []
+            if exclusive and said.amqp_user:
+                holders = await registry.lock_amqp_user(change.connection, said.amqp_user)
+            refused = rules.refuse_institution(institution_id, holders)
             known = await registry.institution(change.connection, institution_id)
-            refused = rules.refuse_institution(institution_id, said.name, known, holder)
             await change.act(caller, Action.PUT_INSTITUTION, thing_id=None if refused else institution_id)
             if refused:
                 return refused

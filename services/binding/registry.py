@@ -89,12 +89,11 @@ async def institution(connection: Any, institution_id: str) -> Institution | Non
     return _institution(row) if row else None
 
 
-async def lock_amqp_user(connection: Any, amqp_user: str) -> str | None:
-    """Which institution this user of the broker is registered for; nobody gives it to one until the transaction is over."""
+async def lock_amqp_user(connection: Any, amqp_user: str) -> list[str]:
+    """The institutions that this user of the broker is registered for; whoever else asks waits until the transaction is over."""
     # A statement of its own: the next one sees what those before us have committed.
     await connection.execute(SQL["lock_amqp_user"], amqp_user)
-    institution_id: str | None = await connection.fetchval(SQL["institution_of"], amqp_user)
-    return institution_id
+    return [row["institution_id"] for row in await connection.fetch(SQL["institutions_of"], amqp_user)]
 
 
 async def put_institution(connection: Any, institution_id: str, said: InstitutionIn, now: datetime) -> Institution:

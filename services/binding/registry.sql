@@ -87,14 +87,15 @@ FROM registry.institutions
 WHERE institution_id = $1;
 
 -- name: lock_amqp_user
--- One at a time gives this user of the broker to an institution.
+-- Of those who ask whether this user of the broker is free, one at a time.
 SELECT pg_advisory_xact_lock(hashtextextended($1, 3));
 
--- name: institution_of
--- Which institution a user of the broker is registered for.
+-- name: institutions_of
+-- For which institutions a user of the broker is registered.
 SELECT institution_id
 FROM registry.institutions
-WHERE amqp_user = $1;
+WHERE amqp_user = $1
+ORDER BY institution_id;
 
 -- name: put_institution
 -- What the operator says of an institution; a name, a status or keys that are left out are as they were.
@@ -102,7 +103,7 @@ INSERT INTO registry.institutions AS institution (
     institution_id, name, kind, region_code, amqp_user, status, signing_keys, registered_at, changed_at
 )
 SELECT
-    said.institution_id, coalesce($2, known.name), $3, $4, $5, coalesce($6, known.status, 'active'),
+    said.institution_id, coalesce($2, known.name, said.institution_id), $3, $4, $5, coalesce($6, known.status, 'active'),
     coalesce($7::jsonb, known.signing_keys, '[]'), $8, $8
 FROM (VALUES ($1::text)) AS said (institution_id)
 LEFT JOIN registry.institutions AS known ON known.institution_id = said.institution_id

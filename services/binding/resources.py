@@ -92,8 +92,8 @@ class PersonSought(Body):
 
 
 class InstitutionIn(Body):
-    """What an operator says of an institution. A name, a status and keys that are left out are as they were; a new one needs a
-    name, is active and has no keys.
+    """What an operator says of an institution. A name, a status and keys that are left out are as they were; a new one is called
+    by its id, is active and has no keys.
     """
 
     name: Name | None = None

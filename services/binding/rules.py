@@ -3,7 +3,7 @@
 Source: contract.md, "A refused binding"; domain.md, rules 1, 7, 10 and 11.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 from services.binding.model import (
@@ -26,15 +26,12 @@ from shared.domain.relations import KINSHIP, Relation
 from shared.domain.roles import Role
 
 
-def refuse_institution(
-    institution_id: str, name: str | None, known: Institution | None, holder: str | None
-) -> Refused | None:
-    """Why an institution cannot be registered so. `holder`: the institution that has the broker's user already."""
-    if known is None and name is None:
-        return Refused((Reason.INVALID,), (Fault("name", "a new institution needs one"),))
-    if holder not in (None, institution_id):
-        return Refused((Reason.AMQP_USER_TAKEN,), (Fault("amqp_user", f"is the user of {holder}: name another one"),))
-    return None
+def refuse_institution(institution_id: str, holders: Sequence[str]) -> Refused | None:
+    """Why an institution cannot be registered so. `holders`: the institutions that have the broker's user already."""
+    others = ", ".join(holder for holder in holders if holder != institution_id)
+    if not others:
+        return None
+    return Refused((Reason.AMQP_USER_TAKEN,), (Fault("amqp_user", f"is the user of {others}: name another one"),))
 
 
 def refuse_binding(proposal: Proposal, position: BindingPosition) -> tuple[Reason, ...]:

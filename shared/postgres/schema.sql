@@ -920,8 +920,6 @@ CREATE UNIQUE INDEX one_active_sealing_key ON registry.sealing_keys USING btree 
 
 CREATE UNIQUE INDEX one_file_at_a_time ON registry.reconciliations USING btree (institution_id) WHERE (state = 'reading'::text);
 
-CREATE UNIQUE INDEX one_institution_per_amqp_user ON registry.institutions USING btree (amqp_user) WHERE (amqp_user IS NOT NULL);
-
 CREATE UNIQUE INDEX one_standing_kinship_link ON registry.kinship_links USING btree (province, shown_id, holder_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX persons_by_id ON registry.persons USING btree (person_id);

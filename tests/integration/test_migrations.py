@@ -133,29 +133,27 @@ async def test_a_failing_migration_leaves_no_trace(database: Database) -> None:
     assert half is None
 
 
-async def test_rows_that_a_migration_does_not_allow_are_named(servers: StackState) -> None:
-    """Two institutions with one user of the broker: an operator is told what to look for, and nothing has changed."""
-    server = await connect(servers.urls.database, role=None, name="tests")
-    await server.execute("CREATE DATABASE with_shared_users")
-    old = await connect(servers.urls.database.rpartition("/")[0] + "/with_shared_users", role=None, name="tests")
-    shipped = shipped_migrations()
-    number = next(each.number for each in shipped if each.name == "a_user_is_one_institutions")
-    await migrate(old, [each for each in shipped if each.number < number])
-    await old.execute(
+async def test_rows_that_a_migration_does_not_allow_are_named(database: Database) -> None:
+    """An operator is told which rule they break and where to look, and nothing has changed."""
+    connection = await connect(database.url, role=None, name="tests")
+    strict = Migration(
+        len(shipped_migrations()) + 1,
+        "strict",
+        "-- One of a kind.\nCREATE UNIQUE INDEX one_of_a_kind ON registry.institutions (kind);",
+    )
+    await connection.execute(
         """
-        INSERT INTO registry.institutions (institution_id, name, kind, region_code, amqp_user, status, registered_at, changed_at)
-        SELECT id, id, 'hospital', '130100', 'shared', 'active', now(), now() FROM unnest(ARRAY['H1', 'H2']) AS id
+        INSERT INTO registry.institutions (institution_id, name, kind, region_code, status, registered_at, changed_at)
+        SELECT id, id, 'hospital', '130100', 'active', now(), now() FROM unnest(ARRAY['H1', 'H2']) AS id
         """
     )
 
-    with pytest.raises(MigrationRefused, match="does not keep to one_institution_per_amqp_user: the first lines of"):
-        await migrate(old, shipped)
-    applied = await old.fetchval("SELECT max(number) FROM migrations.applied")
-    await old.close()
-    await server.execute("DROP DATABASE with_shared_users WITH (FORCE)")
-    await server.close()
+    with pytest.raises(MigrationRefused, match="does not keep to one_of_a_kind: the first lines of"):
+        await migrate(connection, [*shipped_migrations(), strict])
+    applied = await connection.fetchval("SELECT max(number) FROM migrations.applied")
+    await connection.close()
 
-    assert applied == number - 1
+    assert applied == len(shipped_migrations())
 
 
 def test_a_changed_migration_is_refused() -> None:

@@ -66,7 +66,6 @@ MORE_THAN_THE_SCHEMA = {
         "PUT",
         "/v1/regions/{region_code}/policy",
     ): "members_max_by_relation names relations; some expenses are never covered",
-    ("PUT", "/v1/institutions/{institution_id}"): "a new one needs a name",
     ("POST", "/v1/bindings"): "valid_until is later than valid_from and today; nobody is bound to themselves",
     ("GET", "/v1/bindings"): "either payer_id or beneficiary_id",
     ("POST", "/v1/bindings/{binding_id}/end"): "end_date is today at the earliest",

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from services.binding.api.door import Asker, Content, Desk, IdempotencyKey, PersonPath, allow, granted, respond
 from services.binding.handler import Handler
@@ -49,14 +49,17 @@ async def put_institution(
     caller: Asker,
     desk: Desk,
     response: Response,
+    exclusive: Annotated[
+        bool,
+        Query(description="Refuse a user of the broker that another institution has: it could send in both names."),
+    ] = False,
 ) -> InstitutionOut:
     """Registers an institution, or changes what is known of it.
 
-    A name, a status and keys that are left out are as they were; a new one needs a name, is active and has no keys. No two
-    institutions have one user of the broker.
+    A name, a status and keys that are left out are as they were; a new one is called by its id, is active and has no keys.
     """
     allow(caller, Role.OPERATOR)
-    institution, is_new = granted(await desk.put_institution(caller, institution_id, said))
+    institution, is_new = granted(await desk.put_institution(caller, institution_id, said, exclusive=exclusive))
     response.status_code = 201 if is_new else 200
     return InstitutionOut.model_validate(institution, from_attributes=True)
 
