@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from services.bookkeeping import metrics
-from services.bookkeeping.handler import Handler
+from services.bookkeeping.handler import DUTY_S_MAX, Handler
 from services.bookkeeping.relay import Relay
 from services.bookkeeping.settings import BookkeepingSettings
 from shared.domain.times import Clock, system_clock
@@ -23,8 +23,6 @@ from shared.telemetry.probe import probe_app
 
 log = structlog.get_logger()
 
-# The sums over a nation's days, or as long as an alarm of the broker lasts.
-ROUND_S_MAX = 3_600.0
 # A connection for each duty, and one to ask whether the database is there.
 CONNECTIONS_MAX = 6
 DAYS_EVERY_S = 60.0
@@ -39,7 +37,7 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
             role=settings.database_role,
             name="gongji-bookkeeping",
             size_max=CONNECTIONS_MAX,
-            lent_s_max=ROUND_S_MAX,
+            lent_s_max=DUTY_S_MAX,
         )
         house.callback(pool.terminate)
         relay = Relay(hosts(settings.amqp_url))

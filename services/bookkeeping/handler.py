@@ -19,9 +19,17 @@ from shared.domain.times import Clock, shanghai_date
 from shared.messages.event import AccountEvent, BindingEvent
 from shared.postgres.authority import take_exclusively
 from shared.postgres.pool import ACQUIRE_TIMEOUT_S, lent
-from shared.postgres.standby import reach_standby
+from shared.postgres.standby import expect_standby
 
 log = structlog.get_logger()
+
+# Nothing but these takes longer than a province's share of a duty may, whose statements keep to the session's limits: the server, or the
+# way to it, has fallen silent then.
+DUTY_S_MAX = 60.0
+# As long as a transaction may wait for an alarm of the broker to end, and a little more.
+TELLING_S_MAX = 660.0
+# The sums over a nation's day.
+CLOSING_S_MAX = 3_600.0
 
 Thing = TypeVar("Thing")
 Done = TypeVar("Done")
@@ -46,14 +54,14 @@ class Handler:
         """Seals a stretch of every province's chain. Returns whether there may be more."""
         async with lent(self.pool) as connection:
             waiting = await seals.unsealed(connection)
-            metrics.UNSEALED_PAGES.set(sum(waiting.values()))
-            sealed = await each_on_its_own(waiting, partial(self._seal, connection))
+        metrics.UNSEALED_PAGES.set(sum(waiting.values()))
+        sealed = await each_on_its_own(waiting, self._seal)
         metrics.SEALED.inc(sum(sealed))
         # Where nothing could be sealed, another bookkeeper is at it.
         return any(sealed) and (max(sealed) >= seals.IDS_MAX or max(waiting.values()) > seals.PAGES_MAX)
 
-    async def _seal(self, connection: Any, province: int) -> int:
-        async with connection.transaction():
+    async def _seal(self, province: int) -> int:
+        async with lent(self.pool) as connection, connection.transaction():
             if not await seals.take(connection, Work.SEALING, province):
                 return 0
             return await seals.seal(connection, province, self.clock())
@@ -67,12 +75,11 @@ class Handler:
             provinces = await events.provinces(connection)
             if provinces:
                 # A seal that was interrupted in its commit is not told of before the standby has it.
-                await reach_standby(connection)
-            told = await each_on_its_own(provinces, partial(self._tell, connection))
-        return any(told)
+                await expect_standby(connection)
+        return any(await each_on_its_own(provinces, self._tell))
 
-    async def _tell(self, connection: Any, province: int) -> bool:
-        async with connection.transaction():
+    async def _tell(self, province: int) -> bool:
+        async with lent(self.pool, seconds=TELLING_S_MAX) as connection, connection.transaction():
             # A broker that has raised an alarm confirms late; a payment would not be left open for so long.
             await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '10min'")
             if not await seals.take(connection, Work.TELLING, province):
@@ -90,7 +97,7 @@ class Handler:
         async with lent(self.pool) as connection:
             if not await events.has_notices(connection):
                 return False
-            await reach_standby(connection)
+            await expect_standby(connection)
             async with connection.transaction():
                 if not await seals.take(connection, Work.TELLING, seals.EVERY_PROVINCE):
                     return False
@@ -119,15 +126,15 @@ class Handler:
         today = shanghai_date(now - self.close_after)
         async with lent(self.pool) as connection:
             due = [book for book in await clearing.books(connection) if book.next_day < today]
-            closed = await each_on_its_own(due, partial(self._close, connection, now))
+        closed = await each_on_its_own(due, partial(self._close, now))
         metrics.CLOSED_DAYS.inc(sum(closed))
         return any(closed)
 
-    async def _close(self, connection: Any, now: datetime, book: Book) -> bool:
+    async def _close(self, now: datetime, book: Book) -> bool:
         # Batches that began on that day are over, and committed, once this has been had for a moment.
-        async with connection.transaction():
+        async with lent(self.pool) as connection, connection.transaction():
             await take_exclusively(connection, {book.province})
-        async with connection.transaction():
+        async with lent(self.pool, seconds=CLOSING_S_MAX) as connection, connection.transaction():
             # The sum over a day may take longer than a payment may.
             await connection.execute("SET LOCAL statement_timeout = 0")
             return await clearing.close(connection, book.province, book.next_day, now) is not None

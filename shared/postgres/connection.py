@@ -39,12 +39,16 @@ class Connection(asyncpg.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._warned = False
+        self._returned_by: asyncio.TimerHandle | None = None
 
     def lend(self, seconds: float) -> None:
+        """From now on; what it was lent for before does not count any more."""
+        self.take_back()
         self._returned_by = asyncio.get_running_loop().call_later(seconds, self._give_up, seconds)
 
     def take_back(self) -> None:
-        self._returned_by.cancel()
+        if self._returned_by:
+            self._returned_by.cancel()
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 as asyncpg has it
         """As asyncpg's. A COMMIT whose task is cancelled is left to the server too: asyncpg would cancel it there.

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, each limited to one role."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -57,10 +58,16 @@ async def create_pool(
     return await pool
 
 
-def lent(pool: Any) -> AbstractAsyncContextManager[Any]:
-    """A connection of the pool, for as long as the block lasts. Raises TimeoutError where none is to be had."""
-    connection: AbstractAsyncContextManager[Any] = pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-    return connection
+@asynccontextmanager
+async def lent(pool: Any, *, seconds: float | None = None) -> AsyncIterator[Any]:
+    """A connection of the pool, for as long as the block lasts: at most for `seconds`, where given, else for what the pool lends.
+
+    Raises TimeoutError where none is to be had.
+    """
+    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+        if seconds is not None:
+            connection.lend(seconds)
+        yield connection
 
 
 async def connect(url: str, *, role: str | None, name: str) -> "asyncpg.Connection[asyncpg.Record]":

@@ -60,7 +60,7 @@ class Desk:
 
     async def prepare(self) -> None:
         """Institutions, people and bindings."""
-        await self.call(Role.OPERATOR, "PUT", "/v1/regions/13/policy", POLICY)
+        (await self.call(Role.OPERATOR, "PUT", "/v1/regions/13/policy", POLICY)).raise_for_status()
         for institution_id, kind in ((HOSPITAL, "hospital"), (AGENCY, "agency")):
             said = {"name": institution_id, "kind": kind, "region_code": REGION}
             (await self.call(Role.OPERATOR, "PUT", f"/v1/institutions/{institution_id}", said)).raise_for_status()

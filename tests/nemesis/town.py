@@ -10,7 +10,7 @@ POLICY = {
     "effective_from": "2020-01-01",
     "scope": "province",
     "unbind_after_days": 0,
-    "wallet": {"per_day": 100_000, "closed_from": "00:00", "closed_until": "00:00"},
+    "wallet": {"per_day": 1_000, "closed_from": "00:00", "closed_until": "00:00"},
 }
 
 
