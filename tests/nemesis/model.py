@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from tests.nemesis.history import Answer, Asked, Bound, History
+from tests.nemesis.history import CLOCKS_APART_S, Answer, Asked, Bound, History
 from tests.nemesis.town import POLICY, REGION
 from tests.support import naive_rule
 
@@ -237,12 +237,15 @@ def no_more_coming(transfer_id: str, gift: Gift, book: Book) -> Writes:
 # ---- refund, cancel ----
 
 
-def refunded(each: Asked, book: Book, history: History, _: float) -> Iterator[Expected]:
+def refunded(each: Asked, book: Book, history: History, moment_s: float) -> Iterator[Expected]:
     name = each.body["original_request_id"]
     original = book.get(("decided", name))
     if original is None or original.operation != "settle":
         yield declined("original_not_found")
         return
+    if original.answered_s > moment_s - CLOCKS_APART_S:
+        # Whoever finds nothing locks nothing, and may have looked before what stands before it was there.
+        yield declined("original_not_found")
     left = book.get(("left", name), {})
     left_fen = sum(map(sum, left.values()))
     fen = each.body.get("amount_fen", left_fen)

@@ -6,7 +6,8 @@ answered when it was sent, is what a service of one mind, deciding one request a
 else to ask for, whoever has named the order (Herlihy and Wing: linearizable). If no such order is named, somebody was told something
 untrue: for the true order is among those that the seals name. Whoever changes an account holds its row until the commit, and takes
 the number of its page meanwhile, so of two that share an account the second has the later page, and pages are sealed in their order;
-of two that share none either order explains them. An id, or a `decided_at`, would not do: it is taken before the rows are
+of two that share none either order explains them, but for a refund of what is not there yet, which locks nothing and is allowed
+for (model.py). An id, or a `decided_at`, would not do: it is taken before the rows are
 locked, and the earlier one may have waited for the later.
 
 Two things the seals do not tell. A page names what moved nothing behind what moved, each in their order, so of what was decided

@@ -324,6 +324,10 @@ LIES: dict[str, tuple[str, Callable[[History], Any]]] = {
         "explained",
         lambda told: told.looked_up["R"]["original"].update(amount_fen=51, mutual_aid_fen=51),
     ),
+    "a refund of what had been answered, and is not known": (
+        "explained",
+        lambda told: told.looked_up["Y"]["original"].update(reason="original_not_found"),
+    ),
     "a payer whose account was frozen": (
         "explained",
         lambda told: told.facts.update({("frozen", "MOTHER"): [Change(value=True, from_s=1.0, until_s=1.5)]}),
@@ -394,5 +398,19 @@ def test_who_was_frozen_just_then_may_pay_or_not(history: History, payer_id: str
         else {"outcome": "partial", "reason": "payer_account_frozen", "cash_fen": 90, "mutual_aid_fen": 0}
     )
     asked_again(history, "Q", payer_id=payer_id, **said)
+
+    assert violations(history) == []
+
+
+def test_a_refund_that_came_together_with_its_settlement_may_have_found_nothing(history: History) -> None:
+    """It locked nothing then, and stands behind the settlement all the same."""
+    declined(history, "Z", "refund", 2.0, "original_not_found", original_request_id="S", amount_fen=1)
+    history.looked_up["Z"] = {
+        "outcome": "found",
+        "original": history.asked["Z"].heard[0].answer,
+        "cancelled": False,
+        "refunded_fen": 0,
+    }
+    in_order(history, (*ORDER[:2], "Z", *ORDER[2:]))
 
     assert violations(history) == []
