@@ -34,8 +34,8 @@ ANALYZE;
 # Each with the months that it may look into.
 HOT = {
     "a replay": (
-        DECISIONS["requests"],
-        "ARRAY[13]::smallint[], ARRAY['H0'], ARRAY['R60000']",
+        DECISIONS["decided"],
+        "ARRAY[13]::smallint[], ARRAY['{moved}'::uuid]",
         {"decisions_2025_12"},
     ),
     "what an original moved": (
