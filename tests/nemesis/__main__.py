@@ -102,6 +102,15 @@ async def run(
             await played_out(running, servers.urls.amqp, target, seed, minutes, history, struck)
         finally:
             await asyncio.to_thread(launch.down, services, progress=silence)
+            for way in (database, broker):
+                await hung_up(way)
+
+
+async def hung_up(way: Proxy) -> None:
+    """Nobody is left on it, not even on a silent link, which hears of nothing else."""
+    way.cut()
+    while way.links:
+        await asyncio.sleep(0)
 
 
 @contextmanager

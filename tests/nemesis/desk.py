@@ -15,6 +15,8 @@ from shared.runtime.tokens import sign_token
 from tests.nemesis.history import Bound, Change, History, Period
 from tests.nemesis.town import AGENCY, FAMILIES, HOSPITAL, NAME, PAUSE_S, POLICY, REGION, people
 
+# Why somebody is not bound just now.
+SUSPENDED = frozenset({"payer_not_active", "beneficiary_not_insured"})
 # Some fathers let only so much be used in a year.
 LIMITS_FEN = (None, None, None, 400, 2_500)
 
@@ -91,10 +93,16 @@ class Desk:
         return making
 
     async def bind(self, payer_id: str, beneficiary_id: str, **more: Any) -> None:
-        making = self.history.changing("binding", payer_id, beneficiary_id, to=None)
+        """Makes a binding, as soon as both are insured."""
         place = sum(len(changes) for fact, changes in self.history.facts.items() if fact[0] == "binding")
         said = {"payer_id": payer_id, "beneficiary_id": beneficiary_id, "relation": "son", **more}
-        response = await self.call(Role.CLERK, "POST", "/v1/bindings", said)
+        while True:
+            making = self.history.changing("binding", payer_id, beneficiary_id, to=None)
+            response = await self.call(Role.CLERK, "POST", "/v1/bindings", said)
+            if response.is_success or not SUSPENDED.issuperset(response.json()["reasons"]):
+                break
+            self.history.facts["binding", payer_id, beneficiary_id].remove(making)
+            await asyncio.sleep(PAUSE_S)
         binding_id = response.raise_for_status().json()["binding_id"]
         making.value = self.bound[payer_id, beneficiary_id] = Bound(payer_id, beneficiary_id, binding_id, place, **more)
         making.until_s = time.monotonic()

@@ -233,13 +233,15 @@ class Replay:
         # What had been answered when it began to be decided it has seen.
         heard = replace(heard, sent_s=max(heard.sent_s, moment_s - CLOCKS_APART_S))
         relatives = sorted(fact[1] for fact in self.history.facts if fact[0] == "binding" and fact[2] == person_id)
-        bound = [bound for who in relatives for bound in self.history.possible(moment_s, "binding", who, person_id)]
-        used = [("used", each.binding_id) for each in bound if each and each.annual_limit_fen is not None]
-        purses = [[purse[0] for purse in self._seen(("purse", who), heard)] for who in relatives]
-        keys = [("account", who) for who in (person_id, *relatives)] + used
+        bound = {who: self.history.possible(moment_s, "binding", who, person_id) for who in relatives}
+        used = [("used", one.binding_id) for those in bound.values() for one in those if one and one.annual_limit_fen]
+        payers = [who for who, those in bound.items() if any(those)]
+        purses = [{whole(purse[0]) for purse in self._seen(("purse", who), heard)} for who in payers]
+        keys = [("account", who) for who in (person_id, *payers)] + used
         asked = {"use_own_account": True, "use_mutual_aid": True, "require_full": False, **each.body}
-        own = set(self._with_gifts(person_id, heard))
-        for values in product(own, *map(dict.fromkeys, purses), *(self._seen(key, heard) for key in used)):
+        told_fen = answer["own_balance_fen"]
+        own = {whole(purse) for purse in self._with_gifts(person_id, heard) if told_fen in (None, purse[0] + purse[1])}
+        for values in product(own, *purses, *(self._seen(key, heard) for key in used)):
             book: Book = dict(zip(keys, values, strict=True))
             for world in worlds(person_id, book, self.history, moment_s):
                 should_be = billed(each, asked, world, book).answer
@@ -278,6 +280,11 @@ class Replay:
 
     def _accepted(self, transfer_id: str, moment_s: float) -> bool:
         return self.history.possible(moment_s, "accepted", transfer_id) == [True]
+
+
+def whole(purse: Parts) -> Parts:
+    """Of which year the money is does not show in a quote."""
+    return purse[0] + purse[1], 0, purse[2]
 
 
 def has_moved(answer: Answer) -> bool:
