@@ -109,7 +109,7 @@ async def run(
 async def hung_up(way: Proxy) -> None:
     """Nobody is left on it, not even on a silent link, which hears of nothing else."""
     way.cut()
-    while way.links:
+    while way.links:  # noqa: ASYNC110 no event tells of it
         await asyncio.sleep(0)
 
 
