@@ -235,7 +235,7 @@ TEXTS: dict[Reason, Text] = {
         "Another file of this institution is under way: send this one once the list of reconciliations shows that one ended.",
     ),
     Reason.TOO_MANY_DIFFERENCES: Text(
-        "该机构 24 小时内的对账差异超过保存上限，本文件未予保存；请核对日期、参保省份和金额后重发，或稍后再发。",
+        "该机构二十四小时内的对账差异超过保存上限，本文件未予保存；请核对日期、参保省份和金额后重发，或稍后再发。",
         "More differs than is kept of an institution within 24 hours, and nothing of this file was: check its day, province and amounts, or send it later.",
     ),
 }
