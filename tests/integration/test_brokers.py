@@ -13,12 +13,14 @@ from services.settlement import consumer
 from services.settlement.consumer import Consumer
 from services.settlement.handler import Handler
 from shared.domain.times import system_clock
+from shared.postgres.pool import create_pool
 from shared.rabbit import connection as connections
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import Brokers, close, open_channel
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import Outgoing, Publisher, PublishFailed
 from shared.rabbit.topology import INQUIRY
+from tests.conftest import Database
 from tests.support.proxy import Proxy
 from tests.support.world import until
 
@@ -107,7 +109,7 @@ async def test_whoever_learns_late_that_the_last_connection_failed_leaves_this_o
 
 @pytest.mark.parametrize(("good_session_s", "pauses"), [(0.0, 0), (math.inf, 3)], ids=["good", "too short"])
 async def test_after_a_good_session_the_next_begins_without_a_pause(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, good_session_s: float, pauses: int
+    proxy: Proxy, database: Database, monkeypatch: pytest.MonkeyPatch, good_session_s: float, pauses: int
 ) -> None:
     """Pauses grow only where a broker is of no use again and again."""
     monkeypatch.setattr(consumer, "GOOD_SESSION_S", good_session_s)
@@ -117,8 +119,9 @@ async def test_after_a_good_session_the_next_begins_without_a_pause(
         paused.append(details)
 
     set_on_retry_hooks([pause])
+    pool = await create_pool(database.url, role="gongji_settlement", name="tests", size_max=2)
     working = Consumer(
-        Brokers([proxy.url]), [INQUIRY], Handler(None, system_clock), system_clock, batch_max=1, prefetch=1
+        Brokers([proxy.url]), [INQUIRY], Handler(pool, system_clock), system_clock, batch_max=1, prefetch=1
     )
     stop = asyncio.Event()
     running = asyncio.create_task(working.run(stop))
@@ -132,6 +135,7 @@ async def test_after_a_good_session_the_next_begins_without_a_pause(
     await until(partial(works_in_session, 4))
     stop.set()
     await running
+    await pool.close()
     set_on_retry_hooks(None)
 
     assert len(paused) == pauses
