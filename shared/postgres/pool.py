@@ -10,11 +10,15 @@ import asyncpg
 from shared.postgres.connection import Connection
 from shared.postgres.primary import LATECOMER_S, Primary, Succeeded, each_host
 
-# Durations are milliseconds. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
+# Durations are milliseconds, but for the network's. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
 SESSION: dict[str, str] = {
     "lock_timeout": "2000",
     "statement_timeout": "15000",
     "idle_in_transaction_session_timeout": "15000",
+    # Seconds. A session that waits for the rest of what it was being sent is not idle to PostgreSQL, and no limit but the network's ends it.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
     "jit": "off",
     "timezone": "UTC",
 }

@@ -108,3 +108,13 @@ async def test_a_batch_that_is_too_much_for_its_time_is_decided_in_smaller_ones(
 
 async def _holds_eight(world: World) -> bool:
     return await waiting(world, SETTLEMENT) == 8
+
+
+async def test_a_session_whose_other_end_is_gone_ends_by_the_network(database: Database) -> None:
+    """Between a statement's preparation and its execution it is active to PostgreSQL, which waits for more: no limit of its own ends it."""
+    pool = await create_pool(database.url, role="gongji_settlement", name="tests", size_max=1)
+
+    said = [await pool.fetchval(f"SHOW tcp_keepalives_{what}") for what in ("idle", "interval", "count")]
+    pool.terminate()
+
+    assert said == ["10", "5", "3"]

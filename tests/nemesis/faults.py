@@ -18,13 +18,15 @@ import psutil
 from deploy.devstack import state
 from shared.rabbit import wire
 from tests.nemesis.town import FAMILIES
-from tests.support.proxy import Proxy, Towards, everything, losing
+from tests.support.proxy import Link, Proxy, Towards, everything, losing
 
 CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 END_OF_SERVICES = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gongji%'"
 # More than the stack's PostgreSQL has.
 SESSIONS_MAX = 250
 SLOW_S_MAX = 0.3
+# The first keepalive after 10 s, three more 5 s apart. A proxy answers them itself.
+KEPT_ALIVE_S = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def silent(way: Way) -> Fault:
     @asynccontextmanager
     async def fault(target: Target, _: random.Random) -> AsyncIterator[None]:
         way(target).fall_silent()
+        for link in way(target).links:
+            soon_noticed(link)
         try:
             yield
         finally:
@@ -151,13 +155,20 @@ def silent(way: Way) -> Fault:
     return fault
 
 
+def soon_noticed(link: Link) -> None:
+    """Nobody keeps the link alive, so the server gives it up; the service hears nothing of that."""
+    asyncio.get_running_loop().call_later(KEPT_ALIVE_S, link.server.transport.abort)
+
+
 def one_link_silent(way: Way) -> Fault:
     """One connection is half open, for good; the others know nothing of it."""
 
     @asynccontextmanager
     async def fault(target: Target, chance: random.Random) -> AsyncIterator[None]:
         if links := list(way(target).links):
-            chance.choice(links).silent = True
+            link = chance.choice(links)
+            link.silent = True
+            soon_noticed(link)
         yield
 
     return fault
