@@ -1,12 +1,15 @@
 """Every query prepares under the role that uses it, and the hot ones go by their indexes."""
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from deploy.devstack.state import StackState
 from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
-from tests.conftest import Database
+from tests.conftest import Database, clone
 from tests.support.months import prepare_two_years, timed_id
 from tests.support.plans import nodes_of
 
@@ -40,10 +43,36 @@ QUERIES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def empty(servers: StackState, template: str) -> Iterator[Database]:
+    """One database for everybody who only has it prepare."""
+    with asyncio.Runner() as runner:
+        cloned = clone(servers, template)
+        yield runner.run(cloned.__aenter__())
+        runner.run(cloned.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="module")
+def populated(servers: StackState, template: str) -> Iterator[Database]:
+    """One with people by the thousand, for everybody who only has it plan."""
+
+    async def populate(url: str) -> None:
+        connection = await connect(url, role=None, name="tests")
+        await _populate(connection)
+        await connection.close()
+
+    with asyncio.Runner() as runner:
+        cloned = clone(servers, template)
+        database = runner.run(cloned.__aenter__())
+        runner.run(populate(database.url))
+        yield database
+        runner.run(cloned.__aexit__(None, None, None))
+
+
 @pytest.mark.parametrize(("role", "query"), QUERIES)
-async def test_a_query_prepares(database: Database, role: str, query: str) -> None:
+async def test_a_query_prepares(empty: Database, role: str, query: str) -> None:
     """PostgreSQL accepts it, as this role, with this schema."""
-    connection = await connect(database.url, role=role, name="tests")
+    connection = await connect(empty.url, role=role, name="tests")
 
     prepared = await connection.prepare(query)
 
@@ -153,10 +182,9 @@ SMALL = {
 
 
 @pytest.mark.parametrize(("query", "arguments"), HOT.values(), ids=HOT)
-async def test_a_hot_query_never_reads_a_whole_table(database: Database, query: str, arguments: list[str]) -> None:
+async def test_a_hot_query_never_reads_a_whole_table(populated: Database, query: str, arguments: list[str]) -> None:
     """With people by the thousand, every table is reached by an index."""
-    connection = await connect(database.url, role=None, name="tests")
-    await _populate(connection)
+    connection = await connect(populated.url, role=None, name="tests")
     for number, argument in reversed(list(enumerate(arguments, 1))):
         query = query.replace(f"${number}::smallint[]", argument).replace(f"${number}::text[]", argument)
         query = query.replace(f"${number}::uuid[]", argument).replace(f"${number}", argument)
