@@ -14,8 +14,8 @@ from services.binding.days import (
     Reconciliation,
     ReconciliationState,
 )
-from shared.domain.ids import earliest_id, ids_of_day, public_id
-from shared.messages.reconcile import Difference, DifferenceKind, Line, OurLine, Totals
+from shared.domain.ids import earliest_id, ids_of_day
+from shared.messages.reconcile import Difference, Totals, difference_of
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "reconciliations.sql")
@@ -121,24 +121,7 @@ async def list_of(
 async def differences(connection: Any, made: Reconciliation, *, after: str, limit: int) -> list[Difference]:
     """A page of what differs, by request id."""
     rows = await connection.fetch(SQL["differences"], made.province, made.row_id, after, limit)
-    return [_difference(made.province, row) for row in rows]
-
-
-def _difference(province: int, row: Any) -> Difference:
-    request_id, kind = row["request_id"], DifferenceKind(row["kind"])
-    ours = theirs = None
-    if kind is not DifferenceKind.MISSING_HERE:
-        ours = OurLine(
-            request_id=request_id,
-            account_fen=row["our_account_fen"],
-            mutual_aid_fen=row["our_mutual_aid_fen"],
-            settlement_id=public_id(province, row["our_movement_id"]),
-        )
-    if kind is not DifferenceKind.MISSING_THERE:
-        theirs = Line(
-            request_id=request_id, account_fen=row["their_account_fen"], mutual_aid_fen=row["their_mutual_aid_fen"]
-        )
-    return Difference(request_id=request_id, kind=kind, ours=ours, theirs=theirs)
+    return [difference_of(made.province, row) for row in rows]
 
 
 def _reconciliation(row: Any, now: datetime) -> Reconciliation:

@@ -256,7 +256,7 @@ class Lane:
                 await self._answer(settled)
 
     async def _answer(self, settled: Sequence[Settled]) -> None:
-        waiting = await self._publish(settled)
+        waiting = await self._answering.publish(settled, self._put_aside)
         answered = []
         for each in settled:
             if each.delivery.tag in waiting:
@@ -283,9 +283,6 @@ class Lane:
         self._in_hand -= len(answered)
         if self._tag is None:
             self._wake.set()
-
-    async def _publish(self, settled: Sequence[Settled]) -> set[int]:
-        return await self._answering.publish(settled, self._put_aside)
 
     # ---- the subscription ----
 

@@ -12,10 +12,10 @@ from services.settlement.incoming import RequestName
 from services.settlement.journal import Journal
 from services.settlement.model import Contra, Day, Entry, Movement, MovementKind, Resolution, Undo
 from shared.domain.accounts import EMPTY, Account
-from shared.domain.ids import PersonKey, earliest_id, ids_of_day, public_id
+from shared.domain.ids import PersonKey, earliest_id, ids_of_day
 from shared.domain.mutual_aid import Binding
 from shared.domain.times import shanghai_year, year_start
-from shared.messages.reconcile import LINES_MAX, Difference, DifferenceKind, Line, OurLine, ReconcileRequest, Totals
+from shared.messages.reconcile import LINES_MAX, ReconcileRequest, Totals, difference_of
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "ledger.sql")
@@ -189,25 +189,8 @@ async def day(connection: Any, province: int, request: ReconcileRequest) -> Day:
     )
     first = rows[0]
     totals = Totals(**{name: first[name] for name in Totals.model_fields})
-    differing = tuple(_difference(province, row) for row in rows if row["request_id"] is not None)
+    differing = tuple(difference_of(province, row) for row in rows if row["request_id"] is not None)
     return Day(totals, differing, first["differences"])
-
-
-def _difference(province: int, row: Any) -> Difference:
-    request_id, kind = row["request_id"], DifferenceKind(row["kind"])
-    ours = theirs = None
-    if kind is not DifferenceKind.MISSING_HERE:
-        ours = OurLine(
-            request_id=request_id,
-            account_fen=row["our_account_fen"],
-            mutual_aid_fen=row["our_mutual_aid_fen"],
-            settlement_id=public_id(province, row["our_movement_id"]),
-        )
-    if kind is not DifferenceKind.MISSING_THERE:
-        theirs = Line(
-            request_id=request_id, account_fen=row["their_account_fen"], mutual_aid_fen=row["their_mutual_aid_fen"]
-        )
-    return Difference(request_id=request_id, kind=kind, ours=ours, theirs=theirs)
 
 
 async def of_earlier_years(connection: Any, after: PersonKey, year: int, limit: int) -> dict[PersonKey, int]:

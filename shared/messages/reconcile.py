@@ -2,10 +2,11 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from shared.domain.ids import public_id
 from shared.domain.times import Day
 from shared.messages.envelope import Answer, Operation, Request, RequestIdField
 
@@ -90,3 +91,21 @@ class ReconcileAnswer(Answer):
     theirs: Totals | None = None
     differences: tuple[Difference, ...] | None = None
     differences_left_out: int | None = None
+
+
+def difference_of(province: int, row: Any) -> Difference:
+    """What a row of the database says of one settlement that differs: request_id, kind, our_ and their_ figures."""
+    request_id, kind = row["request_id"], DifferenceKind(row["kind"])
+    ours = theirs = None
+    if kind is not DifferenceKind.MISSING_HERE:
+        ours = OurLine(
+            request_id=request_id,
+            account_fen=row["our_account_fen"],
+            mutual_aid_fen=row["our_mutual_aid_fen"],
+            settlement_id=public_id(province, row["our_movement_id"]),
+        )
+    if kind is not DifferenceKind.MISSING_THERE:
+        theirs = Line(
+            request_id=request_id, account_fen=row["their_account_fen"], mutual_aid_fen=row["their_mutual_aid_fen"]
+        )
+    return Difference(request_id=request_id, kind=kind, ours=ours, theirs=theirs)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -43,30 +44,34 @@ QUERIES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def empty(servers: StackState, template: str) -> Iterator[Database]:
-    """One database for everybody who only has it prepare."""
+@contextmanager
+def one_for_all(servers: StackState, template: str) -> Iterator[tuple[Database, asyncio.Runner]]:
+    """A database that many tests look at and none changes."""
     with asyncio.Runner() as runner:
         cloned = clone(servers, template)
-        yield runner.run(cloned.__aenter__())
+        yield runner.run(cloned.__aenter__()), runner
         runner.run(cloned.__aexit__(None, None, None))
 
 
 @pytest.fixture(scope="module")
+def empty(servers: StackState, template: str) -> Iterator[Database]:
+    """For everybody who only has it prepare."""
+    with one_for_all(servers, template) as (database, _):
+        yield database
+
+
+@pytest.fixture(scope="module")
 def populated(servers: StackState, template: str) -> Iterator[Database]:
-    """One with people by the thousand, for everybody who only has it plan."""
+    """With people by the thousand, for everybody who only has it plan."""
 
     async def populate(url: str) -> None:
         connection = await connect(url, role=None, name="tests")
         await _populate(connection)
         await connection.close()
 
-    with asyncio.Runner() as runner:
-        cloned = clone(servers, template)
-        database = runner.run(cloned.__aenter__())
+    with one_for_all(servers, template) as (database, runner):
         runner.run(populate(database.url))
         yield database
-        runner.run(cloned.__aexit__(None, None, None))
 
 
 @pytest.mark.parametrize(("role", "query"), QUERIES)
