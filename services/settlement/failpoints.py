@@ -11,8 +11,8 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
+from services.settlement.answering import Answering
 from services.settlement.handler import Handler
-from services.settlement.lane import Lane
 
 
 class Moment(Enum):
@@ -26,7 +26,7 @@ PLACES: dict[str, tuple[type, str, Moment]] = {
     "after_debit": (Handler, "_record", Moment.AFTER),
     "after_commit": (Handler, "_attempt", Moment.AFTER),
     # Every answer of the batch is confirmed, nothing is acknowledged.
-    "after_confirm": (Lane, "_publish", Moment.AFTER),
+    "after_confirm": (Answering, "publish", Moment.AFTER),
 }
 ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 

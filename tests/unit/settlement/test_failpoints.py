@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from services.settlement import failpoints
+from services.settlement.answering import Answering
 from services.settlement.failpoints import ACTIONS, PLACES
 from services.settlement.handler import Handler
-from services.settlement.lane import Lane
 from services.settlement.settings import SettlementSettings
 
 
@@ -61,5 +61,5 @@ async def test_the_pass_that_is_meant_is_counted(monkeypatch: pytest.MonkeyPatch
 
 def test_places_are_methods_of_the_worker() -> None:
     """Renamed, they must be renamed here."""
-    assert {kind for kind, _, _ in PLACES.values()} == {Handler, Lane}
+    assert {kind for kind, _, _ in PLACES.values()} == {Handler, Answering}
     assert all(callable(getattr(kind, name)) for kind, name, _ in PLACES.values())
