@@ -116,6 +116,8 @@ async def test_a_broker_that_confirms_nothing_is_left_for_the_next(
 
     worker = Worker(town, GONGJI_AMQP_URL=f"{proxy.url},{town.amqp_url}")
     stack.callback(worker.kill)
+    # The results arrive, and only their confirms do not; and how much a queue of this moment holds, the broker says later.
+    await until(partial(worker.has_logged, "broker_session_begun", 2), timeout_s=60)
     await until(partial(_holds, run_servers, town, 0), timeout_s=60)
     await sender.converge()
 
