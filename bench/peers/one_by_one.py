@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 from bench.peers.environment import PeerSettings, say_ready, session_of
 from bench.peers.plain import SQL, Addressed, Parameters, Plain, Row, addressed, numbered, run_async
 from services.settlement.incoming import Sender
-from shared.messages.envelope import Answer
+from services.settlement.model import Written
 from shared.messages.settle import SettleRequest
 from shared.rabbit.topology import RESULTS, SETTLEMENT
 from shared.runtime.lifecycle import read_settings, run
@@ -26,7 +26,7 @@ IN_FLIGHT = 16
 STATEMENTS = {name: numbered(statement) for name, statement in SQL.items()}
 
 
-async def settle(pool: "asyncpg.Pool[asyncpg.Record]", plain: Plain, request: SettleRequest, sender: Sender) -> Answer:
+async def settle(pool: "asyncpg.Pool[asyncpg.Record]", plain: Plain, request: SettleRequest, sender: Sender) -> Written:
     """The answer to one bill, decided in a transaction of its own."""
     async with pool.acquire() as connection, connection.transaction():
 

@@ -14,7 +14,16 @@ import orjson
 
 from services.settlement.answers import answer as answer_of
 from services.settlement.incoming import Incoming, Sender
-from services.settlement.model import Decision, Entry, Institution, MovementKind, Position, StoredDecision, decision_id
+from services.settlement.model import (
+    Decision,
+    Entry,
+    Institution,
+    MovementKind,
+    Position,
+    StoredDecision,
+    Written,
+    decision_id,
+)
 from services.settlement.records import record_of
 from services.settlement.rules import decide
 from shared.domain.accounts import EMPTY, Account
@@ -23,7 +32,6 @@ from shared.domain.ids import PersonKey, earliest_id
 from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
 from shared.domain.times import Clock, shanghai_date, shanghai_year, system_clock, year_start
-from shared.messages.envelope import Answer
 from shared.messages.settle import SettleRequest
 from shared.postgres.authority import AUTHORITY, EVERY_PROVINCE
 from shared.postgres.queries import load_queries
@@ -36,7 +44,7 @@ PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 Row = Mapping[str, Any]
 Parameters = dict[str, Any]
 Step = tuple[str, Parameters]
-Settlement = Generator[Step, Sequence[Row], Answer]
+Settlement = Generator[Step, Sequence[Row], Written]
 
 
 class NotPlain(Exception):
@@ -53,11 +61,11 @@ class Addressed:
     body: bytes
 
 
-def addressed(answer: Answer, reply_to: str | None) -> Addressed:
+def addressed(answer: Written, reply_to: str | None) -> Addressed:
     """To the sender's reply queue where there is one, else to the institution's results."""
     operation = answer.operation or "unknown"
     exchange, key = ("", reply_to) if reply_to else (RESULTS, f"{operation}.{answer.outcome}.{answer.institution_id}")
-    return Addressed(exchange, key, f"{operation}.result", answer.model_dump_json().encode())
+    return Addressed(exchange, key, f"{operation}.result", answer.text.encode())
 
 
 def numbered(statement: str) -> tuple[str, tuple[str, ...]]:
@@ -103,7 +111,7 @@ class Plain:
             "moved": verdict.moves_money,
             "request": request.content(),
             "record": orjson.dumps(record_of(verdict, position, locked), default=str).decode(),
-            "answer": answer.model_dump_json(),
+            "answer": answer.text,
         }
         yield "decide", {**common, **written}
         yield "page", {"province": province, "ids": [new_id]}
@@ -176,7 +184,7 @@ class Plain:
         )
 
 
-def run(settlement: Settlement, execute: Callable[[str, Parameters], Sequence[Row]]) -> Answer:
+def run(settlement: Settlement, execute: Callable[[str, Parameters], Sequence[Row]]) -> Written:
     """The answer to a bill, each query run by a driver that blocks."""
     try:
         step = next(settlement)
@@ -186,7 +194,7 @@ def run(settlement: Settlement, execute: Callable[[str, Parameters], Sequence[Ro
         return _returned(done)
 
 
-async def run_async(settlement: Settlement, execute: Callable[[str, Parameters], Awaitable[Sequence[Row]]]) -> Answer:
+async def run_async(settlement: Settlement, execute: Callable[[str, Parameters], Awaitable[Sequence[Row]]]) -> Written:
     """The answer to a bill, each query run by a driver that is awaited."""
     try:
         step = next(settlement)
@@ -196,8 +204,8 @@ async def run_async(settlement: Settlement, execute: Callable[[str, Parameters],
         return _returned(done)
 
 
-def _returned(done: StopIteration) -> Answer:
-    answer: Answer = done.value
+def _returned(done: StopIteration) -> Written:
+    answer: Written = done.value
     return answer
 
 

@@ -1,75 +1,106 @@
 """From a verdict to the answer on the wire. Source: contract.md, the answers of each operation."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import orjson
+from pydantic import BaseModel
 from pydantic_core import from_json
 
 from services.settlement.incoming import Incoming
-from services.settlement.model import Decision, Original, Rejection, Replay, StoredDecision, Verdict
+from services.settlement.model import Decision, Original, Rejection, Replay, StoredDecision, Verdict, Written
 from services.settlement.reconciling import theirs
 from shared.domain.ids import public_id
 from shared.domain.reasons import TEXTS, Reason
-from shared.messages.bulk import BulkAnswer
-from shared.messages.catalogue import CATALOGUE, AnswerType, Malformed
-from shared.messages.credit import CreditAnswer
-from shared.messages.envelope import Answer, Operation, Outcome, Request
-from shared.messages.lookup import LookupAnswer
-from shared.messages.reconcile import ReconcileAnswer, ReconcileRequest
+from shared.messages.catalogue import CATALOGUE, Malformed
+from shared.messages.envelope import Operation, Outcome, Request
+from shared.messages.reconcile import ReconcileRequest
 from shared.messages.settle import SettleAnswer, SettleRequest
-from shared.messages.transfer import TransferAnswer, TransferRequest
-from shared.messages.undo import CancelAnswer, RefundAnswer
+from shared.messages.transfer import TransferRequest
 
 
-def answer(incoming: Incoming, verdict: Verdict, movement_id: UUID | None, now: datetime) -> Answer:
+def answer(incoming: Incoming, verdict: Verdict, movement_id: UUID | None, now: datetime) -> Written:
     """The answer that a verdict deserves."""
     match verdict:
         case Replay(stored):
-            return _answer_type(stored.operation).model_validate_json(stored.answer).again()
+            sent: dict[str, Any] = from_json(stored.answer)
+            return _written(stored.operation, datetime.fromisoformat(sent["decided_at"]), sent | {"replayed": True})
         case Rejection(reason):
-            return _answer_type(incoming.operation)(
-                operation=incoming.operation,
-                request_id=incoming.request.request_id,
-                institution_id=incoming.request.institution_id,
-                outcome=Outcome.REJECTED,
-                reason=reason,
-                reason_text=TEXTS[reason].chinese,
-                decided_at=now,
+            return _written(
+                incoming.operation,
+                now,
+                {
+                    "operation": incoming.operation,
+                    "request_id": incoming.request.request_id,
+                    "institution_id": incoming.request.institution_id,
+                    "outcome": Outcome.REJECTED,
+                    "reason": reason,
+                    "reason_text": TEXTS[reason].chinese,
+                },
             )
         case Decision():
-            return _decided(incoming, verdict, movement_id, now)
+            return _written(incoming.operation, now, _decided(incoming, verdict, movement_id))
 
 
-def malformed(found: Malformed, now: datetime) -> Answer:
+def malformed(found: Malformed, now: datetime) -> Written:
     """The answer to a body that is no acceptable request; it names fields, never values."""
-    return _answer_type(found.operation)(
-        operation=found.operation,
-        request_id=found.request_id,
-        institution_id=found.institution_id,
-        outcome=Outcome.REJECTED,
-        reason=Reason.MALFORMED,
-        reason_text=f"{TEXTS[Reason.MALFORMED].chinese}（{found.problems}）",
-        decided_at=now,
-    )
+    said: dict[str, Any] = {
+        "operation": found.operation,
+        "request_id": found.request_id,
+        "institution_id": found.institution_id,
+        "outcome": Outcome.REJECTED,
+        "reason": Reason.MALFORMED,
+        "reason_text": f"{TEXTS[Reason.MALFORMED].chinese}（{found.problems}）",
+    }
+    return _written(found.operation, now, said)
 
 
-def bulk(envelope: Request, texts: Sequence[str], decided_at: datetime) -> tuple[Answer, str]:
-    """The answer to a message of many settlements, and as JSON text, around the answers' own texts, in their order."""
-    answer = BulkAnswer(
-        operation=envelope.operation,
-        request_id=envelope.request_id,
-        institution_id=envelope.institution_id,
-        outcome=Outcome.ANSWERED,
+def bulk(envelope: Request, answers: Sequence[Written], decided_at: datetime) -> Written:
+    """The answer to a message of many settlements, around their answers, in their order."""
+    said: dict[str, Any] = {
+        "operation": envelope.operation,
+        "request_id": envelope.request_id,
+        "institution_id": envelope.institution_id,
+        "outcome": Outcome.ANSWERED,
+        # As they are written for the ledger: writing them again would cost as much as deciding them.
+        "answers": orjson.Fragment(f"[{','.join(each.text for each in answers)}]"),
+    }
+    return _written(envelope.operation, decided_at, said)
+
+
+def _written(operation: str | None, decided_at: datetime, said: dict[str, Any]) -> Written:
+    """What is said, in every field that the operation's answers have.
+
+    Not through the model of such an answer, which the tests hold it against: making and writing one was an eighth of the
+    worker's time. Whatever is said here is our own.
+    """
+    answer = _blank(operation) | said | {"decided_at": decided_at.astimezone(UTC)}
+    return Written(
+        operation=answer["operation"],
+        institution_id=answer["institution_id"],
+        outcome=answer["outcome"],
+        reason=answer["reason"],
         decided_at=decided_at,
+        replayed=answer["replayed"],
+        text=orjson.dumps(answer, default=_of_a_model, option=orjson.OPT_UTC_Z).decode(),
     )
-    around = answer.model_dump_json(exclude={"answers"})
-    # They are written already, for the ledger: writing them again would cost as much as deciding them.
-    return answer, f'{around[:-1]},"answers":[{",".join(texts)}]}}'
 
 
-def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, now: datetime) -> Answer:
+@cache
+def _blank(operation: str | None) -> dict[str, Any]:
+    """The fields of an operation's answers, in their order, none of them said."""
+    answers = CATALOGUE[Operation(operation)].answer if operation in CATALOGUE else SettleAnswer
+    return {name: None if field.is_required() else field.get_default() for name, field in answers.model_fields.items()}
+
+
+def _of_a_model(part: BaseModel) -> dict[str, Any]:
+    return part.model_dump()
+
+
+def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None) -> dict[str, Any]:
     request = incoming.request
     common: dict[str, Any] = {
         "operation": incoming.operation,
@@ -78,49 +109,46 @@ def _decided(incoming: Incoming, decision: Decision, movement_id: UUID | None, n
         "outcome": decision.outcome,
         "reason": decision.reason,
         "reason_text": TEXTS[decision.reason].chinese if decision.reason else None,
-        "decided_at": now,
     }
     match incoming.operation:
         case Operation.SETTLE | Operation.QUOTE:
             assert isinstance(request, SettleRequest)
             paid_fen = decision.own_account_fen + decision.wallet_fen + decision.mutual_aid_fen
-            return SettleAnswer(
-                **common,
-                settlement_id=public_id(incoming.name.province, movement_id) if movement_id else None,
-                amount_fen=request.amount_fen,
-                own_account_fen=decision.own_account_fen,
-                wallet_fen=decision.wallet_fen,
-                mutual_aid_fen=decision.mutual_aid_fen,
-                cash_fen=request.amount_fen - paid_fen,
-                payer_id=decision.payer_id,
-                own_balance_fen=decision.own_balance_fen,
-            )
+            return common | {
+                "settlement_id": public_id(incoming.name.province, movement_id) if movement_id else None,
+                "amount_fen": request.amount_fen,
+                "own_account_fen": decision.own_account_fen,
+                "wallet_fen": decision.wallet_fen,
+                "mutual_aid_fen": decision.mutual_aid_fen,
+                "cash_fen": request.amount_fen - paid_fen,
+                "payer_id": decision.payer_id,
+                "own_balance_fen": decision.own_balance_fen,
+            }
         case Operation.SETTLE_BULK:
             raise AssertionError("a bulk request is answered by the answers of its settlements")
         case Operation.CREDIT:
             after = decision.account_after
-            return CreditAnswer(
-                **common,
-                current_year_fen=after.current_year_fen if after else None,
-                prior_years_fen=after.prior_years_fen if after else None,
-            )
+            return common | {
+                "current_year_fen": after.current_year_fen if after else None,
+                "prior_years_fen": after.prior_years_fen if after else None,
+            }
         case Operation.TRANSFER:
             assert isinstance(request, TransferRequest)
-            return TransferAnswer(
-                **common,
-                transfer_id=public_id(incoming.name.province, movement_id) if movement_id else None,
-                amount_fen=request.amount_fen,
-                accept_by=decision.accept_by if decision.outcome is Outcome.PENDING else None,
-            )
+            waits_until = decision.accept_by if decision.outcome is Outcome.PENDING else None
+            return common | {
+                "transfer_id": public_id(incoming.name.province, movement_id) if movement_id else None,
+                "amount_fen": request.amount_fen,
+                "accept_by": waits_until and waits_until.astimezone(UTC),
+            }
         case Operation.REFUND:
-            return RefundAnswer(**common, **_returned(decision))
+            return common | _returned(decision)
         case Operation.CANCEL:
-            return CancelAnswer(**common, **_returned(decision), effect=decision.effect)
+            return common | _returned(decision) | {"effect": decision.effect}
         case Operation.LOOKUP:
-            return LookupAnswer(**common, **_looked_up(decision.original))
+            return common | _looked_up(decision.original)
         case Operation.RECONCILE:
             assert isinstance(request, ReconcileRequest)
-            return ReconcileAnswer(**common, **_reconciled(request, decision))
+            return common | _reconciled(request, decision)
 
 
 def _returned(decision: Decision) -> dict[str, Any]:
@@ -164,7 +192,3 @@ def _reconciled(request: ReconcileRequest, decision: Decision) -> dict[str, Any]
 def _as_sent(stored: StoredDecision) -> dict[str, Any]:
     content: dict[str, Any] = from_json(stored.answer)
     return content
-
-
-def _answer_type(operation: str | None) -> AnswerType:
-    return CATALOGUE[Operation(operation)].answer if operation in CATALOGUE else SettleAnswer

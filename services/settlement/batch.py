@@ -95,19 +95,17 @@ class Batch:
         verdict = rules.decide(incoming.request, position)
         if isinstance(verdict, Decision) and not incoming.is_inquiry:
             return self._keep(incoming, verdict, record_of(verdict, position, locked))
-        answer = answers.answer(incoming, verdict, None, self.now)
-        return Resolution(incoming, verdict, answer, answer.model_dump_json())
+        return Resolution(incoming, verdict, answers.answer(incoming, verdict, None, self.now))
 
     def _keep(self, incoming: Incoming, decision: Decision, record: Mapping[str, Any]) -> Resolution:
         """The decision takes effect, and holds for good."""
         row_id = decision_id(incoming.name, self.now)
         movement = self._move(incoming, decision, row_id) if decision.moves_money else None
         answer = answers.answer(incoming, decision, row_id if movement else None, self.now)
-        text = answer.model_dump_json()
         stored = StoredDecision(
-            incoming.operation, incoming.request.content(), text, row_id if movement else None, self.now
+            incoming.operation, incoming.request.content(), answer.text, row_id if movement else None, self.now
         )
-        resolution = Resolution(incoming, decision, answer, text, Kept(row_id, stored, record, movement))
+        resolution = Resolution(incoming, decision, answer, Kept(row_id, stored, record, movement))
         self.facts.stored[incoming.name] = stored
         self._decided[incoming.name] = resolution
         if decision.undo:

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from services.settlement import answers
 from services.settlement.incoming import Incoming, Sender
+from services.settlement.model import Written
 from services.settlement.rules import owns_reply_queue
 from shared.domain.reasons import Reason
 from shared.domain.values import dataclass
 from shared.messages.catalogue import CATALOGUE, UNDECIDABLE, Bulk, Malformed, not_kept, parse
-from shared.messages.envelope import Answer, Operation, Outcome, Request
+from shared.messages.envelope import Operation, Outcome, Request
 from shared.messages.signing import Signed
 from shared.rabbit.access import is_user, results_queue
 from shared.rabbit.publisher import Outgoing
@@ -47,10 +48,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The answer to one request, also as JSON text; None where there is nobody to answer."""
+    """The answer to one request; None where there is nobody to answer."""
 
-    answer: Answer | None
-    text: str = ""
+    answer: Written | None
     dead_letter: Malformed | None = None
 
 
@@ -101,8 +101,7 @@ def refused(delivery: Delivery, found: Malformed, now: datetime) -> Said:
     unreadable = found if alone and not found.readable else None
     if unreadable and not delivery.sender.reply_to:
         return Said(None, dead_letter=unreadable)
-    answer = answers.malformed(found, now)
-    return Said(answer, answer.model_dump_json(), unreadable)
+    return Said(answers.malformed(found, now), unreadable)
 
 
 def poisoned(incoming: Incoming, error: str, now: datetime) -> Said:
@@ -113,8 +112,7 @@ def poisoned(incoming: Incoming, error: str, now: datetime) -> Said:
         incoming.request.request_id,
         incoming.request.institution_id,
     )
-    answer = answers.malformed(found, now)
-    return Said(answer, answer.model_dump_json(), found)
+    return Said(answers.malformed(found, now), found)
 
 
 def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> Posting | None:
@@ -123,13 +121,14 @@ def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> P
     proven = not authenticate_senders or any(each.answer and each.answer.reason not in UNPROVEN for each in said)
     if delivery.bulk:
         # The same whenever it is said again: when the last of them was decided.
-        decided = [each.answer.decided_at for each in said if each.answer and each.answer.outcome != Outcome.REJECTED]
-        answer, text = answers.bulk(delivery.bulk, [each.text for each in said], max(decided, default=now))
+        each_said = [each.answer for each in said if each.answer]
+        decided = [answer.decided_at for answer in each_said if answer.outcome != Outcome.REJECTED]
+        answer = answers.bulk(delivery.bulk, each_said, max(decided, default=now))
     elif said[0].answer:
-        answer, text = said[0].answer, said[0].text
+        answer = said[0].answer
     else:
         return None
-    to_results = _to_results(delivery, answer, text, proven=proven)
+    to_results = _to_results(delivery, answer, proven=proven)
     results = Posting(to_results, later=kept_for_later(to_results, now) if to_results.exchange else None)
     sender = delivery.sender
     if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
@@ -158,14 +157,14 @@ def can_be_let_go(settled: Settled) -> bool:
     return not any(each.dead_letter and each.dead_letter.readable for each in settled.said)
 
 
-def _to_results(delivery: Delivery, answer: Answer, text: str, *, proven: bool) -> Outgoing:
+def _to_results(delivery: Delivery, answer: Written, *, proven: bool) -> Outgoing:
     """To the institution's results; of a sender who may be another one, to the sender's own, as the broker knows whose they are."""
     operation, user = answer.operation or "unknown", delivery.sender.user_id
     institution_id = answer.institution_id if proven else None
     to_results = Outgoing(
         RESULTS,
         f"{operation}.{answer.outcome}.{institution_id or 'unknown'}",
-        text.encode(),
+        answer.text.encode(),
         type=f"{operation}.result",
         correlation_id=delivery.message.correlation_id,
     )

@@ -190,7 +190,7 @@ class Lane:
                     continue
                 match next(results):
                     case Resolution() as resolution:
-                        said.append(Said(resolution.answer, resolution.text))
+                        said.append(Said(resolution.answer))
                     case Poisoned(incoming, error):
                         said.append(poisoned(incoming, error, now))
                     case Busy():

@@ -15,7 +15,7 @@ from shared.domain.mutual_aid import Binding, Candidate, Considered
 from shared.domain.policy import PolicyVersion
 from shared.domain.reasons import Reason
 from shared.domain.values import dataclass
-from shared.messages.envelope import Answer, Outcome
+from shared.messages.envelope import Outcome
 from shared.messages.reconcile import Difference, Totals
 from shared.messages.signing import Keys
 from shared.messages.undo import Effect
@@ -296,13 +296,25 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """An answer as the JSON text that goes out, and what of it says where it goes and how it is counted."""
+
+    operation: str | None
+    institution_id: str | None
+    outcome: str
+    reason: str | None
+    decided_at: datetime
+    replayed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
-    """A verdict with the answer to send, and that answer as JSON text; `kept` where something was decided for good."""
+    """A verdict with the answer to send; `kept` where something was decided for good."""
 
     incoming: Incoming
     verdict: Verdict
-    answer: Answer
-    text: str
+    answer: Written
     kept: Kept | None = None
 
     @property

@@ -72,7 +72,7 @@ async def recheck(connection: Any, province: int, decision_id: UUID, book: Polic
         return Recheck(Result.IMPOSSIBLE, {}, error.why_not)
     decision = rules.decided(incoming.request, position)
     movement_id = decision_id if decision.moves_money else None
-    again = answers.answer(incoming, decision, movement_id, row["decided_at"]).model_dump(mode="json")
+    again = from_json(answers.answer(incoming, decision, movement_id, row["decided_at"]).text)
     before = from_json(row["answer"])
     differences = {
         name: (before.get(name), again.get(name))

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -117,7 +117,3 @@ class Answer(BaseModel):
     reason_text: str | None = None
     decided_at: AnsweredMoment
     replayed: bool = False
-
-    def again(self) -> Self:
-        """The same answer, sent again for the same request."""
-        return self.model_copy(update={"replayed": True})

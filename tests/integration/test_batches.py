@@ -15,6 +15,7 @@ from shared.messages.catalogue import parse
 from shared.messages.envelope import Request
 from shared.messages.settle import SettleAnswer
 from shared.postgres.pool import connect, create_pool
+from tests.support.reading import read, said_again
 from tests.support.world import World, bill, until
 
 
@@ -77,7 +78,7 @@ async def test_two_patients_of_one_batch_ask_the_same_payer(world: World) -> Non
 
     results = await handler.handle([incoming(person_id=person_id, amount_fen=fen) for person_id, fen in asked])
 
-    answers = [result.answer for result in results if isinstance(result, Resolution)]
+    answers = [read(result.answer) for result in results if isinstance(result, Resolution)]
     assert [(answer.payer_id, answer.reason) for answer in answers if isinstance(answer, SettleAnswer)] == [
         ("MOTHER", None),
         ("FATHER", None),
@@ -96,7 +97,7 @@ async def test_a_copy_in_the_same_batch_is_answered_from_the_first(world: World)
 
     assert isinstance(first, Resolution)
     assert isinstance(second, Resolution)
-    assert second.answer == first.answer.again()
+    assert read(second.answer) == said_again(read(first.answer))
 
 
 async def test_a_row_held_from_outside_delays_its_own_request_only(world: World) -> None:

@@ -14,12 +14,12 @@ from bench.peers.plain import NotPlain, Plain
 from cli.audit import prove
 from services.settlement.handler import Handler
 from services.settlement.incoming import Incoming, Sender
-from services.settlement.model import Resolution
+from services.settlement.model import Resolution, Written
 from shared.domain.times import system_clock
 from shared.messages.catalogue import parse
-from shared.messages.envelope import Answer
 from shared.messages.settle import SettleRequest
 from shared.postgres.pool import create_pool
+from tests.support.reading import read, said_again
 from tests.support.world import World, bill
 
 # What differs between two decisions on one bill.
@@ -67,8 +67,8 @@ async def scene(world: World) -> list[SettleRequest]:
     ]
 
 
-def told(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    return [answer.model_dump(exclude=OF_THE_MOMENT) for answer in answers]
+def told(answers: Sequence[Written]) -> list[dict[str, Any]]:
+    return [read(answer).model_dump(exclude=OF_THE_MOMENT) for answer in answers]
 
 
 async def written(world: World) -> dict[str, Any]:
@@ -142,7 +142,7 @@ async def test_a_peer_answers_a_copy_from_what_was_stored(world: World) -> None:
     async with peer(world) as connections:
         first, again = [await settle(connections, Plain(), bills[0], Sender()) for _ in range(2)]
 
-    assert again == first.again()
+    assert read(again) == said_again(read(first))
 
 
 async def test_a_peer_does_not_pretend_to_know_of_transfers(world: World) -> None:

@@ -15,6 +15,7 @@ from shared.domain.times import system_clock
 from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
+from tests.support.reading import read
 from tests.support.world import AGENCY, Answer, World, bill, envelope
 
 
@@ -243,7 +244,7 @@ async def test_all_of_it_in_one_batch_acts_in_the_order_of_arrival(family: World
     results = await Handler(pool, system_clock).handle(batch)
     await pool.close()
 
-    answers = [result.answer.model_dump() for result in results if isinstance(result, Resolution)]
+    answers = [read(result.answer).model_dump() for result in results if isinstance(result, Resolution)]
     assert [(each["outcome"], each["reason"], each.get("effect")) for each in answers] == [
         ("settled", None, None),
         ("refunded", None, None),

@@ -21,6 +21,7 @@ from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
 from tests.support.calendar import Clock
+from tests.support.reading import read
 from tests.support.world import AGENCY, HOSPITAL, Answer, World, bill, envelope, until
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
@@ -297,7 +298,7 @@ async def race(world: World, *batches: list[tuple[str, dict[str, Any]]]) -> list
     answers = []
     for results in await asyncio.gather(*running):
         assert all(isinstance(each, Resolution) for each in results)
-        answers.append([each.answer.model_dump() for each in results])
+        answers.append([read(each.answer).model_dump() for each in results])
     await pool.close()
     return answers
 

@@ -23,6 +23,7 @@ from shared.messages.catalogue import CATALOGUE
 from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
+from tests.support.reading import read, said_again
 from tests.support.rechecks import those_that_differ
 from tests.support.world import AGENCY, HOSPITAL, World, bill, envelope
 
@@ -197,7 +198,7 @@ async def one_by_one(handler: Handler, asked: Sequence[Incoming]) -> list[Resolu
 
 def said(resolution: Resolution, house: str) -> dict[str, Any]:
     """An answer without what is the house's own."""
-    answer = orjson.loads(resolution.answer.model_dump_json().replace(house, ""))
+    answer = orjson.loads(resolution.answer.text.replace(house, ""))
     return {name: bool(value) if name in ("settlement_id", "transfer_id") else value for name, value in answer.items()}
 
 
@@ -220,7 +221,7 @@ def expected(played: Played, house: str) -> Counter[tuple[str, str]]:
 
 
 def tell(money: Counter[tuple[str, str]], resolution: Resolution, decided: dict[str, Resolution], house: str) -> None:
-    request, answer = resolution.incoming.request, resolution.answer.model_dump()
+    request, answer = resolution.incoming.request, read(resolution.answer).model_dump()
     operation = request.operation
     sign = {"settle": -1, "credit": 1, "transfer": 1, "refund": 1}.get(operation, 0)
     of = resolution
@@ -270,7 +271,7 @@ def check_names(played: Played) -> None:
     cancels = [each for each in decided.values() if each.answer.outcome == "cancelled"]
     ended = {original_of(each) for each in cancels}
     assert decided.keys().isdisjoint(
-        original_of(each) for each in cancels if each.answer.model_dump()["effect"] == "blocked"
+        original_of(each) for each in cancels if read(each.answer).model_dump()["effect"] == "blocked"
     )
     for name, fen in left_of(decided).items():
         assert 0 <= fen <= paid(decided[name])
@@ -279,7 +280,7 @@ def check_names(played: Played) -> None:
         name = each.incoming.request.request_id
         match each.verdict:
             case Replay():
-                assert each.answer == decided[name].answer.again()
+                assert read(each.answer) == said_again(read(decided[name].answer))
             case Rejection(reason):
                 assert (reason == "request_cancelled" and name in ended) or reason == "request_conflict"
 
@@ -288,9 +289,9 @@ def left_of(decided: dict[str, Resolution]) -> dict[str, int]:
     """What must be left of each settlement."""
     left = {name: paid(each) for name, each in decided.items() if each.incoming.operation == "settle"}
     for each in decided.values():
-        if each.incoming.operation not in ("refund", "cancel") or not each.answer.model_dump()["amount_fen"]:
+        if each.incoming.operation not in ("refund", "cancel") or not read(each.answer).model_dump()["amount_fen"]:
             continue
-        of, fen = decided[original_of(each)], each.answer.model_dump()["amount_fen"]
+        of, fen = decided[original_of(each)], read(each.answer).model_dump()["amount_fen"]
         if of.incoming.operation == "refund":
             left[original_of(of)] += fen
         elif of.incoming.operation == "settle":
@@ -303,7 +304,7 @@ def original_of(resolution: Resolution) -> str:
 
 
 def paid(settled: Resolution) -> int:
-    answer = settled.answer.model_dump()
+    answer = read(settled.answer).model_dump()
     return int(answer["own_account_fen"] + answer["wallet_fen"] + answer["mutual_aid_fen"])
 
 

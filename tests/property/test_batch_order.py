@@ -22,6 +22,7 @@ from tests.support.builders import (
     refund,
     settle,
 )
+from tests.support.reading import read, said_again
 
 PEOPLE = st.sampled_from([key.person_id for key in FAMILY] + ["stranger"])
 FEN = st.integers(1, 20)
@@ -111,7 +112,7 @@ def test_money_is_conserved_over_the_sequence(books: Books, requests: list[Reque
     credited = paid = 0
     settled: set[str | None] = set()
     for request in requests:
-        answer = work.decide(Incoming(request)).answer
+        answer = read(work.decide(Incoming(request)).answer)
         event(f"{answer.operation} {answer.outcome} {answer.reason}")
         if answer.replayed:
             event("replayed")
@@ -157,18 +158,18 @@ def test_a_name_has_one_decision(books: Books, requests: list[Request]) -> None:
     work = books.batch()
     first, cancelled = {}, set()
     for request in requests:
-        answer = work.decide(Incoming(request)).answer
+        answer = read(work.decide(Incoming(request)).answer)
         if isinstance(request, CancelRequest) and answer.outcome == "cancelled":
             cancelled.add(request.original_request_id)
         if request.operation not in ("quote", "lookup") and answer.outcome != "rejected" and not answer.replayed:
             first[Incoming(request).name] = (request, answer)
     accounts = dict(work.accounts)
 
-    again = {name: work.decide(Incoming(request)).answer for name, (request, _) in first.items()}
+    again = {name: read(work.decide(Incoming(request)).answer) for name, (request, _) in first.items()}
 
     for name, (_, answer) in first.items():
         if name.institution_id == "hospital-1" and name.request_id in cancelled:
             assert again[name].reason == "request_cancelled"
         else:
-            assert again[name] == answer.again()
+            assert again[name] == said_again(answer)
     assert work.accounts == accounts

@@ -11,6 +11,7 @@ from services.settlement.rules import decide
 from tests.support import naive_rule
 from tests.support.builders import quote, settle
 from tests.support.families import REQUESTS, as_batch, worlds
+from tests.support.reading import read
 
 
 def decision_of(asked: dict[str, Any], world: dict[str, Any]) -> Decision:
@@ -104,7 +105,7 @@ def test_quote_promises_what_the_settle_does(asked: dict[str, Any], world: dict[
     settled, in_batch = decision_of(asked, world), as_batch(world)
     accounts = dict(in_batch.accounts)
 
-    answer = in_batch.decide(Incoming(quote(**asked))).answer.model_dump()
+    answer = read(in_batch.decide(Incoming(quote(**asked))).answer).model_dump()
 
     assert [answer[name] for name in ("outcome", "reason", "own_account_fen", "wallet_fen", "mutual_aid_fen")] == [
         settled.outcome,

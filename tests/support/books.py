@@ -74,7 +74,7 @@ class Books:
         self.stored[incoming.name] = StoredDecision(
             incoming.operation,
             incoming.request.content(),
-            resolution.answer.model_dump_json(),
+            resolution.answer.text,
             movement.movement_id if movement else None,
             NOW,
         )

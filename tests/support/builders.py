@@ -23,6 +23,7 @@ from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.signing import EdwardsKey
 from shared.messages.transfer import TransferRequest
 from shared.messages.undo import CancelRequest, RefundRequest
+from tests.support.reading import read
 
 NOW = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
 BOUND_AT = datetime(2025, 3, 1, tzinfo=UTC)
@@ -269,9 +270,7 @@ def family(payer_region: str = "130100", patient_region: str = "130100", **field
 
 def answered(in_batch: Batch, request: Request) -> dict[str, Any]:
     """The answer to a request as the sender reads it."""
-    answer = in_batch.decide(Incoming(request)).answer
-    content: dict[str, Any] = json.loads(answer.model_dump_json())
-    return content
+    return read(in_batch.decide(Incoming(request)).answer).model_dump(mode="json")
 
 
 def earlier(days: int) -> datetime:

@@ -11,13 +11,11 @@ from bench.peers.plain import SQL, addressed, formatted, numbered
 from bench.peers.tasks import QUEUE, TASK, task_of
 from bench.report import SPEED
 from bench.scale import FULL
-from shared.messages.envelope import Outcome
-from shared.messages.settle import SettleAnswer, SettleRequest
+from services.settlement.model import Written
+from shared.messages.settle import SettleRequest
 from tests.support.builders import NOW, settle
 
-ANSWER = SettleAnswer(
-    operation="settle", request_id="R-1", institution_id="hospital-1", outcome=Outcome.SETTLED, decided_at=NOW
-)
+ANSWER = Written("settle", "hospital-1", "settled", None, NOW, replayed=False, text="{}")
 
 
 def test_a_parameter_has_one_number_wherever_it_stands() -> None:
