@@ -13,7 +13,7 @@ from aiormq.channel import Channel
 
 from cli.environment import environment
 from cli.options import AsJson
-from cli.speech import REJECTED, USAGE, complain, console, print_json
+from cli.speech import REJECTED, USAGE, complain, console, print_json, printable
 from shared.messages.catalogue import UNDECIDABLE
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.connection import close, connect, hosts, open_channel
@@ -22,6 +22,7 @@ from shared.rabbit.topology import DEAD, REQUESTS, About
 
 LOOKED_AT = 1_000
 ID_LENGTH = 12
+DEATHS = "x-death"
 
 app = typer.Typer(help="Dead-lettered messages.", no_args_is_help=True)
 LetterId = Annotated[str, typer.Argument(help="An id from `gongji dead list`.")]
@@ -47,34 +48,40 @@ class Letter:
 
     @property
     def _death(self) -> dict[str, Any]:
-        """What the broker itself writes where the delivery limit put a message aside."""
-        first: dict[str, Any] = next(iter(self.headers.get("x-death") or []), {})
+        """What the broker itself writes where it has put a message aside; nothing where a worker has."""
+        deaths = self.headers.get(DEATHS)
+        first: dict[str, Any] = deaths[0] if isinstance(deaths, list) and deaths else {}
         return first
 
     @property
+    def _ours(self) -> dict[str, Any]:
+        """What a worker says of it. On what the broker has put aside, all other headers are its sender's own words."""
+        return {} if DEATHS in self.headers else self.headers
+
+    @property
     def reason(self) -> str | None:
-        found: str | None = self.headers.get(About.REASON) or self._death.get("reason")
+        found: str | None = self._ours.get(About.REASON) or self._death.get("reason")
         return found
 
     @property
     def is_undecidable(self) -> bool:
         """Whether it is a good request that makes PostgreSQL fail: a bug here, and somebody's payment."""
-        return str(self.headers.get(About.PROBLEMS) or "").startswith(UNDECIDABLE)
+        return str(self._ours.get(About.PROBLEMS) or "").startswith(UNDECIDABLE)
 
     @property
     def bytes_left_out(self) -> int:
         """Of the body, where the worker kept only its beginning."""
-        left_out: int = self.headers.get(About.BYTES_LEFT_OUT) or 0
+        left_out: int = self._ours.get(About.BYTES_LEFT_OUT) or 0
         return left_out
 
     def summary(self) -> dict[str, Any]:
         return {
             "id": self.letter_id,
             "type": self.message.header.properties.message_type,
-            "queue": self.headers.get(About.QUEUE) or self._death.get("queue"),
+            "queue": self._ours.get(About.QUEUE) or self._death.get("queue"),
             "reason": self.reason,
-            "problems": self.headers.get(About.PROBLEMS),
-            "dead_at": self.headers.get(About.DEAD_AT) or str(self._death.get("time", "")),
+            "problems": self._ours.get(About.PROBLEMS),
+            "dead_at": self._ours.get(About.DEAD_AT) or str(self._death.get("time", "")),
             "bytes": len(self.message.body),
             "bytes_left_out": self.bytes_left_out,
         }
@@ -89,9 +96,8 @@ def list_letters(reason: Reason = None, at_most: AtMost = LOOKED_AT, as_json: As
         return
     for each in letters:
         size = f"{each['bytes']} bytes" + (f", {each['bytes_left_out']} left out" if each["bytes_left_out"] else "")
-        console.print(
-            f"{each['id']}  {each['type'] or '-':<10} {each['reason']}: {each['problems'] or ''} ({size})", markup=False
-        )
+        told = f"{each['id']}  {each['type'] or '-':<10} {each['reason']}: {each['problems'] or ''} ({size})"
+        console.print(printable(told), markup=False)
     console.print(f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}")
 
 
@@ -103,7 +109,7 @@ def show(letter_id: LetterId, at_most: AtMost = LOOKED_AT, as_json: AsJson = Fal
         print_json(found)
         return
     for field, value in found.items():
-        console.print(f"{field:<14} {value}", markup=False)
+        console.print(f"{field:<14} {printable(str(value))}", markup=False)
 
 
 @app.command()

@@ -89,6 +89,13 @@ def speech(lang: str | None) -> Speech:
     return Speech(wanted.lower().startswith("zh"))
 
 
+def printable(text: str) -> str:
+    """Somebody else's words for a terminal: what would move its cursor or colour it is written out; lines stay lines."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def complain(text: str) -> None:
     """What went wrong, on stderr, word for word: there may be brackets in it, or a command to be copied."""
     errors.print(text, style="red", markup=False, soft_wrap=True)

@@ -119,7 +119,9 @@ async def on_problem(_: Request, problem: Exception) -> JSONResponse:
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     """FastAPI's own findings, without the values they were found in; but a policy's values are nobody's own."""
     assert isinstance(error, RequestValidationError)
-    with_value = request.scope["path"].endswith("/policy")
+    # By the route, not by the path: somebody may be called `policy`.
+    route = request.scope.get("route")
+    with_value = route is not None and route.path.endswith("/policy")
     return problem_response(
         Problem(Reason.INVALID, fields=[_field_problem(each, with_value=with_value) for each in error.errors()])
     )

@@ -76,6 +76,8 @@ CATALOGUE: dict[Operation, Wire] = {
 
 
 # Of a body that is too long this much is kept. It is looked through for its sender's name, unless the whole is far too long.
+# What is wrong in more places than that is no mistake of a field.
+PROBLEMS_MAX = 200
 BEGINNING_BYTES = 1024
 NAME_BYTES_MAX = 1024 * 1024
 
@@ -202,6 +204,9 @@ def _of_its_sender(settlement: SettleRequest | Malformed, envelope: Request) -> 
 
 def describe(error: ValidationError) -> str:
     """A validation error in words, without any value: "amount_fen: Input should be greater than or equal to 1"."""
+    if (count := error.error_count()) > PROBLEMS_MAX:
+        # To list them takes longer than to find them.
+        return f"body: {count} things in it are wrong"
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{place(each['type'], each['loc'])}: {each['msg']}" for each in found[:5])
 

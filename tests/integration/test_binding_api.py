@@ -281,6 +281,17 @@ async def test_an_invalid_body_names_the_field_and_repeats_no_value(world: World
     assert "有空格" not in response.text
 
 
+async def test_of_somebody_called_policy_nothing_is_repeated_either(world: World) -> None:
+    """A policy's own values are told back, and their path ends as this one does."""
+    person = {"name": "李大山", "id_number": "130102198001010011!", "insured_region": 7}
+
+    response = await world.call(Role.OPERATOR, "PUT", "/v1/persons/policy", person)
+
+    assert (response.status_code, response.json()["reason"]) == (422, "invalid")
+    assert "李大山" not in response.text
+    assert "130102198001010011" not in response.text
+
+
 async def test_a_policy_is_versioned_and_checked(world: World) -> None:
     """Each put is a new version; an unknown field or relation is a clear problem."""
     first = await world.call(

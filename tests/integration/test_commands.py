@@ -9,17 +9,19 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import orjson
 import pytest
 from aiormq.channel import Channel
+from pamqp.commands import Basic
 
 from cli.dead import summaries
 from deploy.devstack.ports import LOOPBACK
 from shared.rabbit import wire
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
-from shared.rabbit.topology import DEAD, SETTLEMENT, declare
+from shared.rabbit.topology import DEAD, REQUESTS, SETTLEMENT, About, declare
 from tests.support.ports import free_port
 from tests.support.proxy import Link, Proxy, Towards, losing
 from tests.support.stacks import Stack
@@ -118,6 +120,36 @@ async def test_a_database_that_is_asked_again_does_not_speak_into_the_json(comma
 
 
 # ---- dead letters ----
+
+
+async def test_of_a_letter_that_the_broker_made_its_sender_s_words_are_not_believed(
+    amqp_url: str, channel: Channel, command: Stack
+) -> None:
+    """An expired one comes as it was sent: with headers like ours, which would have it discarded, and words for a terminal."""
+    said: dict[str, Any] = {
+        About.REASON: "malformed",
+        About.PROBLEMS: "\x1b[2J",
+        About.BYTES_LEFT_OUT: 9,
+        About.QUEUE: "elsewhere",
+    }
+    await channel.basic_publish(
+        orjson.dumps(bill()),
+        exchange=REQUESTS,
+        routing_key="settle.130100",
+        properties=Basic.Properties(headers=said, expiration="0", message_type="\x1b]0;x\x07"),
+    )
+    await until(partial(holds, channel, DEAD, 1))
+    ask = partial(command.done, GONGJI_AMQP_URL=amqp_url)
+
+    (letter,) = await summaries(amqp_url)
+    listed = await asyncio.to_thread(ask, "dead", "list")
+    discarded = await asyncio.to_thread(ask, "dead", "discard", "--reason", "malformed", "--yes")
+
+    assert (letter["reason"], letter["problems"], letter["bytes_left_out"]) == ("expired", None, 0)
+    assert letter["queue"] == SETTLEMENT
+    assert "\x1b" not in listed.stdout
+    assert "\x07" not in listed.stdout
+    assert "discarded 0 dead letters" in discarded.stdout
 
 
 async def test_looking_at_dead_letters_takes_the_memory_of_a_few(amqp_url: str, channel: Channel) -> None:

@@ -235,6 +235,18 @@ def test_wrong_value_is_malformed_and_not_told(fields: dict[str, str]) -> None:
     assert tells_nothing(parse("settle", KEY, JSON, raw(**fields)))
 
 
+def test_a_body_that_is_wrong_all_over_is_told_in_few_words() -> None:
+    """To list thousands of mistakes takes longer than to find them, and holds up the neighbours."""
+    junk = {f"field_{number}": "0" for number in range(3_000)}
+
+    found = parse("settle", KEY, JSON, raw(**junk))
+
+    assert tells_nothing(found)
+    assert isinstance(found, Malformed)
+    assert found.problems == "body: 3000 things in it are wrong"
+    assert found.readable
+
+
 @pytest.mark.parametrize("time", WRONG_TIMES.values(), ids=WRONG_TIMES)
 def test_what_is_no_rfc3339_time_with_an_offset_is_malformed(time: str) -> None:
     """Times are RFC 3339 with an offset."""
