@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.devstack.stack import SERVERS_ONLY, gongji
+from deploy.devstack.stack import SERVERS_ONLY, gongji, started_with
 from deploy.devstack.supervisor import PROJECT, Options, supervise
 
 
@@ -31,6 +31,7 @@ def main() -> int:
         owner_pid=arguments.owner,
         tls=arguments.tls,
         postgres=dict(arguments.postgres),
+        started_with=started_with(sys.argv[1:]),
     )
     return supervise(options, SERVERS_ONLY if arguments.servers_only else gongji(arguments.workers))
 

@@ -17,6 +17,7 @@ from deploy.devstack import state
 from deploy.devstack.failure import StackFailed, last_lines
 from deploy.devstack.identity import ended
 from deploy.devstack.lock import held
+from deploy.devstack.stack import started_with
 from deploy.devstack.state import Phase, StackState, log_file
 from deploy.devstack.supervisor import PROJECT
 
@@ -43,23 +44,29 @@ def up(
 ) -> StackState:
     """Start the stack of this directory and return when it is ready.
 
-    A stack that is ready already is returned as it is, whatever it was started with. `postgres` are
+    A stack that is ready already is returned as it is, if it was started with the same. `postgres` are
     settings of that server in place of the usual ones. With `owner_pid` the stack stops when that process ends. Raises StackFailed with the end of the
     log of whatever failed. However else this call is left, it leaves nothing running.
     """
     deadline = time.monotonic() + timeout_s
+    options = [f"--workers={workers}"]
+    if servers_only:
+        options.append("--servers-only")
+    if pg is not None:
+        options.append(f"--pg={pg}")
+    if tls:
+        options.append("--tls")
+    options += [f"--postgres={name}={value}" for name, value in (postgres or {}).items()]
     with held(directory / UP_LOCK, timeout_s=timeout_s):
         running = settled(directory, deadline)
         if running is not None:
+            if running.started_with != (wanted := started_with(options)):
+                raise StackFailed(
+                    f"a stack is running here that was started with {' '.join(running.started_with)}, "
+                    f"not with {' '.join(wanted)}: stop it first (`gongji down`)"
+                )
             return running
-        options = [f"--state={directory.resolve()}", f"--workers={workers}"]
-        if servers_only:
-            options.append("--servers-only")
-        if pg is not None:
-            options.append(f"--pg={pg}")
-        if tls:
-            options.append("--tls")
-        options += [f"--postgres={name}={value}" for name, value in (postgres or {}).items()]
+        options.append(f"--state={directory.resolve()}")
         if owner_pid is not None:
             options.append(f"--owner={owner_pid}")
         return start(directory, options, progress, deadline)

@@ -24,7 +24,14 @@ def given(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
-def first_state(directory: Path, stack: Stack, previous: StackState | None, *, tls: bool = False) -> StackState:
+def first_state(
+    directory: Path,
+    stack: Stack,
+    previous: StackState | None,
+    *,
+    started_with: tuple[str, ...] = (),
+    tls: bool = False,
+) -> StackState:
     """The state to begin with; what an earlier start of this directory used is kept."""
     certificates = certificates_of(directory) if tls else None
     names = (POSTGRES, *RABBIT, *(service.name for service in stack.services))
@@ -33,6 +40,7 @@ def first_state(directory: Path, stack: Stack, previous: StackState | None, *, t
     return StackState(
         phase=Phase.STARTING,
         supervisor=ProcessRecord.of("supervisor", os.getpid()),
+        started_with=started_with,
         ports=assigned,
         credentials=credentials,
         urls=urls(assigned, credentials, stack, certificates),

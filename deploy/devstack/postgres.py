@@ -107,6 +107,7 @@ class Postgres:
         if data.exists():
             discard_foreign_pid_file(data)
         else:
+            self._expect_no_other_data(home)
             await self._initialise(home, data, account)
         settings = {**SETTINGS, **self.settings, "port": str(self.port), **self._encryption(home, account)}
         return ProcessSpec(
@@ -140,6 +141,14 @@ class Postgres:
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
         finally:
             await connection.close()
+
+    def _expect_no_other_data(self, home: Path) -> None:
+        """RabbitMQ would keep what waits, and it would be decided by books with nobody in them."""
+        if others := [each.parent.name for each in home.parent.glob("*/data")]:
+            raise StackFailed(
+                f"the data in {self.directory} is PostgreSQL {others[0]}'s, which {home.name} cannot read (--tls and --pg take "
+                f"Debian's server): start it as before, or set GONGJI_STATE_DIR to another directory"
+            )
 
     async def _initialise(self, home: Path, data: Path, account: Account | None) -> None:
         # Renamed when complete, so that an interrupted initdb is never taken for a server's data.

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 DATABASE = "GONGJI_DATABASE_URL"
@@ -13,6 +13,12 @@ LANES = "GONGJI_LANES"
 AUTHENTICATE_SENDERS = "GONGJI_AUTHENTICATE_SENDERS"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 KEY_RING = "GONGJI_KEY_RING_FILE"
+
+
+def started_with(options: Sequence[str]) -> tuple[str, ...]:
+    """What makes one stack another than the next: options of the supervisor's, and what the environment says of senders."""
+    senders = f"{AUTHENTICATE_SENDERS}={os.environ.get(AUTHENTICATE_SENDERS, 'false')}"
+    return *(each for each in options if not each.startswith(("--state=", "--owner="))), senders
 
 
 @dataclass(frozen=True)

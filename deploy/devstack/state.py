@@ -42,6 +42,7 @@ class StackState(BaseModel):
 
     phase: Phase
     supervisor: ProcessRecord
+    started_with: tuple[str, ...] = ()
     ports: dict[str, int]
     credentials: Credentials
     urls: Urls

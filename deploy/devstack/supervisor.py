@@ -42,6 +42,7 @@ class Options:
     owner_pid: int | None = None
     tls: bool = False
     postgres: Mapping[str, str] = field(default_factory=dict)
+    started_with: tuple[str, ...] = ()
 
 
 def supervise(options: Options, stack: Stack) -> int:
@@ -52,7 +53,7 @@ def supervise(options: Options, stack: Stack) -> int:
             previous = state.load(directory)
             if previous is not None:
                 end_orphans(previous)
-            initial = plan.first_state(directory, stack, previous, tls=options.tls)
+            initial = plan.first_state(directory, stack, previous, started_with=options.started_with, tls=options.tls)
             asyncio.run(Supervisor(directory, options, stack, initial).run())
     except StackFailed as failure:
         print(failure, file=sys.stderr, flush=True)

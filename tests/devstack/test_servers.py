@@ -13,8 +13,9 @@ import httpx
 import psutil
 import pytest
 
+from deploy.devstack.failure import StackFailed
 from deploy.devstack.launch import up
-from deploy.devstack.postgres import SETTINGS
+from deploy.devstack.postgres import SETTINGS, Postgres, binaries
 from deploy.devstack.state import StackState, state_file
 from tests.devstack.observation import family, message, recorded, restarted, row, until, write
 
@@ -34,6 +35,28 @@ def test_servers_answer(written: StackState) -> None:
     assert httpx.get(f"{url}/api/vhosts", trust_env=False).json()[0]["name"] == "/"
     credentials = urlsplit(url)
     assert credentials.password == written.credentials.rabbitmq_password
+
+
+@pytest.mark.parametrize(
+    ("asked", "senders"), [({"tls": True}, "false"), ({"workers": 2}, "false"), ({}, "true")], ids=repr
+)
+@pytest.mark.usefixtures("servers")
+def test_a_stack_is_not_passed_off_as_another(
+    shared_directory: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], senders: str
+) -> None:
+    """Whoever asks for TLS, or for senders to be authenticated, would believe to have it."""
+    monkeypatch.setenv("GONGJI_AUTHENTICATE_SENDERS", senders)
+
+    with pytest.raises(StackFailed, match=r"was started with .*=false, not with .*gongji down"):
+        up(shared_directory, servers_only=True, progress=print, **asked)
+
+
+async def test_no_books_are_begun_beside_others(tmp_path: Path) -> None:
+    """RabbitMQ keeps its queues: what waits there would be decided by a ledger with nobody in it."""
+    (tmp_path / "postgres" / "9" / "data").mkdir(parents=True)
+
+    with pytest.raises(StackFailed, match="PostgreSQL 9's"):
+        await Postgres(tmp_path, binaries(None), 1, "").prepare()
 
 
 def test_postgres_runs_with_the_settings(servers: StackState) -> None:
