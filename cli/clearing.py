@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from cli.environment import environment
@@ -24,7 +25,7 @@ from shared.postgres.queries import load_queries
 
 SQL = load_queries("cli", "clearing.sql")
 # Sums of a large region need so many columns; a narrow terminal breaks the lines itself.
-WIDTH_MIN = 120
+WIDTH_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +200,9 @@ def _show(report: Report, say: Speech) -> None:
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        # Half a sum is worse than a wide table.
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table, width=max(console.width, WIDTH_MIN), crop=False)
+    # As wide as it needs, whatever the terminal: half a sum is worse than a line that wraps.
+    needed = console.measure(table, options=console.options.update(max_width=WIDTH_MAX)).maximum
+    Console(width=max(console.width, needed), highlight=False).print(table)

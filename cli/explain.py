@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.environment import environment
 from cli.options import AsJson, Lang
 from cli.recheck import decided_again
-from cli.speech import BROKEN, REJECTED, Speech, console, errors, print_json, speech
+from cli.speech import BROKEN, OUTCOMES, REJECTED, Speech, console, errors, print_json, speech
 from shared.domain.ids import parse_public_id, public_id
 from shared.domain.money import yuan
 from shared.domain.mutual_aid import ranked
@@ -136,7 +136,7 @@ def _tell(story: dict[str, Any], say: Speech) -> None:
             f"[bold]{story['operation']}[/] {story['request_id']} from {story['institution_id']}, "
             f"decided {story['decided_at']:%Y-%m-%d %H:%M:%S} UTC: [bold]{story['outcome']}[/]",
             f"[bold]{story['operation']}[/] {story['request_id']}，来自 {story['institution_id']}，"
-            f"{story['decided_at']:%Y-%m-%d %H:%M:%S} UTC 裁定：[bold]{story['outcome']}[/]",
+            f"{story['decided_at']:%Y-%m-%d %H:%M:%S} UTC 裁定：[bold]{OUTCOMES.get(story['outcome'], story['outcome'])}[/]",
         )
     )
     if story["reason"]:
@@ -199,9 +199,10 @@ def _candidates(story: dict[str, Any], answer: dict[str, Any], say: Speech) -> T
         ("usable, yuan", "可共济余额（元）"),
         ("bound at", "绑定时间"),
         ("policy", "适用政策"),
-        ("verdict", "结论"),
     ):
-        table.add_column(say(english, chinese))
+        table.add_column(say(english, chinese), no_wrap=True)
+    # It alone may take several lines: half an id or half a sum is worse than none.
+    table.add_column(say("verdict", "结论"), overflow="fold")
     for place, seen in enumerate(story["candidates"]):
         if seen["out"]:
             text = TEXTS[Reason(seen["out"])]

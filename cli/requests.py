@@ -354,9 +354,14 @@ def totals_in_words(totals: dict[str, int], say: Speech) -> str:
     )
 
 
+def _of_accounts(line: dict[str, Any], say: Speech) -> str:
+    whole, of_it = yuan(line["account_fen"]), yuan(line["mutual_aid_fen"])
+    return say(f"{whole}, {of_it} of it mutual aid", f"{whole}，其中共济 {of_it}")
+
+
 def difference_in_words(difference: dict[str, Any], say: Speech) -> str:
     """What is wrong with one line of a day, and both sides' amounts."""
     kind, ours, theirs = difference["kind"], difference["ours"], difference["theirs"]
-    here = f"{yuan(ours['account_fen'])} ({ours['settlement_id']})" if ours else "-"
-    there = yuan(theirs["account_fen"]) if theirs else "-"
+    here = f"{_of_accounts(ours, say)} ({ours['settlement_id']})" if ours else "-"
+    there = _of_accounts(theirs, say) if theirs else "-"
     return say(f"{kind}: here {here}, there {there}", f"{DIFFERENCES[kind]}：本方 {here}，对方 {there}")

@@ -102,6 +102,9 @@ def test_a_decision_is_decided_again_and_the_day_is_cleared(stack: Stack) -> Non
 
     assert again["recheck"] == {"result": "same", "differences": {}, "why_not": None}
     assert "答复一致" in said
+    assert "裁定：全额支付" in said
+    # Nobody is at a terminal of eighty columns: no sum and no id is cut for it.
+    assert "…" not in said + shown
     # The stack may have been started before midnight.
     assert sum(each["totals"]["owed_fen"] for each in (cleared, before)) == stack.json("audit")["totals"]["payable_fen"]
     assert ("1301", "3301") in {(each["debtor"], each["creditor"]) for each in cleared["regions"]}
