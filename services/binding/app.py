@@ -68,7 +68,13 @@ class Application(FastAPI):
 def build(handler: Handler, authenticator: Authenticator, limits: HttpLimits | None = None) -> FastAPI:
     """The HTTP application around a handler."""
     app = Application(
-        title="Gongji binding service", version="1", description=DESCRIPTION, redoc_url=None, docs_url=None
+        title="Gongji binding service",
+        version="1",
+        description=DESCRIPTION,
+        redoc_url=None,
+        docs_url=None,
+        # It would send the caller to whatever host the caller has named.
+        redirect_slashes=False,
     )
     app.state.handler = handler
     app.state.reconciler = Reconciler(handler)

@@ -392,6 +392,7 @@ async def test_a_file_may_not_drip_in_for_ever(opened: Opened, monkeypatch: pyte
         (PERSON, None, 401),
         (PERSON, Role.OPERATOR, 403),
         ("/v1/nowhere", Role.CLERK, 404),
+        ("/v1/persons/CHILD/", Role.CLERK, 404),
         ("/openapi.json", None, 200),
         ("/healthz", None, 200),
         ("/metrics", None, 200),
