@@ -1,5 +1,6 @@
 """The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from shared.domain.times import Clock, shanghai_date
 from shared.messages.envelope import Operation
 from shared.messages.reconcile import ReconcileRequest
 from shared.postgres.authority import deciding
+from shared.postgres.connection import abandon
 from shared.postgres.pool import ACQUIRE_TIMEOUT_S
 from shared.postgres.standby import STANDBY_TIMEOUT_S, expect_standby, reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
@@ -143,6 +145,9 @@ class Handler:
             raise away(error) from error
         try:
             yield connection
+        except asyncio.CancelledError:
+            abandon(connection)
+            raise
         finally:
             await self.pool.release(connection)
 

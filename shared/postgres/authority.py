@@ -6,9 +6,12 @@ exclusively just before committing. So an acknowledged end is an end: no batch t
 under way, and every later batch sees it ended. It costs a batch nothing but a lock in shared memory.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+from shared.postgres.connection import abandon
 
 # The first key of the advisory locks, so that they meet nobody else's. The second is the province.
 AUTHORITY = 0x676A  # "gj"
@@ -28,9 +31,14 @@ async def deciding(
         # One round trip; reads come in later statements, whose snapshots are taken under the lock.
         await connection.execute(f"BEGIN; {limit}SELECT {locks}")
         yield
-    except BaseException:
-        if connection.is_in_transaction():
-            await connection.execute("ROLLBACK")
+    except asyncio.CancelledError:
+        abandon(connection)
+        raise
+    except Exception:
+        # Where the session has broken too, it is the first error that says why.
+        with suppress(Exception):
+            if connection.is_in_transaction():
+                await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")
 

@@ -1,6 +1,7 @@
 """A connection to PostgreSQL that is given up rather than cancelled."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,17 @@ class OnThisServerAlone(ConnectionError):
         super().__init__(
             "the wait for the synchronous standby was cancelled: what was committed may be on this server alone"
         )
+
+
+def abandon(connection: Any) -> None:
+    """Ends a session without asking: nothing is waited for and nothing raised.
+
+    For whoever is cancelled. A server that has fallen silent answers nothing, and the error that comes of it in the end would
+    take the place of the cancellation: who was cancelled would go on, and who waits for that end would wait for ever.
+    """
+    # It may have been given up already, and with that it is the pool's again.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 class Connection(asyncpg.Connection):

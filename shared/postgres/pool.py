@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, each limited to one role."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -7,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.postgres.connection import Connection
+from shared.postgres.connection import Connection, abandon
 from shared.postgres.primary import LATECOMER_S, Primary, Succeeded, each_host
 
 # Durations are milliseconds, but for the network's. Each limit keeps one stuck party from holding up the rest: see docs/operations.md.
@@ -71,7 +72,11 @@ async def lent(pool: Any, *, seconds: float | None = None) -> AsyncIterator[Any]
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
         if seconds is not None:
             connection.lend(seconds)
-        yield connection
+        try:
+            yield connection
+        except asyncio.CancelledError:
+            abandon(connection)
+            raise
 
 
 async def connect(url: str, *, role: str | None, name: str) -> "asyncpg.Connection[asyncpg.Record]":

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from shared.domain.roles import Role
 from shared.postgres.authority import deciding
 from shared.postgres.pool import connect
+from tests.support.proxy import Proxy
 from tests.support.world import World, until
 
 WAITING = """
@@ -45,6 +47,26 @@ CHANGES = {
     "policy changed": (close_region, "expense_not_shared"),
     "institution suspended": (suspend, "institution_suspended"),
 }
+
+
+async def test_who_is_cancelled_while_the_database_is_silent_is_cancelled(world: World) -> None:
+    """At once: no answer is waited for, and no error takes the place of the cancellation, which would be lost."""
+    begun = asyncio.Event()
+
+    async def decide(url: str) -> None:
+        batch: Any = await connect(url, role="gongji_settlement", name="tests")
+        batch.lend(3)
+        async with deciding(batch, [13]):
+            begun.set()
+            await batch.execute("SELECT pg_sleep(100)")
+
+    async with Proxy.before(world.database_url, Random(1)) as proxy:  # noqa: S311 nothing is drawn here
+        batch = asyncio.create_task(decide(proxy.url))
+        await begun.wait()
+        proxy.fall_silent()
+        batch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(batch, 10)
 
 
 @pytest.mark.parametrize(("change", "reason"), CHANGES.values(), ids=CHANGES)

@@ -1,6 +1,7 @@
 """Batches against the real database: halved until the culprit is alone, neighbours unharmed."""
 
 import asyncio
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from shared.messages.catalogue import parse
 from shared.messages.envelope import Request
 from shared.messages.settle import SettleAnswer
 from shared.postgres.pool import connect, create_pool
+from tests.support.proxy import Proxy
 from tests.support.reading import read, said_again
 from tests.support.world import World, bill, until
 
@@ -118,6 +120,23 @@ async def test_a_row_held_from_outside_delays_its_own_request_only(world: World)
     assert isinstance(free, Resolution)
     assert isinstance(again, Resolution)
     assert again.answer.outcome == "settled"
+
+
+@pytest.mark.parametrize("what", ["a batch", "whether the database is there"])
+async def test_a_handler_that_is_cancelled_says_so_whatever_the_database_does(world: World, what: str) -> None:
+    """Taken for a database that is away it would be waited for, and the lane whose session with the broker is lost never end."""
+    await scene(world)
+    async with Proxy.before(world.database_url, Random(1)) as proxy:  # noqa: S311 nothing is drawn here
+        pool = await create_pool(proxy.url, role="gongji_settlement", name="tests", size_max=1)
+        handler = Handler(pool, world.clock)
+        await handler.ready()
+        proxy.fall_silent()
+
+        asked = asyncio.ensure_future(handler.handle([incoming()]) if what == "a batch" else handler.ready())
+        await until(lambda: pool.get_idle_size() == 0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asked, 30)
 
 
 async def test_a_batch_that_meets_a_deadlock_is_tried_again_as_a_whole(world: World) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from tests.nemesis.desk import Desk
 from tests.nemesis.faults import FAULTS, Target
 from tests.nemesis.gateways import GATEWAYS, collect, gateway, hear_out, open_results
 from tests.nemesis.history import History
-from tests.nemesis.ledger import count_dead_letters, decided_differently, read_order
+from tests.nemesis.ledger import count_dead_letters, decided_differently, read_order, sessions
 from tests.nemesis.load import TILLS, ask_for_balances, converge, look_again, open_accounts, reconcile, till
 from tests.nemesis.strikes import drawn_strikes
 from tests.nemesis.town import NAME
@@ -67,12 +68,23 @@ def played(seed: int, minutes: float) -> bool:
         except Exception as error:  # noqa: BLE001 whatever it is, it is told, with the seed
             told = "".join(traceback.format_exception(error))
             found = [f"it did not come to its end: {told}", *unanswered(history)]
+        if found:
+            # When each fault meets the load is chance: the next play may hold, and then the logs are all there is.
+            found.append(f"the logs are kept in {kept_logs(Path(name))}")
     console.print(f"{len(history.asked):,} requests, faults: {', '.join(struck)}", soft_wrap=True)
     for each in found:
         console.print(f"  {each}", style="red", markup=False, soft_wrap=True)
     again = f"play it again: make nemesis SEED={seed} MINUTES={minutes:g}"
     console.print(f"  {again if found else 'everything holds'}")
     return not found
+
+
+def kept_logs(directory: Path) -> Path:
+    """What servers and services have said, where it stays."""
+    kept = Path(tempfile.mkdtemp(prefix="gongji-nemesis-logs-"))
+    for logs in directory.glob("*/logs"):
+        shutil.copytree(logs, kept / logs.parent.name)
+    return kept
 
 
 def _findings(directory: Path, seed: int, minutes: float, history: History, struck: list[str]) -> list[str]:
@@ -100,6 +112,9 @@ async def run(
         try:
             target = Target(servers.keys_directory.parent, services, database, broker)
             await played_out(running, servers.urls.amqp, target, seed, minutes, history, struck)
+        except TimeoutError:
+            (services / "logs" / "sessions.log").write_text(await sessions(target.database_url), encoding="utf-8")
+            raise
         finally:
             await asyncio.to_thread(launch.down, services, progress=silence)
             for way in (database, broker):

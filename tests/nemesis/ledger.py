@@ -27,6 +27,15 @@ WHERE seal.province = $1
 ORDER BY seal.seal_no, one.place
 """
 
+SESSIONS = """
+SELECT
+    pid, application_name, state, wait_event, pg_blocking_pids(pid) AS blocked_by,
+    (clock_timestamp() - xact_start)::text AS in_transaction, left(query, 200) AS query
+FROM pg_stat_activity
+WHERE backend_type = 'client backend'
+ORDER BY xact_start
+"""
+
 
 async def read_order(database_url: str) -> list[Placed]:
     """Waits until everything is sealed."""
@@ -52,3 +61,12 @@ async def decided_differently(database_url: str) -> list[str]:
     """Every decision, decided again by the service's own rule from what it has recorded."""
     different = await those_that_differ(database_url)
     return [f"decided again, {name} differs: {dict(each.differences)}" for name, each in different.items()]
+
+
+async def sessions(database_url: str) -> str:
+    """What each session of PostgreSQL's does or waits for, and who keeps it waiting: a line each."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        return "\n".join(str(dict(row)) for row in await connection.fetch(SESSIONS))
+    finally:
+        await connection.close()
