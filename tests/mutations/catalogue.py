@@ -204,4 +204,11 @@ MUTATIONS = (
         "        structlog.processors.format_exc_info,\n",
         "tests/faults/test_poison.py::test_a_request_that_postgresql_fails_on_is_found_by_halving",
     ),
+    Mutation(
+        "who is cancelled asks the database first",
+        "services/settlement/handler.py",
+        "        except asyncio.CancelledError:\n            abandon(connection)\n            raise\n",
+        "",
+        "tests/integration/test_batches.py::test_a_handler_that_is_cancelled_says_so_whatever_the_database_does",
+    ),
 )
