@@ -1,8 +1,7 @@
 """The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,8 +21,7 @@ from shared.domain.times import Clock, shanghai_date
 from shared.messages.envelope import Operation
 from shared.messages.reconcile import ReconcileRequest
 from shared.postgres.authority import deciding
-from shared.postgres.connection import abandon
-from shared.postgres.pool import ACQUIRE_TIMEOUT_S
+from shared.postgres.pool import lent
 from shared.postgres.standby import STANDBY_TIMEOUT_S, expect_standby, reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
 
@@ -139,17 +137,12 @@ class Handler:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         """A connection of the pool. Whatever keeps it from connecting, no request is to blame: ServersAway."""
-        try:
-            connection = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-        except Exception as error:
-            raise away(error) from error
-        try:
+        async with AsyncExitStack() as until_returned:
+            try:
+                connection = await until_returned.enter_async_context(lent(self.pool))
+            except Exception as error:
+                raise away(error) from error
             yield connection
-        except asyncio.CancelledError:
-            abandon(connection)
-            raise
-        finally:
-            await self.pool.release(connection)
 
     async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
         provinces = {person.province for incoming in batch for person in incoming.people}

@@ -75,9 +75,9 @@ CATALOGUE: dict[Operation, Wire] = {
 }
 
 
-# Of a body that is too long this much is kept. It is looked through for its sender's name, unless the whole is far too long.
 # What is wrong in more places than that is no mistake of a field.
 PROBLEMS_MAX = 200
+# Of a body that is too long this much is kept. It is looked through for its sender's name, unless the whole is far too long.
 BEGINNING_BYTES = 1024
 NAME_BYTES_MAX = 1024 * 1024
 

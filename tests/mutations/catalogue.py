@@ -206,8 +206,8 @@ MUTATIONS = (
     ),
     Mutation(
         "who is cancelled asks the database first",
-        "services/settlement/handler.py",
-        "        except asyncio.CancelledError:\n            abandon(connection)\n            raise\n",
+        "shared/postgres/pool.py",
+        "            abandon(connection)\n",
         "",
         "tests/integration/test_batches.py::test_a_handler_that_is_cancelled_says_so_whatever_the_database_does",
     ),
