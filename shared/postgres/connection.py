@@ -69,24 +69,17 @@ class Connection(asyncpg.Connection):
         pg_cancel_backend does that, and the COMMIT succeeds.
         """
         self._warned = False
-        done = await self._execute_whole(query, *args, timeout=timeout)
+        try:
+            done = await super().execute(query, *args, timeout=timeout)
+        except asyncio.CancelledError:
+            # asyncpg is about to have it cancelled, and drops that with the session.
+            if query.rstrip(";") == "COMMIT":
+                self.terminate()
+            raise
         if self._warned and not self.is_in_transaction():
             self.terminate()
             raise OnThisServerAlone
         return done
-
-    async def _execute_whole(self, query: str, *args: Any, timeout: float | None) -> str:  # noqa: ASYNC109
-        executing = super().execute(query, *args, timeout=timeout)
-        if query.rstrip(";") != "COMMIT":
-            return await executing
-        committing = asyncio.ensure_future(executing)
-        try:
-            await asyncio.wait({committing})
-        except asyncio.CancelledError:
-            committing.add_done_callback(asyncio.Future.exception)
-            self.terminate()
-            raise
-        return committing.result()
 
     def _process_log_message(self, fields: Any, last_query: str | None) -> None:
         self._warned = self._warned or fields.get("C") == WARNING

@@ -13,15 +13,20 @@ import httpx
 import pytest
 
 from cli.audit import prove
+from services.settlement.handler import Handler, ServersAway
+from services.settlement.model import Resolution
 from shared.domain.roles import Role
+from shared.postgres.pool import connect, create_pool
+from shared.postgres.standby import reach_standby
 from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import TEST_PG
+from tests.support.builders import incoming
 from tests.support.correspondence import Correspondence, bills, waiting
 from tests.support.listener import Listener
 from tests.support.pair import Pair, Server
 from tests.support.processes import ServiceProcess, Worker
 from tests.support.proxy import Proxy
-from tests.support.world import World, envelope, until
+from tests.support.world import World, bill, envelope, until
 
 pytestmark = pytest.mark.long
 
@@ -244,6 +249,39 @@ async def test_a_decision_that_the_standby_lacks_is_told_to_nobody(
     assert sender.replayed()
 
 
+@pytest.mark.parametrize("asked", ["the same again", "a lookup"])
+async def test_a_worker_that_asks_for_no_standby_tells_nothing_that_it_lacks(
+    pair: Pair, town: World, stack: AsyncExitStack, asked: str
+) -> None:
+    """One that had subscribed before the standby went: what it tells of has to reach the standby all the same."""
+    pool = await create_pool(pair.url, role="gongji_settlement", name="gongji tests", size_max=2)
+    stack.push_async_callback(pool.close)
+    handler = Handler(pool, town.clock)
+    settlement = incoming("settle", bill())
+    question = envelope(original_request_id=settlement.name.request_id)
+    await pair.standby.lose()
+    deciding = asyncio.create_task(handler.handle([settlement]))
+    await until(pair.primary.has_waiting_commits)
+    await pair.primary.cancel_commits()
+    with pytest.raises(ServersAway):
+        await deciding
+
+    telling = asyncio.create_task(
+        handler.handle([settlement if asked == "the same again" else incoming("lookup", question)])
+    )
+
+    async def is_told_or_waits() -> bool:
+        return telling.done() or await pair.primary.has_waiting_commits()
+
+    await until(is_told_or_waits)
+    told = telling.done()
+    await pair.standby.start()
+    [said] = await telling
+
+    assert not told
+    assert isinstance(said, Resolution)
+
+
 async def test_what_the_promoted_standby_lacks_is_decided_there_once(
     pair: Pair, town: World, sender: Correspondence, worker: Worker, stack: AsyncExitStack
 ) -> None:
@@ -401,3 +439,24 @@ async def test_a_commit_that_waits_is_not_cancelled(
 
     assert seen == 0
     assert sender.replayed()
+
+
+async def test_a_command_that_is_interrupted_leaves_its_commit_to_the_server(pair: Pair) -> None:
+    """It has one connection of its own, which nobody takes back; Ctrl-C comes while its COMMIT waits."""
+    connection = await connect(pair.primary.url, role=None, name="gongji tests")
+
+    async def write() -> None:
+        async with connection.transaction():
+            await reach_standby(connection)
+
+    await pair.standby.lose()
+    writing = asyncio.create_task(write())
+    await until(pair.primary.has_waiting_commits)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    # It would be cancelled long before the standby is back.
+    await pair.standby.start()
+    await until(pair.primary.has_no_waiting_commits)
+
+    assert not pair.primary.has_said(GIVEN_UP)

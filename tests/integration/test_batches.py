@@ -2,29 +2,19 @@
 
 import asyncio
 from random import Random
-from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 
 from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
-from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
-from shared.messages.catalogue import parse
-from shared.messages.envelope import Request
 from shared.messages.settle import SettleAnswer
 from shared.postgres.pool import connect, create_pool
+from tests.support.builders import incoming
 from tests.support.proxy import Proxy
 from tests.support.reading import read, said_again
 from tests.support.world import World, bill, until
-
-
-def incoming(**more: Any) -> Incoming:
-    request = parse("settle", "settle.130100", None, orjson.dumps(bill(**more)))
-    assert isinstance(request, Request)
-    return Incoming(request)
 
 
 async def handler_of(world: World) -> Handler:
@@ -46,7 +36,7 @@ async def test_a_poisonous_request_is_found_alone(world: World) -> None:
     await world.db.execute(
         "ALTER TABLE ledger.decisions ADD CONSTRAINT no_sevens CHECK (request ->> 'amount_fen' <> '7')"
     )
-    batch = [incoming(amount_fen=number) for number in range(1, 17)]
+    batch = [incoming("settle", bill(amount_fen=number)) for number in range(1, 17)]
 
     results = await handler.handle(batch)
 
@@ -59,7 +49,9 @@ async def test_each_request_sees_what_those_before_it_took(world: World) -> None
     """A batch on one account acts in the order of arrival: the last one finds too little."""
     handler = await scene(world)
 
-    results = await handler.handle([incoming(amount_fen=fen) for fen in (60_000, 30_000, 20_000, 10_000)])
+    results = await handler.handle(
+        [incoming("settle", bill(amount_fen=fen)) for fen in (60_000, 30_000, 20_000, 10_000)]
+    )
 
     outcomes = [result.answer.outcome for result in results if isinstance(result, Resolution)]
     assert outcomes == ["settled", "settled", "declined", "settled"]
@@ -78,7 +70,9 @@ async def test_two_patients_of_one_batch_ask_the_same_payer(world: World) -> Non
     await world.stop_workers()
     asked = [("CHILD", 60_000), ("SISTER", 60_000), ("CHILD", 60_000), ("SISTER", 40_000)]
 
-    results = await handler.handle([incoming(person_id=person_id, amount_fen=fen) for person_id, fen in asked])
+    results = await handler.handle(
+        [incoming("settle", bill(person_id=person_id, amount_fen=fen)) for person_id, fen in asked]
+    )
 
     answers = [read(result.answer) for result in results if isinstance(result, Resolution)]
     assert [(answer.payer_id, answer.reason) for answer in answers if isinstance(answer, SettleAnswer)] == [
@@ -93,7 +87,7 @@ async def test_two_patients_of_one_batch_ask_the_same_payer(world: World) -> Non
 async def test_a_copy_in_the_same_batch_is_answered_from_the_first(world: World) -> None:
     """Two copies in one batch: one decision, the second marked as sent again."""
     handler = await scene(world)
-    request = incoming(amount_fen=5)
+    request = incoming("settle", bill(amount_fen=5))
 
     first, second = await handler.handle([request, request])
 
@@ -111,7 +105,7 @@ async def test_a_row_held_from_outside_delays_its_own_request_only(world: World)
     await holding.start()
     await outside.execute("SELECT * FROM ledger.accounts WHERE person_id = 'MOTHER' FOR UPDATE")
 
-    held, free = await handler.handle([incoming(), incoming(person_id="OTHER")])
+    held, free = await handler.handle([incoming("settle", bill()), incoming("settle", bill(person_id="OTHER"))])
     await holding.rollback()
     await outside.close()
     (again,) = await handler.handle([held.incoming])
@@ -132,7 +126,9 @@ async def test_a_handler_that_is_cancelled_says_so_whatever_the_database_does(wo
         await handler.ready()
         proxy.fall_silent()
 
-        asked = asyncio.ensure_future(handler.handle([incoming()]) if what == "a batch" else handler.ready())
+        asked = asyncio.ensure_future(
+            handler.handle([incoming("settle", bill())]) if what == "a batch" else handler.ready()
+        )
         await until(lambda: pool.get_idle_size() == 0)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -151,7 +147,7 @@ async def test_a_batch_that_meets_a_deadlock_is_tried_again_as_a_whole(world: Wo
     await holding.start()
     # Accounts are locked in the order AUNT, MOTHER; this session holds the last and asks for the first.
     await outside.execute("SELECT * FROM ledger.accounts WHERE person_id = 'MOTHER' FOR UPDATE")
-    deciding = asyncio.create_task(handler.handle([incoming(amount_fen=9)]))
+    deciding = asyncio.create_task(handler.handle([incoming("settle", bill(amount_fen=9))]))
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     await until(lambda: world.db.fetchval(blocked))
 
@@ -171,7 +167,7 @@ async def test_a_database_that_is_not_there_is_said_to_be_away() -> None:
     pool = await create_pool("postgresql://nobody@127.0.0.1:1/none", role=None, name="tests", size_max=1)
 
     with pytest.raises(ServersAway):
-        await Handler(pool, system_clock).handle([incoming()])
+        await Handler(pool, system_clock).handle([incoming("settle", bill())])
 
 
 async def test_a_policy_change_takes_effect_for_the_next_batch(world: World) -> None:

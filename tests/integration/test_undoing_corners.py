@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 
 from cli.audit import prove
 from services.settlement.handler import Handler
-from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
-from shared.messages.catalogue import CATALOGUE
-from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
 from tests.conftest import Database
+from tests.support.builders import incoming
 from tests.support.calendar import Clock
 from tests.support.reading import read
 from tests.support.world import AGENCY, HOSPITAL, Answer, World, bill, envelope, until
@@ -287,7 +284,7 @@ async def race(world: World, *batches: list[tuple[str, dict[str, Any]]]) -> list
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     running: list[asyncio.Task[Any]] = []
     for batch in batches:
-        running.append(asyncio.create_task(handler.handle([incoming(*each) for each in batch])))
+        running.append(asyncio.create_task(handler.handle([incoming(*at_noon(*each)) for each in batch])))
 
         async def waits(number: int = len(running)) -> bool:
             return int(await world.db.fetchval(waiting)) >= number
@@ -303,9 +300,8 @@ async def race(world: World, *batches: list[tuple[str, dict[str, Any]]]) -> list
     return answers
 
 
-def incoming(operation: str, body: dict[str, Any]) -> Incoming:
-    wire = CATALOGUE[Operation(operation)]
-    return Incoming(wire.request.model_validate_json(orjson.dumps({**body, "occurred_at": NOON.isoformat()})))
+def at_noon(operation: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return operation, {**body, "occurred_at": NOON.isoformat()}
 
 
 def undo(original: str, **more: Any) -> tuple[str, dict[str, Any]]:

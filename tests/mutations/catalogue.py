@@ -125,14 +125,14 @@ MUTATIONS = (
         "services/settlement/handler.py",
         "        elif any(_tells_of_the_past(resolution) for resolution in resolutions):\n",
         "        elif not resolutions:\n",
-        FAILOVER + "test_a_decision_that_the_standby_lacks_is_told_to_nobody",
+        FAILOVER + "test_a_worker_that_asks_for_no_standby_tells_nothing_that_it_lacks",
     ),
     Mutation(
         "whoever is stopped cancels a COMMIT",
         "shared/postgres/connection.py",
-        '        if query.rstrip(";") != "COMMIT":\n',
-        "        if query:\n",
-        FAILOVER + "test_a_commit_that_waits_is_not_cancelled",
+        '            if query.rstrip(";") == "COMMIT":\n',
+        "            if not query:\n",
+        FAILOVER + "test_a_command_that_is_interrupted_leaves_its_commit_to_the_server",
     ),
     Mutation(
         "the first host that accepts writes is used",

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from services.settlement.batch import Batch
 from services.settlement.incoming import Incoming, Sender
 from services.settlement.journal import Journal
@@ -16,8 +18,9 @@ from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, Instit
 from shared.domain.ids import PersonKey
 from shared.domain.mutual_aid import Binding, Candidate
 from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy
+from shared.messages.catalogue import CATALOGUE
 from shared.messages.credit import CreditRequest
-from shared.messages.envelope import Request
+from shared.messages.envelope import Operation, Request
 from shared.messages.lookup import LookupRequest
 from shared.messages.settle import QuoteRequest, SettleRequest
 from shared.messages.signing import EdwardsKey
@@ -41,6 +44,11 @@ COMMON: dict[str, Any] = {
 
 
 # ---- requests ----
+
+
+def incoming(operation: str, body: dict[str, Any]) -> Incoming:
+    """A request as a worker has it in hand once it has read it."""
+    return Incoming(CATALOGUE[Operation(operation)].request.model_validate_json(orjson.dumps(body)))
 
 
 def settle_body(**fields: Any) -> dict[str, Any]:
