@@ -31,7 +31,8 @@ def assign(names: Iterable[str], previous: Mapping[str, int]) -> dict[str, int]:
     chosen = {name: previous[name] for name in names if name in previous and is_free(previous[name])}
     candidates = (
         port
-        for port in random.sample(PRIVATE_RANGE, len(PRIVATE_RANGE))
+        # By no seed: who starts beside us with the same one would be given the same.
+        for port in random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE))
         if port not in STANDARD_PORTS and port not in previous.values() and is_free(port)
     )
     for name in names:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from deploy import credentials
 from deploy.devstack.postgres import binaries
 from deploy.devstack.privileges import owner_instead_of_root
 from tests.support.compose import ROOT, SERVICES
+from tests.support.ports import free_port
 
 PROGRAMS = binaries(None)
 STOP_TIMEOUT_S = 20
@@ -73,13 +73,6 @@ class Database:
             timeout=60,
             check=False,
         )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

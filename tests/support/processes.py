@@ -23,6 +23,7 @@ from tests.support.world import World
 
 PROJECT = Path(__file__).parents[2]
 LOG_BYTES_MAX = 10_000_000
+LOG_SHOWN = 4_000
 MIB = 1024 * 1024
 # What docs/performance.md promises of a worker, however much waits for it; and what comes and goes while it works.
 MEMORY_MIB_MAX = 150
@@ -107,7 +108,10 @@ class ServiceProcess:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._log.close()
+        if not self._log.closed:
+            # Shown where the test fails.
+            sys.stdout.write(self.log[-LOG_SHOWN:].decode(errors="replace"))
+            self._log.close()
 
     @property
     def log(self) -> bytes:
