@@ -143,9 +143,14 @@ async def test_workers_a_day_apart_turn_a_year_once_and_decide_once(
 ) -> None:
     """Over new year, on the same accounts, each request in the hands of both: whatever the clocks say, money is where the answers say."""
     clock.run_from(shanghai_moment(NEW_YEAR) - DAY / 2)
-    for each in (clock, clock.off_by(off)):
-        stack.callback(Worker(town, each, GONGJI_BATCH_MAX="1", GONGJI_PREFETCH="1").kill)
     till = Till(town)
+    one_at_a_time = {"GONGJI_BATCH_MAX": "1", "GONGJI_PREFETCH": "1"}
+    stack.callback(Worker(town, clock, **one_at_a_time).kill)
+    # Money of the year that is to be turned, more than all bills take, whoever is the first to turn it.
+    await till.credit("current_year", 500)
+    another = Worker(town, clock.off_by(off), **one_at_a_time)
+    stack.callback(another.kill)
+    await until(another.is_ready)
 
     before = [await till.twice("settle", bill(amount_fen=10 + number)) for number in range(20)]
     await asyncio.gather(*(till.credit("current_year", 500) for _ in range(10)), *map(till.refund, before[:10]))

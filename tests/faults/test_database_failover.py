@@ -45,6 +45,8 @@ DUE_TRANSFER = """
     FROM ledger.entries WHERE kind = 'transfer';
     UPDATE ledger.accounts SET current_year_fen = current_year_fen - 10 WHERE person_id = 'MOTHER';
 """
+# What waits for the standby when a batch does; whoever asks whether it is there waits in another statement.
+A_BATCH = "COMMIT"
 # A probe that gave up waiting for the standby, as the server tells it.
 GIVEN_UP = "canceling wait for synchronous replication"
 
@@ -140,7 +142,7 @@ async def test_a_primary_that_was_succeeded_while_it_ran_is_left(
     await pair.standby.promote()
     await look_at(pair.standby, town, stack)
     await sender.send(bills(20))
-    await until(pair.primary.has_waiting_commits)
+    await until(partial(pair.primary.has_waiting_commits, of=A_BATCH))
     await sender.converge()
 
     # Also what waits in a commit has a transaction's number.
@@ -184,7 +186,7 @@ async def test_nothing_is_answered_before_the_standby_has_it(
     else:
         pair.standby.stop_following()
     await sender.send(bills(200))
-    await until(pair.primary.has_waiting_commits)
+    await until(partial(pair.primary.has_waiting_commits, of=A_BATCH))
     await until(worker.is_not_ready)
     await until(worker.has_paused, timeout_s=60)
     await until(partial(pair.primary.has_said, GIVEN_UP, 4), timeout_s=60)
@@ -215,7 +217,7 @@ async def test_a_decision_that_the_standby_lacks_is_told_to_nobody(
     await pair.standby.lose()
     [body] = bills(1)
     await sender.send([body])
-    await until(pair.primary.has_waiting_commits)
+    await until(partial(pair.primary.has_waiting_commits, of=A_BATCH))
     if how == "a crash":
         await pair.primary.lose()
         await pair.primary.start()
@@ -291,7 +293,7 @@ async def test_what_the_promoted_standby_lacks_is_decided_there_once(
 
     await pair.standby.lose()
     await sender.send(bills(20))
-    await until(pair.primary.has_waiting_commits)
+    await until(partial(pair.primary.has_waiting_commits, of=A_BATCH))
     await pair.primary.lose()
     await sender.collect()
     answered = len(sender.told)
@@ -422,7 +424,7 @@ async def test_a_commit_that_waits_is_not_cancelled(
     await until(worker.is_ready)
     await pair.standby.lose()
     await sender.send(bills(5))
-    await until(pair.primary.has_waiting_commits)
+    await until(partial(pair.primary.has_waiting_commits, of=A_BATCH))
 
     if how == "the broker is gone":
         proxy.cut()
