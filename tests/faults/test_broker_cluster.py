@@ -114,7 +114,7 @@ async def test_a_minority_that_is_cut_off_confirms_nothing(
         await north.asked("overview")
 
     cluster.network.plug(north.machine, *cables)
-    await cluster.heals()
+    await cluster.takes_back(north)
     await sender.send(bills(100))
     await sender.converge()
 
