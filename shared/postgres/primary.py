@@ -17,7 +17,14 @@ log = structlog.get_logger()
 LATECOMER_S = 2.0
 # A session that ends while it begins says nothing of its host: it is asked again, until it has been so often.
 BEGUN_MAX = 3
-ENDINGS = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+# Where its end has been heard before it was asked anything, the library itself refuses to ask, which is an InterfaceError.
+ENDINGS = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
 # Where the log is written; a standby writes none. The name of a log's file begins with its timeline, in hexadecimal.
 TIMELINE = """
 SELECT CASE WHEN pg_is_in_recovery() THEN 0

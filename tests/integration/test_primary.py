@@ -80,6 +80,28 @@ async def test_a_session_that_ends_while_it_begins_says_nothing_of_its_host(data
         assert proxy.asked == 2
 
 
+async def test_nor_does_one_that_has_ended_before_it_is_asked_anything(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's last word came with its first: the library refuses the next question by itself, in other words."""
+    begin, begun = asyncpg.connect, 0
+
+    async def end_the_first(*args: Any, **options: Any) -> Any:
+        nonlocal begun
+        connection = await begin(*args, **options)
+        begun += 1
+        if begun == 1:
+            with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+                await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return connection
+
+    monkeypatch.setattr(asyncpg, "connect", end_the_first)
+    connection = await connect(database.url, role=None, name="tests")
+    await connection.close()
+
+    assert begun == 2
+
+
 async def test_an_open_connection_to_a_server_that_was_succeeded_is_not_lent(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
