@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 
 from services.bookkeeping import seals
@@ -16,17 +15,15 @@ from services.bookkeeping.handler import Handler
 from services.bookkeeping.relay import NotTaken
 from services.bookkeeping.rules import EVENTS as TOLD
 from services.settlement.handler import Handler as SettlementHandler
-from services.settlement.incoming import Incoming
 from shared.domain.roles import Role
 from shared.domain.times import system_clock
-from shared.messages.catalogue import CATALOGUE
-from shared.messages.envelope import Operation
 from shared.messages.event import EventName
 from shared.postgres.pool import connect as connect_to_database
 from shared.postgres.pool import create_pool
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.topology import EVENTS
 from tests.support.bookkeepers import bookkeeping
+from tests.support.builders import incoming
 from tests.support.listener import Listener
 from tests.support.world import AGENCY, World, bill, envelope, until
 
@@ -205,8 +202,8 @@ async def test_what_undoes_is_told_after_what_it_undoes_within_a_batch_too(world
     asked = []
     for number in range(30):
         asked += [
-            request_of("settle", bill(amount_fen=100, request_id=f"S-{number}")),
-            request_of("refund", envelope(request_id=f"R-{number}", original_request_id=f"S-{number}")),
+            incoming("settle", bill(amount_fen=100, request_id=f"S-{number}")),
+            incoming("refund", envelope(request_id=f"R-{number}", original_request_id=f"S-{number}")),
         ]
     await SettlementHandler(pool, system_clock).handle(asked)
     await pool.close()
@@ -283,10 +280,6 @@ async def test_every_kind_of_movement_has_an_event(world: World) -> None:
 
     assert set(re.findall(r"'(\w+)'", constraint)) == set(TOLD)
     assert set(TOLD.values()) | {EventName.BINDING_MADE, EventName.BINDING_ENDED} == set(EventName)
-
-
-def request_of(operation: str, body: dict[str, Any]) -> Incoming:
-    return Incoming(CATALOGUE[Operation(operation)].request.model_validate_json(orjson.dumps(body)))
 
 
 # ---- months ----

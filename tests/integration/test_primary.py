@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 
 import asyncpg
-import orjson
 import pytest
 
 from services.settlement import handler as handling
@@ -13,8 +12,6 @@ from services.settlement.handler import Handler, Result
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
-from shared.messages.catalogue import CATALOGUE
-from shared.messages.envelope import Operation
 from shared.postgres import primary
 from shared.postgres.connection import Connection
 from shared.postgres.pool import connect, create_pool
@@ -22,6 +19,7 @@ from shared.postgres.primary import Primary, Succeeded, each_host
 from shared.postgres.standby import reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
 from tests.conftest import Database
+from tests.support.builders import incoming
 from tests.support.proxy import Link, Proxy, Towards
 from tests.support.stand_in import StartingUp
 from tests.support.world import World, bill, envelope
@@ -131,7 +129,7 @@ async def test_an_old_primary_gets_no_new_connection(database: Database) -> None
 
 def ask(operation: str, **body: Any) -> Incoming:
     told = bill(**body) if operation in ("settle", "quote") else envelope(**body)
-    return Incoming(CATALOGUE[Operation(operation)].request.model_validate_json(orjson.dumps(told)))
+    return incoming(operation, told)
 
 
 def reasons(results: list[Result]) -> list[tuple[str, str | None]]:

@@ -3,18 +3,15 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 import pytest
 
 from cli.audit import prove
 from services.settlement.handler import Handler
-from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.roles import Role
 from shared.domain.times import system_clock
-from shared.messages.catalogue import CATALOGUE
-from shared.messages.envelope import Operation
 from shared.postgres.pool import create_pool
+from tests.support.builders import incoming
 from tests.support.reading import read
 from tests.support.world import AGENCY, Answer, World, bill, envelope
 
@@ -231,14 +228,14 @@ async def test_all_of_it_in_one_batch_acts_in_the_order_of_arrival(family: World
     """settle, refund, cancel and the next settle of the same people at once: each sees the ones before."""
     pool = await create_pool(family.database_url, role="gongji_settlement", name="tests", size_max=1)
     batch = [
-        request("settle", bill(amount_fen=75_000, request_id="A")),
-        request("refund", envelope(original_request_id="A", amount_fen=20_000, request_id="A-R")),
-        request("cancel", envelope(original_request_id="A-R", request_id="A-R-C")),
-        request("refund", envelope(original_request_id="A", amount_fen=1_000, request_id="A-R2")),
-        request("cancel", envelope(original_request_id="A", request_id="A-C")),
-        request("settle", bill(amount_fen=105_000, request_id="B")),
-        request("cancel", envelope(original_request_id="C", request_id="C-C")),
-        request("settle", bill(amount_fen=1_000, request_id="C")),
+        incoming("settle", bill(amount_fen=75_000, request_id="A")),
+        incoming("refund", envelope(original_request_id="A", amount_fen=20_000, request_id="A-R")),
+        incoming("cancel", envelope(original_request_id="A-R", request_id="A-R-C")),
+        incoming("refund", envelope(original_request_id="A", amount_fen=1_000, request_id="A-R2")),
+        incoming("cancel", envelope(original_request_id="A", request_id="A-C")),
+        incoming("settle", bill(amount_fen=105_000, request_id="B")),
+        incoming("cancel", envelope(original_request_id="C", request_id="C-C")),
+        incoming("settle", bill(amount_fen=1_000, request_id="C")),
     ]
 
     results = await Handler(pool, system_clock).handle(batch)
@@ -257,7 +254,3 @@ async def test_all_of_it_in_one_batch_acts_in_the_order_of_arrival(family: World
     ]
     assert answers[4]["amount_fen"] == 74_000
     assert await family.balances() == {"MOTHER": (0, 0, 0), "CHILD": (0, 0, 0)}
-
-
-def request(operation: str, body: dict[str, Any]) -> Incoming:
-    return Incoming(CATALOGUE[Operation(operation)].request.model_validate_json(orjson.dumps(body)))
