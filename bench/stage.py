@@ -118,11 +118,12 @@ class Stage:
     async def worker(self, name: str, more: Mapping[str, str] = NOTHING_MORE) -> AsyncIterator[Running]:
         """A worker as `gongji up` runs it, by its name there, told `more` besides, ready to work. Nobody starts it again."""
         service = _service(name)
-        port = ports.assign([service.name], {})[service.name]
-        command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port), **more})
-        url = f"http://{ports.LOOPBACK}:{port}"
-        async with _running(command, lambda: answers(f"{url}{service.ready_path}"), url) as worker:
-            yield worker
+        with ports.claimed([service.name], {}) as claimed:
+            port = claimed[service.name]
+            command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port), **more})
+            url = f"http://{ports.LOOPBACK}:{port}"
+            async with _running(command, lambda: answers(f"{url}{service.ready_path}"), url) as worker:
+                yield worker
 
     @asynccontextmanager
     async def peer(self, name: str, number: int = 1) -> AsyncIterator[Running]:

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from deploy.devstack import ports
@@ -28,14 +29,13 @@ def first_state(
     directory: Path,
     stack: Stack,
     previous: StackState | None,
+    assigned: dict[str, int],
     *,
     started_with: tuple[str, ...] = (),
     tls: bool = False,
 ) -> StackState:
     """The state to begin with; what an earlier start of this directory used is kept."""
     certificates = certificates_of(directory) if tls else None
-    names = (POSTGRES, *RABBIT, *(service.name for service in stack.services))
-    assigned = ports.assign(names, previous.ports if previous else {})
     credentials = previous.credentials if previous else new_credentials()
     return StackState(
         phase=Phase.STARTING,
@@ -46,6 +46,12 @@ def first_state(
         urls=urls(assigned, credentials, stack, certificates),
         keys_directory=directory / "keys",
     )
+
+
+def claimed_ports(stack: Stack, previous: StackState | None) -> AbstractContextManager[dict[str, int]]:
+    """A port for each server and service, the stack's own while the block lasts."""
+    names = (POSTGRES, *RABBIT, *(service.name for service in stack.services))
+    return ports.claimed(names, previous.ports if previous else {})
 
 
 def new_credentials() -> Credentials:

@@ -1,8 +1,9 @@
-"""Free loopback ports that stay the same from one start to the next."""
+"""Loopback ports that nobody else is given, and that stay the same from one start to the next."""
 
 import random
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 LOOPBACK = "127.0.0.1"
 
@@ -14,28 +15,43 @@ PRIVATE_RANGE = range(20_000, 30_000)
 STANDARD_PORTS = frozenset({25_672})
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+@contextmanager
+def claimed(names: Iterable[str], previous: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """One port for each name, which no other claim is given while the block lasts: the previous one where it is free, else a new one.
+
+    A server is started, or started again, some time after its port was chosen; another stack that starts meanwhile
+    would choose among the same.
+    """
+    with ExitStack() as claims:
+        new = _new(but=previous.values())
+        chosen = {}
+        for name in names:
+            kept = _claim(previous[name], after_use=True) if name in previous else None
+            chosen[name] = claims.enter_context(kept or next(new)).getsockname()[1]
+        yield chosen
 
 
-def assign(names: Iterable[str], previous: Mapping[str, int]) -> dict[str, int]:
-    """One port for each name: the previous one where it is still free, else a new one."""
-    names = list(names)
-    chosen = {name: previous[name] for name in names if name in previous and is_free(previous[name])}
-    candidates = (
-        port
-        # By no seed: who starts beside us with the same one would be given the same.
-        for port in random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE))
-        if port not in STANDARD_PORTS and port not in previous.values() and is_free(port)
-    )
-    for name in names:
-        if name not in chosen:
-            chosen[name] = next(candidates)
-    return chosen
+def _new(but: Iterable[int]) -> Iterator[socket.socket]:
+    taken = STANDARD_PORTS.union(but)
+    # By no seed: who starts beside us with the same one would be given the same.
+    for port in random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE)):
+        if port not in taken and (claim := _claim(port)):
+            yield claim
+
+
+def _claim(port: int, *, after_use: bool = False) -> socket.socket | None:
+    """A socket bound to the port, beside which a server can listen but no port is claimed anew; None where somebody has it.
+
+    `after_use` grants it too where connections to an earlier server are still being forgotten, or somebody else has claimed it since.
+    """
+    claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if after_use:
+            claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim.bind((LOOPBACK, port))
+    except OSError:
+        claim.close()
+        return None
+    # Set only now: it lets in who asks for the same, as every server does, and had we asked we would have been let in beside a claim.
+    claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return claim

@@ -53,8 +53,11 @@ def supervise(options: Options, stack: Stack) -> int:
             previous = state.load(directory)
             if previous is not None:
                 end_orphans(previous)
-            initial = plan.first_state(directory, stack, previous, started_with=options.started_with, tls=options.tls)
-            asyncio.run(Supervisor(directory, options, stack, initial).run())
+            with plan.claimed_ports(stack, previous) as ports:
+                initial = plan.first_state(
+                    directory, stack, previous, ports, started_with=options.started_with, tls=options.tls
+                )
+                asyncio.run(Supervisor(directory, options, stack, initial).run())
     except StackFailed as failure:
         print(failure, file=sys.stderr, flush=True)
         return 1

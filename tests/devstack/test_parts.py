@@ -16,20 +16,37 @@ from deploy.devstack.failure import StackFailed, last_lines
 from deploy.devstack.identity import ProcessRecord
 from deploy.devstack.keys import KeyFiles
 from deploy.devstack.lock import held
-from deploy.devstack.plan import first_state
+from deploy.devstack.plan import claimed_ports, first_state
 from deploy.devstack.stack import gongji
 from deploy.devstack.supervisor import end_orphans
 
 
 def test_ports_stay_unless_taken() -> None:
-    first = ports.assign(["a", "b"], {})
+    with ports.claimed(["a", "b"], {}) as first:
+        pass
     assert len(set(first.values())) == 2
     assert set(first.values()) <= set(ports.PRIVATE_RANGE)
-    with socket.create_server((ports.LOOPBACK, first["b"])):
-        second = ports.assign(["a", "b", "c"], first)
+    with socket.create_server((ports.LOOPBACK, first["b"])), ports.claimed(["a", "b", "c"], first) as second:
+        pass
     assert second["a"] == first["a"]
     assert second["b"] != first["b"]
     assert len(set(second.values())) == 3
+
+
+def test_a_port_that_is_claimed_is_given_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(number) for number in range(20)]
+    with ports.claimed(names, {}) as free:
+        pass
+    monkeypatch.setattr(ports, "PRIVATE_RANGE", list(free.values()))
+
+    with ports.claimed(names[:10], {}) as first:
+        for port in first.values():
+            # A server that comes and goes leaves the claim as it was.
+            socket.create_server((ports.LOOPBACK, port)).close()
+        with ports.claimed(names[10:], {}) as second:
+            given = [*first.values(), *second.values()]
+
+    assert sorted(given) == sorted(free.values())
 
 
 def test_keys_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
@@ -57,10 +74,13 @@ def test_unreadable_state_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_orphans_are_ended_but_not_whoever_has_their_pid_now(tmp_path: Path) -> None:
+    stack = gongji(1)
     idle = [sys.executable, "-c", "import signal; signal.pause()"]
+    with claimed_ports(stack, None) as assigned:
+        initial = first_state(tmp_path, stack, None, assigned)
     with subprocess.Popen(idle) as orphan, subprocess.Popen(idle) as stranger:
         other = ProcessRecord.of("other", stranger.pid)
-        left = first_state(tmp_path, gongji(1), None).model_copy(
+        left = initial.model_copy(
             update={
                 "processes": (
                     ProcessRecord.of("ours", orphan.pid),

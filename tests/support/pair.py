@@ -12,7 +12,7 @@ import asyncpg
 import psutil
 
 from deploy.devstack.identity import descendants_of, end_all
-from deploy.devstack.ports import assign
+from deploy.devstack.ports import claimed
 from deploy.devstack.postgres import Postgres, binaries, database_url
 from deploy.devstack.privileges import Account
 from deploy.devstack.processes import Command, complete, end, inherited_environment, launch
@@ -173,11 +173,12 @@ class Pair:
     @asynccontextmanager
     async def build(cls, directory: Path, version: str | None) -> AsyncIterator["Pair"]:
         """Migrated, and every commit waits for the standby; both end with the block, however it ends."""
-        programs, ports = binaries(version), assign(("primary", STANDBY), {})
-        first = Postgres(directory / "primary", programs, ports["primary"], PASSWORD)
-        second = Copy(directory / STANDBY, programs, ports[STANDBY], PASSWORD, of=first)
-        pair = cls(Server(first), Server(second))
+        programs = binaries(version)
         async with AsyncExitStack() as running:
+            ports = running.enter_context(claimed(("primary", STANDBY), {}))
+            first = Postgres(directory / "primary", programs, ports["primary"], PASSWORD)
+            second = Copy(directory / STANDBY, programs, ports[STANDBY], PASSWORD, of=first)
+            pair = cls(Server(first), Server(second))
             for server in (pair.primary, pair.standby):
                 running.push_async_callback(server.stop)
             await pair.primary.start()

@@ -1,7 +1,8 @@
 """A loopback port that is free now, and that no connection of anybody's is given meanwhile."""
 
-from deploy.devstack.ports import assign
+from deploy.devstack.ports import claimed
 
 
 def free_port() -> int:
-    return assign(["any"], {})["any"]
+    with claimed(["any"], {}) as ports:
+        return ports["any"]
