@@ -189,12 +189,13 @@ class Handler:
         people = {person for incoming in fresh for person in incoming.people}
         await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
-        receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
+        receivers: set[PersonKey] = set()
         if hold is not Hold.READ:
+            receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
             await ledger.open_accounts(connection, _receiving(fresh, facts) | receivers, now)
         journal = await ledger.accounts(connection, wanted, hold, now)
         # Once their givers' accounts are locked: what a giver has been debited is seen to come.
-        coming = await self._coming(connection, receivers, hold)
+        coming = await self._coming(connection, receivers)
         if hold is Hold.LOCK_FREE:
             free = set(journal.accounts)
             coming.held.update((await ledger.accounts(connection, wanted - free, Hold.READ, now)).accounts)
@@ -206,17 +207,13 @@ class Handler:
         for transfer in coming.transfers:
             if transfer.receiver not in coming.held:
                 work.close(transfer)
-        if hold is Hold.READ:
-            work.closed.clear()
         return work
 
-    async def _coming(self, connection: Any, receivers: set[PersonKey], hold: Hold) -> Coming:
+    async def _coming(self, connection: Any, receivers: set[PersonKey]) -> Coming:
         """What relatives have given to these people and the ledger has still to put into their wallets."""
         if not receivers:
             return Coming()
         found = await transfers.arriving(connection, receivers)
-        if hold is Hold.READ:
-            return Coming(found)
         taken = await transfers.take(connection, found)
         return Coming(taken, {each.receiver for each in found if each not in taken})
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from cli.audit import prove
+from services.settlement import ledger
 from services.settlement.chores import Chores
+from services.settlement.ledger import Hold
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
 from shared.postgres.authority import deciding
@@ -84,24 +86,47 @@ async def test_a_transfer_is_pending_until_accepted_and_then_spent(world: World)
     assert await holds(world)
 
 
-async def test_a_quote_counts_what_was_accepted_and_moves_nothing(world: World) -> None:
-    """Accepted money is the receiver's, whether the ledger has put it into the wallet or not."""
-    given = await give(world)
-    await accept(world, given["transfer_id"])
-
-    quoted = await world.ask(
+async def quote(world: World, amount_fen: int) -> Answer:
+    return await world.ask(
         "quote",
         {
             **envelope(occurred_at=NOON.isoformat(), person_id="MOTHER", care_region="130100"),
             "credential": {"type": "01", "person_id": "MOTHER"},
             "expense_type": "outpatient",
-            "amount_fen": 40_000,
+            "amount_fen": amount_fen,
         },
     )
+
+
+async def test_a_quote_counts_what_was_accepted_and_moves_nothing(world: World) -> None:
+    """Accepted money is the receiver's, whether the ledger has put it into the wallet or not."""
+    given = await give(world)
+    await accept(world, given["transfer_id"])
+
+    quoted = await quote(world, 40_000)
 
     assert (quoted["wallet_fen"], quoted["cash_fen"]) == (30_000, 10_000)
     assert "MOTHER" not in await world.balances()
     assert await holds(world)
+
+
+async def test_a_quote_counts_what_arrives_while_it_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quote locks nothing: between two of its statements a bill puts the gift into the wallet. It must be in one of the two."""
+    given = await give(world)
+    await accept(world, given["transfer_id"])
+    read = ledger.accounts
+
+    async def read_and_meanwhile(connection: Any, people: Any, hold: Hold, now: datetime) -> Any:
+        found = await read(connection, people, hold, now)
+        if hold is Hold.READ:
+            await pay(world, 1_000)
+        return found
+
+    monkeypatch.setattr(ledger, "accounts", read_and_meanwhile)
+    quoted = await quote(world, 40_000)
+
+    assert await world.balances() == {"SON": (70_000, 0, 0), "MOTHER": (0, 0, 29_000)}
+    assert (quoted["wallet_fen"], quoted["cash_fen"]) == (30_000, 10_000)
 
 
 async def test_nobody_accepts_and_the_money_returns_at_the_deadline(world: World, clock: Clock) -> None:
