@@ -58,18 +58,23 @@ def main(
     if unknown := sorted(set(asked) - known.keys()):
         errors.print(f"[red]unknown: {', '.join(unknown)}; known: {', '.join(known)}[/]")
         raise typer.Exit(USAGE)
-    scale = (QUICK_GROWTH if quick else GROWTH) if grow else (QUICK if quick else FULL)
-    if odd := [size for size in accounts or () if size % ACCOUNTS_COME_BY]:
+    usual = (QUICK_GROWTH if quick else GROWTH) if grow else (QUICK if quick else FULL)
+    sizes = sorted(set(accounts or ()))
+    if odd := [size for size in sizes if size % ACCOUNTS_COME_BY]:
         errors.print(f"[red]not a multiple of {ACCOUNTS_COME_BY}: {', '.join(map(str, odd))}[/]")
         raise typer.Exit(USAGE)
-    grown = tuple(nation(size) for size in sorted(accounts)) if accounts else scale.grown
-    scale = replace(scale, rounds=rounds or scale.rounds, grown=grown, proven_whole=prove_whole)
+    if usual.population.accounts in sizes:
+        errors.print(f"[red]{usual.population.accounts} accounts are what the others are held against[/]")
+        raise typer.Exit(USAGE)
+    grown = tuple(map(nation, sizes)) or usual.grown
+    scale = replace(usual, rounds=rounds or usual.rounds, grown=grown, proven_whole=prove_whole)
+    whole = not quick and scale.rounds >= usual.rounds and set(usual.grown) <= set(grown)
     failures: list[str] = []
     # Whoever ends the bench ends it as Ctrl-C does: what it has started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with stage(state_directory() / "bench", scale.postgres, _tell) as ready:
-            asyncio.run(_measure(ready, scale, asked, quick=quick))
+            asyncio.run(_measure(ready, scale, asked, whole=whole))
     # Many quotes fail together, in a group.
     except* FAILURES as failed:
         failures = [f"{type(error).__name__}: {error}" for error in failed.exceptions]
@@ -78,20 +83,19 @@ def main(
         raise typer.Exit(BROKEN)
 
 
-async def _measure(ready: Stage, scale: Scale, asked: list[str], *, quick: bool) -> None:
+async def _measure(ready: Stage, scale: Scale, asked: list[str], *, whole: bool) -> None:
+    """Figure after figure, each proven and written before the next begins."""
     await ready.prepare()
     facts = await machine.facts(ready.database_url, ready.amqp_url, ready.broker_settings())
     people = scale.population
     _tell(f"filling in {people.people:,} people, {people.accounts:,} accounts, {people.bindings:,} bindings")
     await filling.fill(ready.database_url, people, _tell)
-    found = []
     for name in asked:
         _tell(f"{name}: {scale.rounds} rounds")
-        found.append(replace(await (FIGURES | GROWING)[name](ready, scale, _tell), machine=facts))
-    await prove(ready.database_url, _tell)
-    for each in found:
-        console.print(report.shown(each))
-        _tell(f"written to {report.write(each, quick=quick).relative_to(machine.PROJECT)}")
+        found = replace(await (FIGURES | GROWING)[name](ready, scale, _tell), machine=facts)
+        await prove(ready.database_url, _tell)
+        console.print(report.shown(found))
+        _tell(f"written to {report.write(found, whole=whole).relative_to(machine.PROJECT)}")
 
 
 def _tell(line: str) -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import uvloop
@@ -20,52 +19,41 @@ PREFETCH = 2_000
 QUIET_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What was answered: how many have which outcome, and when each answer came, in the order in which they were asked.
+def check(amqp_url: str, series: str, settlements: int) -> list[float]:
+    """Empties the queue of answers: when each was there, by `time.perf_counter`, in the order in which they were asked for.
 
-    The times are of `time.perf_counter`, the clock that all processes of the machine share. An echo has no outcome.
+    All processes of the machine share that clock. Raises LoadFailed unless each settlement has exactly one distinct decision.
     """
-
-    outcomes: Mapping[str, int]
-    arrived_at_s: Sequence[float]
-
-    def part_of(self, outcome: Outcome) -> float:
-        """Which part of the answers has this outcome."""
-        return round(self.outcomes.get(outcome, 0) / sum(self.outcomes.values()), 3)
-
-
-def check(amqp_url: str, series: str, settlements: int) -> Answered:
-    """Empties the queue of answers. Raises LoadFailed unless each settlement has exactly one distinct decision."""
     asked = request_ids(series, settlements)
     arrived = uvloop.run(_consume(amqp_url, asked))
     if problems := differences(asked, [answer for _, answer in arrived]):
         raise LoadFailed("; ".join(problems))
-    return answered(asked, arrived)
+    return arrivals(asked, arrived)
 
 
-def answered(asked: Collection[str], arrived: Sequence[tuple[float, dict[str, Any]]]) -> Answered:
-    """What came of these requests, whose answers arrived in this order; of several copies the first is the one that was waited for."""
-    by_name = {answer["request_id"]: (at_s, answer.get("outcome")) for at_s, answer in reversed(arrived)}
-    return Answered(
-        Counter(outcome for _, outcome in by_name.values() if outcome), [by_name[name][0] for name in asked]
-    )
+def arrivals(asked: Collection[str], arrived: Sequence[tuple[float, dict[str, Any]]]) -> list[float]:
+    """When the answer to each of these requests came; of several copies the first is the one that was waited for."""
+    by_name = {answer["request_id"]: at_s for at_s, answer in reversed(arrived)}
+    return [by_name[name] for name in asked]
 
 
 def differences(asked: Collection[str], answers: Iterable[dict[str, Any]]) -> list[str]:
-    """What is wrong with the answers to these requests, in words; copies may differ in `replayed` alone."""
+    """What is wrong with the answers to these requests, in words; copies may differ in `replayed` alone.
+
+    There is money for every bill, so all are settled: whoever declines does less than what is measured. An echo has no outcome.
+    """
     said: dict[str, set[bytes]] = defaultdict(set)
-    rejected = set()
+    not_settled = set()
     for answer in answers:
         request_id = answer["request_id"]
         said[request_id].add(to_json({**answer, "replayed": None}))
-        if answer.get("outcome") == Outcome.REJECTED:
-            rejected.add(request_id)
+        if answer.get("outcome", Outcome.SETTLED) != Outcome.SETTLED:
+            not_settled.add(request_id)
     found = {
         "not answered": set(asked) - said.keys(),
         "answered and never asked": said.keys() - set(asked),
         "answered in two ways": {request_id for request_id, ways in said.items() if len(ways) > 1},
-        "rejected": rejected,
+        "not settled": not_settled,
     }
     return [f"{len(ids)} {what}, such as {min(ids)}" for what, ids in found.items() if ids]
 

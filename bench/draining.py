@@ -12,7 +12,6 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import answers, load, processor
-from bench.answers import Answered
 from bench.bills import Patients
 from bench.load import SINGLE, Form, LoadFailed
 from bench.population import Population
@@ -29,7 +28,9 @@ AGAIN = '"batch_again"'
 # What it counts where a request has to wait for a row that somebody outside holds: services/settlement/metrics.py.
 PUT_ASIDE = "gongji_requests_put_aside"
 
-LOT_MAX = 60_000
+# What is sent within a few heartbeats: a worker that holds still sends none.
+LOT_MAX = 20_000
+GONE_WITHIN_S, LOOK_EVERY_S = 30.0, 0.05
 
 Start = Callable[[Stage], AbstractAsyncContextManager[Sequence[Running]]]
 
@@ -63,7 +64,7 @@ class Drained:
     settlements: int
     began_s: float
     drained_s: float
-    answered: Answered
+    arrived_at_s: Sequence[float]
     spent: Measures = field(default_factory=dict)
     deadlocks: int = 0
     again: int = 0
@@ -84,7 +85,7 @@ class Drained:
 
         Says something only of a queue whose answers were taken while it drained.
         """
-        return [at_s - self.began_s for at_s in self.answered.arrived_at_s]
+        return [at_s - self.began_s for at_s in self.arrived_at_s]
 
 
 def workers(
@@ -110,7 +111,6 @@ async def drain(stage: Stage, start: Start, waiting: Load, *, taken: bool = Fals
         counted_before = await _counted_by(running)
         drained = await (_once_taken if taken else once)(stage, running, waiting)
         again, put_aside = (now - then for now, then in zip(await _counted_by(running), counted_before, strict=True))
-    # PostgreSQL adds up what a session has to tell when the session ends, if not before.
     deadlocks = await _deadlocks(stage.database_url) - before
     return replace(drained, deadlocks=deadlocks, again=again, put_aside=put_aside)
 
@@ -130,7 +130,6 @@ async def settle_in(stage: Stage, population: Population, settlements: int, name
 
     `name` is nobody else's.
     """
-    # No more at once than are sent within a heartbeat.
     for number, first in enumerate(range(0, settlements, LOT_MAX)):
         waiting = Load(population, f"{name}-{number}", min(LOT_MAX, settlements - first))
         await drain(stage, partial(workers, processes=2), waiting)
@@ -156,8 +155,8 @@ async def _once_taken(stage: Stage, running: Sequence[Running], waiting: Load) -
         await load.answers_are_taken(stage.amqp_url)
     began_s = time.perf_counter()
     with _told_of(running):
-        answered = await taking
-    return Drained(waiting.settlements, began_s, max(answered.arrived_at_s) - began_s, answered)
+        arrived_at_s = await taking
+    return Drained(waiting.settlements, began_s, max(arrived_at_s) - began_s, arrived_at_s)
 
 
 async def fill(stage: Stage, running: Sequence[Running], waiting: Load) -> None:
@@ -172,8 +171,8 @@ async def until_drained(stage: Stage, running: Sequence[Running], waiting: Load)
         return await stage.load(load.drained_at_s, stage.amqp_url, waiting.messages)
 
 
-async def checked(stage: Stage, waiting: Load) -> Answered:
-    """Takes every answer away and looks at it. Raises LoadFailed unless each settlement has exactly one distinct decision."""
+async def checked(stage: Stage, waiting: Load) -> Sequence[float]:
+    """Takes every answer away and looks at it; when each came. Raises LoadFailed unless each settlement has exactly one distinct decision."""
     return await stage.load(answers.check, stage.amqp_url, waiting.series, waiting.settlements)
 
 
@@ -219,9 +218,15 @@ async def _counted_by(running: Sequence[Running]) -> tuple[int, int]:
 
 
 async def _deadlocks(url: str) -> int:
-    """How often PostgreSQL had to end a circle of waiting transactions in this database, since it was made."""
+    """How often PostgreSQL had to end a circle of waiting transactions in this database, since it was made.
+
+    It adds up what a session has to tell when that ends, if not before: so not until all have. Raises TimeoutError.
+    """
     connection: Any = await connect(url, role=None, name="bench")
     try:
+        async with asyncio.timeout(GONE_WITHIN_S):
+            while await connection.fetchval(SQL["sessions"]):  # noqa: ASYNC110 - the server sets no event
+                await asyncio.sleep(LOOK_EVERY_S)
         found: int = await connection.fetchval(SQL["deadlocks"])
     finally:
         await connection.close()

@@ -193,8 +193,8 @@ def _asking(
 
     async def ask(_: int) -> None:
         answer = await asking.ask(operation, AREA, next(drawn).model_dump_json().encode())
-        if answer["outcome"] == Outcome.REJECTED:
-            raise LoadFailed(f"a {operation} was rejected: {answer['reason']}")
+        if answer["outcome"] != Outcome.SETTLED:
+            raise LoadFailed(f"a {operation} was {answer['outcome']}: {answer['reason']}")
 
     return ask
 

@@ -11,7 +11,8 @@ PROVINCE, AREA = 13, "130100"
 AGENCY = "bench-agency"
 HOSPITALS = tuple(f"bench-hospital-{number}" for number in range(100))
 NAME = "bench"
-BALANCE_MAX_FEN = 500_000
+# Nobody's money runs out, however many figures are measured: to decline is cheaper than to settle.
+CREDIT_MIN_FEN, CREDIT_MAX_FEN = 10**10, 2 * 10**10
 
 
 def person_id(number: int, name: str = NAME) -> str:
@@ -32,8 +33,8 @@ class Population:
     payers: int = 2
     relatives: tuple[int, ...] = (0, 1, 2, 3)
     years_before: int = 0
-    credit_min_fen: int = 1
-    credit_max_fen: int = BALANCE_MAX_FEN
+    credit_min_fen: int = CREDIT_MIN_FEN
+    credit_max_fen: int = CREDIT_MAX_FEN
     name: str = NAME
 
     def __post_init__(self) -> None:

@@ -17,28 +17,34 @@ Parties = Mapping[str, Iterable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A moment by `time.perf_counter`; seconds of processor time that each party has taken until then, and the machine has not."""
+    """A moment by `time.perf_counter`; seconds of processor time that each party has taken until then, that nobody has, and that other machines on the same hardware have."""
 
     at_s: float
     taken_s: Mapping[str, float]
     idle_s: float
+    stolen_s: float
 
 
 def read(parties: Parties) -> Reading:
     """How it stands now, for the processes of each party by id and for all that they have started."""
     whole = psutil.cpu_times()
     taken_s = {party: sum(_family_s(pid) for pid in pids) for party, pids in parties.items()}
-    return Reading(time.perf_counter(), taken_s, whole.idle + whole.iowait)
+    # Only Linux tells what was stolen.
+    return Reading(time.perf_counter(), taken_s, whole.idle + whole.iowait, getattr(whole, "steal", 0.0))
 
 
 def spent(before: Reading, after: Reading, settlements: int) -> Measures:
-    """Microseconds of processor time for one settlement, by party; and which part of the processors' time nobody used."""
+    """Microseconds of processor time for one settlement, by party; and which part of the processors' time nobody used, and which was not to be had."""
     taken_us = {
         f"cpu_us_{party}": round(1e6 * (taken_s - before.taken_s[party]) / settlements, 1)
         for party, taken_s in after.taken_s.items()
     }
     there_was_s = (psutil.cpu_count() or 1) * (after.at_s - before.at_s)
-    return {**taken_us, "idle_part": round((after.idle_s - before.idle_s) / there_was_s, 3)}
+    return {
+        **taken_us,
+        "idle_part": round((after.idle_s - before.idle_s) / there_was_s, 3),
+        "stolen_part": round((after.stolen_s - before.stolen_s) / there_was_s, 3),
+    }
 
 
 def _family_s(pid: int) -> float:

@@ -131,9 +131,9 @@ def ratio(value: float, base: float) -> float:
     return round(value / base, 2)
 
 
-def write(found: Result, *, quick: bool) -> Path:
-    """Writes the result; a quick run's beside the honest one, where it is not committed."""
-    file = RESULTS / f"{found.figure}{'.quick' if quick else ''}.json"
+def write(found: Result, *, whole: bool) -> Path:
+    """Writes the result; that of a run in small beside the honest one, where it is not committed."""
+    file = RESULTS / f"{found.figure}{'' if whole else '.small'}.json"
     RESULTS.mkdir(exist_ok=True)
     file.write_bytes(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return file

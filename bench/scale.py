@@ -46,7 +46,8 @@ SEED = 2026
 # What is done beforehand and not counted, as a part of what is.
 WARM_UP_PART = 10
 # Neither the time nor the log of what is measured after a checkpoint is to bring about another.
-SELDOM_CHECKPOINTS = {"checkpoint_timeout": "30min", "max_wal_size": "12GB"}
+LOG_MAX_GIB = 12
+SELDOM_CHECKPOINTS = {"checkpoint_timeout": "30min", "max_wal_size": f"{LOG_MAX_GIB}GB"}
 FULL = Scale(
     rounds=5,
     population=Population(families=100_000, seed=SEED),

@@ -10,13 +10,11 @@ from bench.report import SPEED, Compared, Judged, Measures, Result, at_least, at
 from bench.rounds import Tell, conditions, each_round, in_turn, settled_in
 from bench.scale import Scale
 from bench.stage import Stage, settings_of
-from shared.messages.envelope import Outcome
 
 NAME = "contention"
 WORKERS = 2
-# The Hebei procedure lets a payer share with eight relatives. What each payer has lasts for every bill there is.
+# The Hebei procedure lets a payer share with eight relatives.
 RELATIVES = 8
-BALANCE_FEN = 10**12
 SPREAD, ONE_FAMILY, BOTH = "spread", "one family", "both"
 COMPARED = (
     Compared(SPEED, ONE_FAMILY, SPREAD, at_least(0.8)),
@@ -26,15 +24,7 @@ COMPARED = (
 
 def large_families(seed: int, families: int) -> Population:
     """One payer each, with as many relatives as may be, none of whom has money of their own."""
-    return Population(
-        families,
-        seed,
-        payers=1,
-        relatives=(RELATIVES,),
-        credit_min_fen=BALANCE_FEN,
-        credit_max_fen=BALANCE_FEN,
-        name="large",
-    )
+    return Population(families, seed, payers=1, relatives=(RELATIVES,), name="large")
 
 
 async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
@@ -51,13 +41,9 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     async def one(number: int) -> dict[str, Measures]:
         subjects = {SPREAD: people.families, ONE_FAMILY: 1}
         found = await in_turn(number, {name: partial(drained, number, many) for name, many in subjects.items()})
-        return {subject: _measures(each) for subject, each in found.items()} | {BOTH: counted(found.values())}
+        return {subject: each.measures for subject, each in found.items()} | {BOTH: counted(found.values())}
 
     rounds = await each_round(stage, scale, one, tell)
     told = {f"settlement × {WORKERS}": settings_of("settlement-1")}
     own = {"relatives_of_a_family": RELATIVES, "families_of_the_spread": people.families, "backlog": scale.backlog}
     return result(NAME, conditions(people, told, **own), rounds, COMPARED)
-
-
-def _measures(drained: Drained) -> Measures:
-    return {**drained.measures, "settled_part": drained.answered.part_of(Outcome.SETTLED)}

@@ -21,8 +21,9 @@ from bench.scale import WARM_UP_PART, Scale
 from bench.stage import Stage
 from services.settlement.handler import Handler
 from services.settlement.incoming import Incoming
-from services.settlement.model import Decision, Resolution
+from services.settlement.model import Resolution
 from shared.domain.times import system_clock
+from shared.messages.envelope import Outcome
 from shared.postgres.pool import create_pool
 from shared.runtime.lifecycle import rarely_collect_garbage
 
@@ -91,7 +92,7 @@ def settle(
 ) -> tuple[float, float, float]:
     """When the handler began and ended, by `time.perf_counter`, and the seconds of processor time that it took.
 
-    Raises LoadFailed where a bill is not decided.
+    Raises LoadFailed where a bill is not settled, or where it cannot begin with the others.
     """
     incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements + IN_FLIGHT * BATCH)]
     batches = [incoming[start : start + BATCH] for start in range(0, len(incoming), BATCH)]
@@ -105,7 +106,9 @@ def settle(
             # On every connection each statement has been prepared before anything counts.
             warm_up, counted = batches[:IN_FLIGHT], batches[IN_FLIGHT:]
             await asyncio.gather(*(_lane(handler, iter([batch])) for batch in warm_up))
-            await asyncio.sleep(begins_at_s - time.perf_counter())
+            if (early_s := begins_at_s - time.perf_counter()) < 0:
+                raise LoadFailed(f"it was not ready until {-early_s:.1f} s after the others")
+            await asyncio.sleep(early_s)
             began_s, taken_s, waiting = time.perf_counter(), time.process_time(), iter(counted)
             await asyncio.gather(*(_lane(handler, waiting) for _ in range(IN_FLIGHT)))
             return began_s, time.perf_counter(), time.process_time() - taken_s
@@ -121,5 +124,5 @@ async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]]) -> None
     """One batch after the other, as long as there are any."""
     for batch in waiting:
         for found in await handler.handle(batch):
-            if not (isinstance(found, Resolution) and isinstance(found.verdict, Decision)):
-                raise LoadFailed(f"{found.incoming.name} was not decided")
+            if not (isinstance(found, Resolution) and found.answer.outcome == Outcome.SETTLED):
+                raise LoadFailed(f"{found.incoming.name} was not settled")

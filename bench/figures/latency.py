@@ -13,6 +13,7 @@ from shared.messages.envelope import Operation
 
 NAME = "latency"
 SETTLEMENTS_PER_S = 100.0
+BURST, BURST_S = 500, 0.05
 GONGJI, ONE_BY_ONE = "Gongji ×1", "one-by-one"
 SUBJECTS: dict[str, Callable[[Stage], AbstractAsyncContextManager[Running]]] = {
     ONE_BY_ONE: lambda stage: stage.peer("one_by_one"),
@@ -38,10 +39,13 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
 async def _latency(stage: Stage, scale: Scale, number: int, subject: str) -> Measures:
     series = f"{NAME}-{number}-{subject.replace(' ×', '-')}"
 
-    async def asked(series: str, duration_s: float) -> list[float]:
-        whole = (stage.amqp_url, scale.population, series, Operation.SETTLE)
-        return await stage.load(load.ask_for, *whole, SETTLEMENTS_PER_S, duration_s)
+    async def asked(series: str, per_s: float, duration_s: float) -> list[float]:
+        return await stage.load(
+            load.ask_for, stage.amqp_url, scale.population, series, Operation.SETTLE, per_s, duration_s
+        )
 
     async with SUBJECTS[subject](stage):
-        await asked(f"{series}-warm-up", scale.steady_s / WARM_UP_PART)
-        return latency_ms(await asked(series, scale.steady_s))
+        # So many at once that every connection of a pool has been used when the first stall needs it.
+        await asked(f"{series}-burst", BURST / BURST_S, BURST_S)
+        await asked(f"{series}-warm-up", SETTLEMENTS_PER_S, scale.steady_s / WARM_UP_PART)
+        return latency_ms(await asked(series, SETTLEMENTS_PER_S, scale.steady_s))

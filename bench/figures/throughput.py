@@ -7,6 +7,7 @@ from bench import machine
 from bench.draining import Load, Start, drain, peers, workers
 from bench.load import SINGLE, TASKS, Form
 from bench.peers import echoing, pgbench
+from bench.proof import prove
 from bench.report import SPEED, Compared, Measures, Result, at_least, at_most, ratio, result
 from bench.rounds import Tell, conditions, each_round, in_turn, settled_in
 from bench.scale import WARM_UP_PART, Scale
@@ -96,7 +97,11 @@ async def _drained(stage: Stage, scale: Scale, subject: Subject, number: int, te
     tell(f"round {number}: {subject.name} begins")
     series = f"{NAME}-{number}-{subject.name.replace(' ×', '-')}"
     waiting = Load(scale.population, series, scale.backlog, form=subject.form)
-    return measures_of(subject, (await drain(stage, subject.start, waiting)).measures)
+    found = measures_of(subject, (await drain(stage, subject.start, waiting)).measures)
+    if number == 1 and subject.settles:
+        # Each by itself, once, so that it is known whose ledger does not hold.
+        await prove(stage.database_url, tell)
+    return found
 
 
 def measures_of(subject: Subject, found: Measures) -> Measures:

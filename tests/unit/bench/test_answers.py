@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from bench.answers import Answered, answered, differences, settlements_of
+import pytest
+
+from bench.answers import arrivals, differences, settlements_of
 from bench.load import BULK, SINGLE
 
 
@@ -30,8 +32,13 @@ def test_an_answer_to_somebody_else_is_told() -> None:
     assert differences({"a"}, [answer("a"), answer("b")]) == ["1 answered and never asked, such as b"]
 
 
-def test_a_rejected_request_was_not_measured() -> None:
-    assert differences({"a"}, [answer("a", outcome="rejected")]) == ["1 rejected, such as a"]
+@pytest.mark.parametrize("outcome", ["rejected", "declined", "partial"])
+def test_what_is_not_settled_was_not_measured(outcome: str) -> None:
+    assert differences({"a"}, [answer("a", outcome=outcome)]) == ["1 not settled, such as a"]
+
+
+def test_an_echo_has_no_outcome() -> None:
+    assert not differences({"a"}, [{"request_id": "a"}])
 
 
 def test_a_bulk_message_says_what_became_of_each_of_its_settlements() -> None:
@@ -47,7 +54,7 @@ def test_a_bulk_message_that_was_rejected_is_not_taken_for_its_settlements() -> 
     assert differences({"a"}, settlements_of(said)) == [
         "1 not answered, such as a",
         "1 answered and never asked, such as bulk-a",
-        "1 rejected, such as bulk-a",
+        "1 not settled, such as bulk-a",
     ]
 
 
@@ -56,14 +63,8 @@ def test_a_message_that_is_not_full_is_answered_as_well() -> None:
 
 
 def test_answers_are_told_in_the_order_in_which_they_were_asked_for() -> None:
-    arrived = [(2.0, answer("b")), (3.0, answer("a", outcome="partly_settled"))]
-
-    assert answered(["a", "b"], arrived) == Answered({"settled": 1, "partly_settled": 1}, [3.0, 2.0])
+    assert arrivals(["a", "b"], [(2.0, answer("b")), (3.0, answer("a"))]) == [3.0, 2.0]
 
 
 def test_an_answer_that_comes_again_was_there_when_it_came_first() -> None:
-    assert answered(["a"], [(2.0, answer("a")), (3.0, answer("a", replayed=True))]).arrived_at_s == [2.0]
-
-
-def test_an_echo_has_no_outcome() -> None:
-    assert not answered(["a"], [(2.0, {"request_id": "a"})]).outcomes
+    assert arrivals(["a"], [(2.0, answer("a")), (3.0, answer("a", replayed=True))]) == [2.0]

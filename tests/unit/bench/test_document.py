@@ -27,7 +27,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("bench.report.RESULTS", tmp_path)
     found = result("example", {}, Rounds(ROUNDS, MEANWHILE), [Compared("per_s", "a", "b", at_least(5))])
     found.machine.update(MACHINE)
-    write(found, quick=False)
+    write(found, whole=True)
     return tmp_path
 
 

@@ -1,6 +1,5 @@
 """What is made of a queue that has drained."""
 
-from bench.answers import Answered
 from bench.draining import Drained, counted, put_aside_of
 
 PAGE = """\
@@ -26,13 +25,13 @@ def test_a_worker_that_has_put_nothing_aside_yet_says_nothing_of_it() -> None:
 
 
 def test_what_must_not_happen_is_counted_in_all_together() -> None:
-    drained = [Drained(1, 0.0, 1.0, Answered({}, []), deadlocks=each, again=2, put_aside=3) for each in (0, 1)]
+    drained = [Drained(1, 0.0, 1.0, [], deadlocks=each, again=2, put_aside=3) for each in (0, 1)]
 
     assert counted(drained) == {"deadlocks": 1, "batches_again": 4, "put_aside": 6}
 
 
 def test_an_answer_is_told_by_how_long_after_the_beginning_it_came() -> None:
-    drained = Drained(2, 100.0, 4.0, Answered({}, [104.0, 101.5]), {"cpu_us_own": 9.0})
+    drained = Drained(2, 100.0, 4.0, [104.0, 101.5], {"cpu_us_own": 9.0})
 
     assert drained.answered_s == [4.0, 1.5]
     assert drained.measures == {"settlements_per_s": 0.5, "cpu_us_own": 9.0}

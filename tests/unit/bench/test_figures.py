@@ -1,7 +1,7 @@
 """What the figures make of what they have seen."""
 
 from bench.figures.memory import quarters
-from bench.figures.workers import behind_max_s, compared
+from bench.figures.workers import behind_max_s, compared, subject
 from bench.scale import FULL, QUICK
 
 
@@ -22,12 +22,12 @@ def test_a_worker_that_was_seen_once_is_its_own_first_and_last_quarter() -> None
     assert quarters([5.0]) == ([5.0], [5.0])
 
 
-def test_more_than_two_workers_are_held_against_two() -> None:
+def test_more_workers_are_held_against_the_next_fewer() -> None:
     ratios = [(each.subject, each.base) for each in compared(FULL.workers) if each.base]
 
-    assert ratios == [("4 workers", "2 workers"), ("8 workers", "2 workers")]
+    assert ratios == [("2 workers", "1 worker"), ("4 workers", "2 workers"), ("8 workers", "4 workers")]
 
 
 def test_no_worker_count_is_held_against_one_that_is_not_measured() -> None:
     for numbers in (FULL.workers, QUICK.workers):
-        assert {each.base for each in compared(numbers)} <= {f"{number} workers" for number in numbers} | {None}
+        assert {each.base for each in compared(numbers)} <= {subject(number) for number in numbers} | {None}

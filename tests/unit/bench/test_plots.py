@@ -47,7 +47,7 @@ def test_each_figure_with_a_result_is_drawn(results: Path) -> None:
 
 def test_what_was_not_measured_is_not_drawn(results: Path) -> None:
     (results / "growth.json").unlink()
-    (results / "workers.json").rename(results / "workers.quick.json")
+    (results / "workers.json").rename(results / "workers.small.json")
 
     drawn = draw(results, results / "plots")
 

@@ -13,10 +13,15 @@ from bench.processor import Reading, read, spent
 
 def test_processor_time_is_told_for_one_settlement_and_what_nobody_used_as_a_part() -> None:
     cores = psutil.cpu_count() or 1
-    before = Reading(10.0, {"own": 1.0, "broker": 5.0}, idle_s=100.0)
-    after = Reading(14.0, {"own": 3.0, "broker": 6.0}, idle_s=100.0 + cores)
+    before = Reading(10.0, {"own": 1.0, "broker": 5.0}, idle_s=100.0, stolen_s=7.0)
+    after = Reading(14.0, {"own": 3.0, "broker": 6.0}, idle_s=100.0 + cores, stolen_s=7.0 + cores / 2)
 
-    assert spent(before, after, 20_000) == {"cpu_us_own": 100.0, "cpu_us_broker": 50.0, "idle_part": 0.25}
+    assert spent(before, after, 20_000) == {
+        "cpu_us_own": 100.0,
+        "cpu_us_broker": 50.0,
+        "idle_part": 0.25,
+        "stolen_part": 0.125,
+    }
 
 
 # Takes 0.3 s of processor time, says so, and waits to be told to end.

@@ -152,11 +152,11 @@ def test_a_missed_goal_is_shown_plainly(found: Result) -> None:
 def test_a_result_is_read_as_it_was_written(found: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.report.RESULTS", tmp_path)
 
-    assert read(write(found, quick=False)) == found
+    assert read(write(found, whole=True)) == found
 
 
 def test_no_committed_result_is_of_changed_code() -> None:
-    results = set(RESULTS.glob("*.json")) - set(RESULTS.glob("*.quick.json"))
+    results = set(RESULTS.glob("*.json")) - set(RESULTS.glob("*.small.json"))
 
     assert not [file.name for file in results if " " in read(file).machine["commit"]]
 
