@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import uvloop
 
@@ -24,7 +25,8 @@ from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
 from shared.messages.envelope import Outcome
-from shared.postgres.pool import create_pool
+from shared.postgres.pool import connect, create_pool
+from shared.postgres.queries import load_queries
 from shared.runtime.lifecycle import rarely_collect_garbage
 
 NAME = "engine"
@@ -36,8 +38,10 @@ COMPARED = (
     Compared(SPEED, "engine ×2", pgbench.NAME, at_least(3)),
     Compared(SPEED, "engine ×1", pgbench.NAME),
 )
-# Until then every process has read its bills and is connected.
-BEGINS_IN_S = 8.0
+SQL = load_queries("bench.figures", "engine.sql")
+# The key of the lock that is the line from which all processes begin, once each has read its bills and is connected.
+LINE = 0x6C696E65  # "line"
+READY_WITHIN_S, LOOK_EVERY_S = 60.0, 0.02
 
 
 async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
@@ -69,15 +73,23 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
 
 async def settled(stage: Stage, scale: Scale, processes: int, series: str, settlements: int) -> Measures:
     """How many a second, from when the first process begins to when the last is through, and at which cost."""
-    begins_at_s = time.perf_counter() + BEGINS_IN_S
     each = settlements // processes
     whole, servers = (stage.database_url, scale.population), stage.parties(())
-    working = asyncio.gather(
-        *(stage.load(settle, *whole, f"{series}-{number}", each, begins_at_s) for number in range(1, processes + 1))
-    )
-    await asyncio.sleep(begins_at_s - time.perf_counter())
-    before = processor.read(servers)
-    found = await working
+    line: Any = await connect(stage.database_url, role=None, name="bench")
+    try:
+        await line.execute(SQL["draw"], LINE)
+        working = asyncio.gather(
+            *(stage.load(settle, *whole, f"{series}-{number}", each) for number in range(1, processes + 1))
+        )
+        async with asyncio.timeout(READY_WITHIN_S):
+            # No event tells of it, and who has failed never comes there.
+            while not working.done() and await line.fetchval(SQL["standing_at"], LINE) < processes:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EVERY_S)
+        before = processor.read(servers)
+        await line.execute(SQL["lift"], LINE)
+        found = await working
+    finally:
+        await line.close()
     spent = processor.spent(before, processor.read(servers), each * processes)
     began_s, ended_s = min(began for began, _, _ in found), max(ended for _, ended, _ in found)
     return {
@@ -87,12 +99,10 @@ async def settled(stage: Stage, scale: Scale, processes: int, series: str, settl
     }
 
 
-def settle(
-    database_url: str, population: Population, series: str, settlements: int, begins_at_s: float
-) -> tuple[float, float, float]:
+def settle(database_url: str, population: Population, series: str, settlements: int) -> tuple[float, float, float]:
     """When the handler began and ended, by `time.perf_counter`, and the seconds of processor time that it took.
 
-    Raises LoadFailed where a bill is not settled, or where it cannot begin with the others.
+    Raises LoadFailed where a bill is not settled.
     """
     incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements + IN_FLIGHT * BATCH)]
     batches = [incoming[start : start + BATCH] for start in range(0, len(incoming), BATCH)]
@@ -106,9 +116,7 @@ def settle(
             # On every connection each statement has been prepared before anything counts.
             warm_up, counted = batches[:IN_FLIGHT], batches[IN_FLIGHT:]
             await asyncio.gather(*(_lane(handler, iter([batch])) for batch in warm_up))
-            if (early_s := begins_at_s - time.perf_counter()) < 0:
-                raise LoadFailed(f"it was not ready until {-early_s:.1f} s after the others")
-            await asyncio.sleep(early_s)
+            await _stand_at_the_line(database_url)
             began_s, taken_s, waiting = time.perf_counter(), time.process_time(), iter(counted)
             await asyncio.gather(*(_lane(handler, waiting) for _ in range(IN_FLIGHT)))
             return began_s, time.perf_counter(), time.process_time() - taken_s
@@ -118,6 +126,17 @@ def settle(
     # As a worker does.
     rarely_collect_garbage()
     return uvloop.run(run())
+
+
+async def _stand_at_the_line(database_url: str) -> None:
+    """Returns when everybody may begin."""
+    connection: Any = await connect(database_url, role=None, name="bench engine")
+    try:
+        for limit in ("statement_timeout", "lock_timeout"):
+            await connection.execute(f"SET {limit} = 0")
+        await connection.execute(SQL["stand_at"], LINE)
+    finally:
+        await connection.close()
 
 
 async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]]) -> None:
