@@ -23,35 +23,43 @@ def claimed(names: Iterable[str], previous: Mapping[str, int]) -> Iterator[dict[
     would choose among the same.
     """
     with ExitStack() as claims:
-        new = _new(but=previous.values())
-        chosen = {}
-        for name in names:
-            kept = _claim(previous[name], after_use=True) if name in previous else None
-            chosen[name] = claims.enter_context(kept or next(new)).getsockname()[1]
-        yield chosen
+
+        def is_ours(port: int) -> bool:
+            claim = _claim(port)
+            if claim is not None:
+                claims.enter_context(claim)
+            return claim is not None
+
+        chosen = {name: previous[name] for name in names if name in previous and is_ours(previous[name])}
+        # By no seed: who starts beside us with the same one would be given the same.
+        drawn = random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE))
+        new = (port for port in drawn if port not in STANDARD_PORTS.union(previous.values()) and is_ours(port))
+        yield chosen | {name: next(new) for name in names if name not in chosen}
 
 
-def _new(but: Iterable[int]) -> Iterator[socket.socket]:
-    taken = STANDARD_PORTS.union(but)
-    # By no seed: who starts beside us with the same one would be given the same.
-    for port in random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE)):
-        if port not in taken and (claim := _claim(port)):
-            yield claim
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
-def _claim(port: int, *, after_use: bool = False) -> socket.socket | None:
-    """A socket bound to the port, beside which a server can listen but no port is claimed anew; None where somebody has it.
+def _claim(port: int) -> socket.socket | None:
+    """What keeps the port for whoever has it open, without being in its server's way; None where somebody has it or listens there.
 
-    `after_use` grants it too where connections to an earlier server are still being forgotten, or somebody else has claimed it since.
+    A name without a file, in the same network as the port, that Linux gives to one at a time and takes back by itself.
     """
-    claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if after_use:
-            claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        claim.bind((LOOPBACK, port))
+        claim.bind(f"\0gongji-port-{port}")
     except OSError:
         claim.close()
         return None
-    # Set only now: it lets in who asks for the same, as every server does, and had we asked we would have been let in beside a claim.
-    claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return claim
+    if is_free(port):
+        return claim
+    claim.close()
+    return None

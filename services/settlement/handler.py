@@ -197,8 +197,7 @@ class Handler:
         # Once their givers' accounts are locked: what a giver has been debited is seen to come.
         coming = await self._coming(connection, receivers)
         if hold is Hold.LOCK_FREE:
-            free = set(journal.accounts)
-            coming.held.update((await ledger.accounts(connection, wanted - free, Hold.READ, now)).accounts)
+            coming.held.update(await ledger.opened(connection, wanted - journal.accounts.keys()))
         await originals.read_standing(connection, facts)
         facts.days.update(await _days(connection, fresh))
         facts.used_fen.update(await _used(connection, facts, book, now))

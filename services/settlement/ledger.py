@@ -58,6 +58,13 @@ async def accounts(connection: Any, people: Iterable[PersonKey], hold: Hold, now
     return journal
 
 
+async def opened(connection: Any, people: Iterable[PersonKey]) -> set[PersonKey]:
+    """Which of these people have an account, whoever holds it."""
+    keys = sorted(set(people))
+    rows = await connection.fetch(SQL["opened"], [k.province for k in keys], [k.person_id for k in keys])
+    return {PersonKey(*row) for row in rows}
+
+
 async def used_this_year(connection: Any, bindings: Sequence[Binding], now: datetime) -> dict[Any, int]:
     """What each of these bindings has used, in fen, in the Shanghai calendar year of `now`."""
     if not bindings:

@@ -62,6 +62,13 @@ CROSS JOIN LATERAL (
 ) AS coming
 WHERE account.person_id IS NOT NULL OR coming.fen IS NOT NULL;
 
+-- name: opened
+-- Which of these people have an account.
+SELECT account.province, account.person_id
+FROM ledger.accounts AS account
+INNER JOIN unnest($1::smallint[], $2::text[]) AS asked (province, person_id)
+    ON account.province = asked.province AND account.person_id = asked.person_id;
+
 -- name: of_earlier_years
 -- The next accounts whose balances are of an earlier year, locked in the order in which accounts are locked.
 SELECT province, person_id, current_year_fen

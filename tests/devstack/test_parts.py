@@ -49,6 +49,14 @@ def test_a_port_that_is_claimed_is_given_to_nobody_else(monkeypatch: pytest.Monk
     assert sorted(given) == sorted(free.values())
 
 
+def test_a_port_that_is_remembered_is_not_taken_from_whoever_has_claimed_it() -> None:
+    """A state directory that was copied, say: both remember the same."""
+    with ports.claimed(["a"], {}) as first, ports.claimed(["a"], first) as second:
+        pass
+
+    assert second["a"] != first["a"]
+
+
 def test_keys_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     keys = KeyFiles(tmp_path / "keys")
     keys.create_missing()

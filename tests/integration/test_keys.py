@@ -244,9 +244,12 @@ async def test_what_is_put_meanwhile_stays_as_it_was_put(world: World, ring: Rin
     await put(world, *people)
     await new_key(ring, keeper)
 
+    sealed_twice = asyncio.Event()
+
     async def feed() -> None:
-        for name in ("李四", "王五"):
-            await put(world, *people, name=name)
+        while not sealed_twice.is_set():
+            for name in ("李四", "王五"):
+                await put(world, *people, name=name)
 
     feeding = asyncio.create_task(feed())
     rounds = 0
@@ -254,9 +257,10 @@ async def test_what_is_put_meanwhile_stays_as_it_was_put(world: World, ring: Rin
         done = await rotated(keeper, ring, people_max=2)
         assert done.complete
         rounds += 1
+        if rounds > 1:
+            sealed_twice.set()
     await feeding
 
-    assert rounds > 1
     assert await sealed_people(keeper) == {2: len(people)}
     assert {await shown(world, number) for number in people} == {
         ("王*", f"130***********{number:04d}") for number in people

@@ -11,14 +11,17 @@ import pytest
 from cli.audit import prove
 from services.settlement import ledger
 from services.settlement.chores import Chores
+from services.settlement.handler import Handler
 from services.settlement.ledger import Hold
+from services.settlement.model import Resolution
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
 from shared.postgres.authority import deciding
 from shared.postgres.pool import connect, create_pool
 from tests.conftest import Database
+from tests.support.builders import incoming
 from tests.support.calendar import Clock
-from tests.support.world import AGENCY, Answer, World, envelope, until
+from tests.support.world import AGENCY, Answer, World, bill, envelope, until
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
 DEADLINE = datetime(2026, 11, 23, 6, tzinfo=SHANGHAI)
@@ -127,6 +130,26 @@ async def test_a_quote_counts_what_arrives_while_it_is_asked(world: World, monke
 
     assert await world.balances() == {"SON": (70_000, 0, 0), "MOTHER": (0, 0, 29_000)}
     assert (quoted["wallet_fen"], quoted["cash_fen"]) == (30_000, 10_000)
+
+
+async def test_a_payer_to_whom_a_gift_comes_and_who_has_no_account_is_held_by_nobody(
+    world: World, database: Database, clock: Clock
+) -> None:
+    """A bill that may not wait for what others hold waits for nothing: nobody holds an account that there is not."""
+    await world.person("FATHER")
+    await world.person("CHILD", insurance="resident")
+    await world.bind("SON", "FATHER", "father", wallet=True)
+    await world.bind("FATHER", "CHILD", "son")
+    given = await give(world, to_person_id="FATHER")
+    await accept(world, given["transfer_id"], "FATHER")
+    asked = incoming("settle", bill("CHILD", 1_000, occurred_at=NOON.isoformat()))
+
+    pool = await create_pool(database.url, role="gongji_settlement", name="tests", size_max=1)
+    (result,) = await Handler(pool, clock).handle([asked], wait=False)
+    await pool.close()
+
+    assert isinstance(result, Resolution)
+    assert (result.answer.outcome, result.answer.reason) == ("declined", "payer_balance_zero")
 
 
 async def test_nobody_accepts_and_the_money_returns_at_the_deadline(world: World, clock: Clock) -> None:
