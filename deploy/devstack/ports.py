@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 LOOPBACK = "127.0.0.1"
@@ -16,7 +16,7 @@ STANDARD_PORTS = frozenset({25_672})
 
 
 @contextmanager
-def claimed(names: Iterable[str], previous: Mapping[str, int]) -> Iterator[dict[str, int]]:
+def claimed(names: Collection[str], previous: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """One port for each name, which no other claim is given while the block lasts: the previous one where it is free, else a new one.
 
     A server is started, or started again, some time after its port was chosen; another stack that starts meanwhile
@@ -33,7 +33,8 @@ def claimed(names: Iterable[str], previous: Mapping[str, int]) -> Iterator[dict[
         chosen = {name: previous[name] for name in names if name in previous and is_ours(previous[name])}
         # By no seed: who starts beside us with the same one would be given the same.
         drawn = random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE))
-        new = (port for port in drawn if port not in STANDARD_PORTS.union(previous.values()) and is_ours(port))
+        others = STANDARD_PORTS.union(previous.values())
+        new = (port for port in drawn if port not in others and is_ours(port))
         yield chosen | {name: next(new) for name in names if name not in chosen}
 
 

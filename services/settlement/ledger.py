@@ -61,6 +61,8 @@ async def accounts(connection: Any, people: Iterable[PersonKey], hold: Hold, now
 async def opened(connection: Any, people: Iterable[PersonKey]) -> set[PersonKey]:
     """Which of these people have an account, whoever holds it."""
     keys = sorted(set(people))
+    if not keys:
+        return set()
     rows = await connection.fetch(SQL["opened"], [k.province for k in keys], [k.person_id for k in keys])
     return {PersonKey(*row) for row in rows}
 
