@@ -1,6 +1,8 @@
 """Which process is meant: a pid may be used again, a pid with its start time is not."""
 
 import contextlib
+import ctypes
+import os
 import time
 from collections.abc import Iterable
 
@@ -11,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 START_TIME_TOLERANCE_S = 2.0
 POLL_S = 0.05
 KILLED_WITHIN_S = 5.0
+# Of prctl(2).
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class ProcessRecord(BaseModel):
@@ -70,3 +74,17 @@ def end_all(processes: Iterable[psutil.Process], patience_s: float) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         ended(processes, KILLED_WITHIN_S)
+
+
+def adopt_orphans() -> None:
+    """From now on whatever is started below this process, and loses its parent, is a child of this process."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_adopted(patience_s: float) -> None:
+    """Ends whatever runs below this process, once it has stopped all that it knows.
+
+    Who looks for a server's children and then kills the server misses one that is started in between.
+    """
+    while left := [each for each in descendants_of(os.getpid()) if runs(each)]:
+        end_all(left, patience_s)

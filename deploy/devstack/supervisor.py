@@ -13,12 +13,12 @@ import psutil
 
 from deploy.devstack import plan, state
 from deploy.devstack.failure import StackFailed
-from deploy.devstack.identity import ProcessRecord, descendants_of, end_all
+from deploy.devstack.identity import ProcessRecord, adopt_orphans, descendants_of, end_adopted, end_all
 from deploy.devstack.installation import rabbitmq_server
 from deploy.devstack.keys import KeyFiles
 from deploy.devstack.lock import held
 from deploy.devstack.postgres import Postgres, binaries
-from deploy.devstack.processes import Command, ProcessSpec, SupervisedProcess, complete
+from deploy.devstack.processes import DESCENDANTS_PATIENCE_S, Command, ProcessSpec, SupervisedProcess, complete
 from deploy.devstack.rabbitmq import Rabbit
 from deploy.devstack.readiness import answers
 from deploy.devstack.stack import AMQP, DATABASE, HTTP_PORT, Service, Stack, Step
@@ -48,6 +48,7 @@ class Options:
 def supervise(options: Options, stack: Stack) -> int:
     """Run the stack until it is told to stop; returns the exit code of the process."""
     directory = options.directory.resolve()
+    adopt_orphans()
     try:
         with held(directory / "supervisor.lock"):
             previous = state.load(directory)
@@ -168,6 +169,7 @@ class Supervisor:
         await asyncio.wait({starting})
         for process in reversed(self._running):
             await process.stop()
+        await asyncio.to_thread(end_adopted, DESCENDANTS_PATIENCE_S)
         self._record(phase=Phase.STOPPED)
         self._tell("everything is stopped")
 

@@ -1,7 +1,7 @@
 """The shell around the rule: one transaction for a batch. Load what is known, lock, decide each, record."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from shared.domain.reasons import Reason
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.envelope import Operation
 from shared.messages.reconcile import ReconcileRequest
-from shared.postgres.authority import deciding
+from shared.postgres.authority import asking, deciding
 from shared.postgres.pool import lent
 from shared.postgres.standby import STANDBY_TIMEOUT_S, expect_standby, reach_standby
 from shared.postgres.trouble import Trouble, trouble_of
@@ -145,12 +145,12 @@ class Handler:
             yield connection
 
     async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
-        provinces = {person.province for incoming in batch for person in incoming.people}
-        provinces.update(incoming.name.province for incoming in batch)
-        lock_timeout_ms = None if wait else LOCK_TIMEOUT_MS
-        async with self._connection() as connection, deciding(connection, provinces, lock_timeout_ms=lock_timeout_ms):
+        hold = Hold.LOCK if wait else Hold.LOCK_FREE
+        if all(incoming.is_inquiry for incoming in batch):
+            hold = Hold.READ
+        async with self._connection() as connection, _transaction(connection, batch, hold):
             now = self.clock()
-            work = await self._load(connection, batch, now, Hold.LOCK if wait else Hold.LOCK_FREE)
+            work = await self._load(connection, batch, now, hold)
             results: list[Result] = [
                 Busy(incoming) if work.lacks(incoming) else work.decide(incoming) for incoming in batch
             ]
@@ -183,19 +183,16 @@ class Handler:
 
         fresh = [incoming for incoming in batch if incoming.is_inquiry or incoming.name not in facts.stored]
         facts.mates.update((incoming.name, incoming) for incoming in reversed(fresh))
-        if all(incoming.is_inquiry for incoming in fresh):
-            hold = Hold.READ
         await originals.read(connection, fresh, facts, hold)
         people = {person for incoming in fresh for person in incoming.people}
         await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
-        receivers: set[PersonKey] = set()
+        receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
         if hold is not Hold.READ:
-            receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
             await ledger.open_accounts(connection, _receiving(fresh, facts) | receivers, now)
         journal = await ledger.accounts(connection, wanted, hold, now)
         # Once their givers' accounts are locked: what a giver has been debited is seen to come.
-        coming = await self._coming(connection, receivers)
+        coming = await self._coming(connection, receivers, hold)
         if hold is Hold.LOCK_FREE:
             coming.held.update(await ledger.opened(connection, wanted - journal.accounts.keys()))
         await originals.read_standing(connection, facts)
@@ -204,17 +201,29 @@ class Handler:
         facts.transfers_today.update(await transfers.made_today(connection, _givers(fresh), now))
         work = Batch(journal, book, facts, self.authenticate_senders, frozenset(coming.held))
         for transfer in coming.transfers:
-            if transfer.receiver not in coming.held:
+            if hold is Hold.READ:
+                journal.count(transfer)
+            elif transfer.receiver not in coming.held:
                 work.close(transfer)
         return work
 
-    async def _coming(self, connection: Any, receivers: set[PersonKey]) -> Coming:
+    async def _coming(self, connection: Any, receivers: set[PersonKey], hold: Hold) -> Coming:
         """What relatives have given to these people and the ledger has still to put into their wallets."""
         if not receivers:
             return Coming()
         found = await transfers.arriving(connection, receivers)
+        if hold is Hold.READ:
+            return Coming(found)
         taken = await transfers.take(connection, found)
         return Coming(taken, {each.receiver for each in found if each not in taken})
+
+
+def _transaction(connection: Any, batch: Sequence[Incoming], hold: Hold) -> AbstractAsyncContextManager[None]:
+    if hold is Hold.READ:
+        return asking(connection)
+    provinces = {person.province for incoming in batch for person in incoming.people}
+    provinces.update(incoming.name.province for incoming in batch)
+    return deciding(connection, provinces, lock_timeout_ms=LOCK_TIMEOUT_MS if hold is Hold.LOCK_FREE else None)
 
 
 async def _used(connection: Any, facts: Facts, book: PolicyBook, now: datetime) -> dict[Any, int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.settlement.model import Contra, Entry, Movement, MovementKind
+from services.settlement.model import Contra, Entry, Movement, MovementKind, Transfer
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.ids import PersonKey, time_ordered_uuid
 from shared.domain.regions import whole_province
@@ -30,6 +30,11 @@ class Journal:
                 self.movements.append(rollover(entry.person, rolled_fen, shanghai_year(self.now)))
             self.accounts[entry.person] = self.accounts.get(entry.person, EMPTY).plus(entry)
         self.movements.append(movement)
+
+    def count(self, transfer: Transfer) -> None:
+        """What has become its receiver's and has not arrived counts as in the wallet, where nothing is written."""
+        wallet = Account(wallet_fen=transfer.amount_fen)
+        self.accounts[transfer.receiver] = self.accounts.get(transfer.receiver, EMPTY).plus(wallet)
 
 
 def rollover(person: PersonKey, rolled_fen: int, year: int) -> Movement:

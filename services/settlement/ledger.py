@@ -31,10 +31,7 @@ async def open_accounts(connection: Any, people: Iterable[PersonKey], now: datet
 
 
 class Hold(Enum):
-    """How accounts are taken; a locked one stays as it is until the transaction ends.
-
-    One that is only read has what is its owner's by now in the wallet, whether it has arrived or not.
-    """
+    """How accounts are taken; a locked one stays as it is until the transaction ends."""
 
     READ = "read_accounts"
     LOCK = "lock_accounts"

@@ -31,36 +31,13 @@ ORDER BY account.province, account.person_id
 FOR NO KEY UPDATE OF account SKIP LOCKED;
 
 -- name: read_accounts
--- The same accounts for somebody who only asks, and locks nothing. What is somebody's by now and has not arrived counts as in the
--- wallet, and is read with it: in a statement of its own it might have arrived by then, and be seen in neither.
+-- The same accounts for somebody who only asks, and locks nothing.
 SELECT
-    wanted.province,
-    wanted.person_id,
-    coalesce(account.current_year_fen, 0) AS current_year_fen,
-    coalesce(account.prior_years_fen, 0) AS prior_years_fen,
-    coalesce(account.wallet_fen, 0) + coalesce(coming.fen, 0) AS wallet_fen,
-    coalesce(account.balances_year, 0) AS balances_year
-FROM unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
-LEFT JOIN ledger.accounts AS account
-    ON account.province = wanted.province AND account.person_id = wanted.person_id
-CROSS JOIN LATERAL (
-    SELECT sum(transfer.current_year_fen + transfer.prior_years_fen)::bigint AS fen
-    FROM ledger.transfers AS transfer
-    WHERE
-        transfer.to_province = wanted.province
-        AND transfer.to_person_id = wanted.person_id
-        AND (
-            transfer.state = 'accepted'
-            OR (
-                transfer.state = 'pending'
-                AND EXISTS (
-                    SELECT FROM registry.settlement_acceptances AS yes
-                    WHERE yes.province = transfer.province AND yes.transfer_id = transfer.transfer_id
-                )
-            )
-        )
-) AS coming
-WHERE account.person_id IS NOT NULL OR coming.fen IS NOT NULL;
+    account.province, account.person_id, account.current_year_fen, account.prior_years_fen, account.wallet_fen,
+    account.balances_year
+FROM ledger.accounts AS account
+INNER JOIN unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
+    ON account.province = wanted.province AND account.person_id = wanted.person_id;
 
 -- name: opened
 -- Which of these people have an account.

@@ -3,12 +3,13 @@
 A worker's batch holds its provinces' authority shared from its first statement to its end. Whoever changes what a
 batch decides by (ends a binding, freezes an account, changes an enrolment, a policy, an institution) takes it
 exclusively just before committing. So an acknowledged end is an end: no batch that read the binding as valid is still
-under way, and every later batch sees it ended. It costs a batch nothing but a lock in shared memory.
+under way, and every later batch sees it ended. It costs a batch nothing but a lock in shared memory. A batch that only asks debits nobody
+and needs none: what it sees is of one moment, after it was asked.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 from shared.postgres.connection import abandon
@@ -19,17 +20,26 @@ AUTHORITY = 0x676A  # "gj"
 EVERY_PROVINCE = 0
 
 
-@asynccontextmanager
-async def deciding(
+def deciding(
     connection: Any, provinces: Iterable[int], *, lock_timeout_ms: int | None = None
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """A transaction in which nobody's authority to pay can change; it may wait for each lock as long as told, or as the session may."""
     keys = (EVERY_PROVINCE, *sorted(set(provinces)))
     locks = ", ".join(f"pg_advisory_xact_lock_shared({AUTHORITY}, {key:d})" for key in keys)
     limit = "" if lock_timeout_ms is None else f"SET LOCAL lock_timeout = {lock_timeout_ms:d}; "
+    # One round trip; reads come in later statements, whose snapshots are taken under the lock.
+    return _transaction(connection, f"BEGIN; {limit}SELECT {locks}")
+
+
+def asking(connection: Any) -> AbstractAsyncContextManager[None]:
+    """A transaction whose statements all see the one moment at which the first of them was begun; it holds up nobody."""
+    return _transaction(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+
+
+@asynccontextmanager
+async def _transaction(connection: Any, begin: str) -> AsyncIterator[None]:
     try:
-        # One round trip; reads come in later statements, whose snapshots are taken under the lock.
-        await connection.execute(f"BEGIN; {limit}SELECT {locks}")
+        await connection.execute(begin)
         yield
     except asyncio.CancelledError:
         abandon(connection)

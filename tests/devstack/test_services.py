@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 
 from deploy.devstack import state
+from deploy.devstack.identity import runs
 from deploy.devstack.state import Phase, StackState
 from tests.devstack.observation import family, none_runs, recorded, restarted, until
 
@@ -94,6 +96,19 @@ def test_failing_step_is_reported_with_its_log(directory: Path) -> None:
         assert last is not None
         assert last.failure is not None
         assert "no such table" in last.failure
+
+
+def test_what_a_step_left_behind_ends_with_the_stack(directory: Path) -> None:
+    """Nobody's child any more, in a session of its own: as a server's that was started while its server was being killed."""
+    leave = "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
+    with supervisor(directory, leave) as process:
+        ready(directory)
+        left = psutil.Process(int((directory / "logs" / "migrate.log").read_text()))
+        assert runs(left)
+        process.terminate()
+        assert process.wait(30) == 0
+
+    assert none_runs([left])
 
 
 def test_stop_during_a_step_ends_the_step(directory: Path) -> None:

@@ -111,6 +111,8 @@ HOT = {
         ["'P1'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", "50"],
     ),
     "settlement.lock_accounts": (LEDGER["lock_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
+    "settlement.read_accounts": (LEDGER["read_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
+    "settlement.opened": (LEDGER["opened"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.requests": (DECISIONS["requests"], ["ARRAY[13]::smallint[]", "ARRAY['H1']", "ARRAY['R1']"]),
     "settlement.people": (REGISTRY["people"], ["ARRAY[13]::smallint[]", "ARRAY['P1']", "'2026-11-22'::date"]),
     "settlement.used_this_year": (

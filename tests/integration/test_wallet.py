@@ -1,7 +1,7 @@
 """The wallet: a transfer through the whole system, accepted, returned, spent. Contract: "transfer"."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -117,19 +117,46 @@ async def test_a_quote_counts_what_arrives_while_it_is_asked(world: World, monke
     """A quote locks nothing: between two of its statements a bill puts the gift into the wallet. It must be in one of the two."""
     given = await give(world)
     await accept(world, given["transfer_id"])
-    read = ledger.accounts
 
-    async def read_and_meanwhile(connection: Any, people: Any, hold: Hold, now: datetime) -> Any:
-        found = await read(connection, people, hold, now)
-        if hold is Hold.READ:
-            await pay(world, 1_000)
-        return found
+    async def bill_comes_in() -> None:
+        await pay(world, 1_000)
 
-    monkeypatch.setattr(ledger, "accounts", read_and_meanwhile)
+    after_a_quote_read_accounts(monkeypatch, bill_comes_in)
     quoted = await quote(world, 40_000)
 
     assert await world.balances() == {"SON": (70_000, 0, 0), "MOTHER": (0, 0, 29_000)}
     assert (quoted["wallet_fen"], quoted["cash_fen"]) == (30_000, 10_000)
+
+
+async def test_a_quote_sees_balances_and_limits_of_one_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Her daughter may pay 60,000 a year and pays 50,000 between two of its statements: beside the old balance only the old use."""
+    await world.person("DAUGHTER")
+    await world.bind("DAUGHTER", "MOTHER", "mother", annual_limit_fen=60_000)
+    await world.credit("DAUGHTER", 100_000, occurred_at=NOON.isoformat())
+
+    async def bill_comes_in() -> None:
+        await pay(world, 50_000)
+
+    after_a_quote_read_accounts(monkeypatch, bill_comes_in)
+    during = await quote(world, 60_000)
+    monkeypatch.undo()
+    after = await quote(world, 60_000)
+
+    assert (await world.balances())["DAUGHTER"] == (50_000, 0, 0)
+    assert (during["outcome"], during["mutual_aid_fen"]) == ("settled", 60_000)
+    assert (after["outcome"], after["reason"]) == ("declined", "authorised_limit_exceeded")
+
+
+def after_a_quote_read_accounts(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
+    read = ledger.accounts
+
+    async def read_and_then(connection: Any, people: Any, hold: Hold, now: datetime) -> Any:
+        found = await read(connection, people, hold, now)
+        if hold is Hold.READ:
+            await happens()
+        return found
+
+    monkeypatch.setattr(ledger, "accounts", read_and_then)
 
 
 async def test_a_payer_to_whom_a_gift_comes_and_who_has_no_account_is_held_by_nobody(

@@ -95,8 +95,8 @@ MUTATIONS = (
     Mutation(
         "a batch does not hold its provinces' authority",
         "shared/postgres/authority.py",
-        '        await connection.execute(f"BEGIN; {limit}SELECT {locks}")\n',
-        '        await connection.execute("BEGIN")\n',
+        '    return _transaction(connection, f"BEGIN; {limit}SELECT {locks}")\n',
+        '    return _transaction(connection, "BEGIN")\n',
         "tests/integration/test_authority.py::test_a_change_waits_for_the_batch_that_is_deciding",
     ),
     Mutation(
@@ -210,5 +210,19 @@ MUTATIONS = (
         "            abandon(connection)\n",
         "",
         "tests/integration/test_batches.py::test_a_handler_that_is_cancelled_says_so_whatever_the_database_does",
+    ),
+    Mutation(
+        "a quote reads balances and limits at different moments",
+        "shared/postgres/authority.py",
+        '    return _transaction(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ")\n',
+        '    return _transaction(connection, "BEGIN")\n',
+        "tests/integration/test_wallet.py::test_a_quote_sees_balances_and_limits_of_one_moment",
+    ),
+    Mutation(
+        "a quote leaves out a gift that is the patient's and has not arrived",
+        "services/settlement/handler.py",
+        "                journal.count(transfer)\n",
+        "                pass\n",
+        "tests/integration/test_wallet.py::test_a_quote_counts_what_was_accepted_and_moves_nothing",
     ),
 )
