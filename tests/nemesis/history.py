@@ -161,14 +161,15 @@ class History:
         self.facts.setdefault(fact, []).append(change)
         return change
 
-    def possible(self, moment_s: float, *fact: str) -> list[Any]:
-        """What may have been so at a moment: what was last answered before, and whatever was under way."""
+    def possible(self, moment_s: float, *fact: str, until_s: float | None = None) -> list[Any]:
+        """What may have been so at a moment, or from it until another: what was last answered before, and whatever was under way."""
+        until_s = moment_s if until_s is None else until_s
         values, lingering = [None], []
         for change in self.facts.get(fact, ()):
             if change.until_s < moment_s - CLOCKS_APART_S:
                 values = [change.value]
-            elif change.from_s < moment_s + CLOCKS_APART_S:
+            elif change.from_s < until_s + CLOCKS_APART_S:
                 values.append(change.value)
-            if change.lingers and change.from_s < moment_s + CLOCKS_APART_S:
+            if change.lingers and change.from_s < until_s + CLOCKS_APART_S:
                 lingering.append(change.value)
         return list(dict.fromkeys(values + lingering))

@@ -108,13 +108,15 @@ def billed(each: Asked, asked: dict[str, Any], world: dict[str, Any], book: Book
     return Expected(answer, writes)
 
 
-def worlds(person_id: str, book: Mapping[Any, Any], history: History, moment_s: float) -> Iterator[dict[str, Any]]:
-    """The family as the naive rule wants it, in every way in which it may have been at a moment."""
+def worlds(
+    person_id: str, book: Mapping[Any, Any], history: History, moment_s: float, until_s: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """The family as the naive rule wants it, in every way in which it may have been at a moment, or from it until another."""
     relatives = sorted({fact[1] for fact in history.facts if fact[0] == "binding" and fact[2] == person_id})
     people = [person_id, *relatives]
     facts = [(kind, who) for who in people for kind in ("insurance", "status", "frozen")]
     facts += [("binding", payer, person_id) for payer in relatives]  # type: ignore[misc]
-    for values in product(*(history.possible(moment_s, *fact) for fact in facts)):
+    for values in product(*(history.possible(moment_s, *fact, until_s=until_s) for fact in facts)):
         known: dict[Any, Any] = dict(zip(facts, values, strict=True))
         bound = [known["binding", payer, person_id] for payer in relatives]
         patient = person(person_id, known, book)

@@ -16,14 +16,14 @@ it was made may have seen it or not, one that was decided before its call or aft
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby, product
 from typing import Any
 
+from tests.nemesis.chronicle import Chronicle, Key
 from tests.nemesis.history import CLOCKS_APART_S, Answer, Asked, Heard, History, Placed
-from tests.nemesis.model import NOTHING, Book, Parts, Writes, arrived, billed, expected, worlds
+from tests.nemesis.model import NOTHING, Book, Gift, Parts, Writes, arrived, billed, expected, worlds
 
 Step = tuple[str, Asked | str, str]
 
@@ -53,21 +53,12 @@ class Lot:
 
 
 @dataclass(slots=True)
-class Past:
-    """What something in the book was after a lot; when that lot was known outside, and before when it cannot have begun."""
-
-    value: Any
-    answered_s: float
-    sent_s: float
-
-
-@dataclass(slots=True)
 class Replay:
     """A book that moves on with the ledger's order."""
 
     history: History
     book: Book = field(default_factory=dict)
-    past: dict[tuple[str, str], list[Past]] = field(default_factory=lambda: defaultdict(list))
+    chronicle: Chronicle = field(default_factory=lambda: Chronicle(first))
     lots: list[Lot] = field(init=False)
     latest_sent_s: float = -math.inf
     farthest: tuple[int, str] = (-1, "")
@@ -140,20 +131,18 @@ class Replay:
         if sentence := self._turned_round(lot):
             return sentence
         written: Writes = {}
+        before_it = dict(self.book)
         self.farthest = (-1, "")
         if not self._search(lot, 0, 0, written, set()):
             return self.farthest[1]
         answered_s = min((each.answered_s for each in lot.requests), default=math.inf)
         sent_s = max((each.sent_s for each in lot.requests), default=-math.inf)
-        purses = {("purse", key[1]) for key in written if key[0] in ("account", "coming")}
-        for key in purses | {key for key in written if key[0] == "used"}:
-            self.past[key].append(Past(self._now(*key), answered_s, sent_s))
+        seen: dict[Key, Any] = {key: self.book[key] for key in written if key[0] in ("account", "used")}
+        for _, receiver in (key for key in written if key[0] == "coming"):
+            before, now = (set(book.get(("coming", receiver), ())) for book in (before_it, self.book))
+            seen |= {("on its way", gift): gift in now for gift in before ^ now}
+        self.chronicle.write(seen, answered_s, sent_s)
         return None
-
-    def _now(self, what: str, of: str) -> Any:
-        if what == "purse":
-            return self.book.get(("account", of), NOTHING), self.book.get(("coming", of), ())
-        return self.book.get((what, of), 0)
 
     def _search(self, lot: Lot, moved: int, stood: int, written: Writes, in_vain: set[tuple[int, int]]) -> bool:
         """Depth first through the ways in which those that moved nothing may stand between those that did."""
@@ -227,23 +216,32 @@ class Replay:
                     yield f"quote {each.name} is what no moment explains: {heard.answer}"
 
     def _quotable(self, each: Asked, heard: Heard) -> bool:
-        """In some state of everybody's purse that it may have seen: each in one of its own, not all at the same place."""
+        """By one look at the ledger and the registry, after it began to be decided and before it was answered."""
+        moment_s = self.history.moment_s(heard.answer["decided_at"])
+        # Most are explained by what was so just as it began: what changed meanwhile makes many worlds.
+        return any(self._quotable_until(each, heard, moment_s, until_s) for until_s in (moment_s, heard.came_s))
+
+    def _quotable_until(self, each: Asked, heard: Heard, moment_s: float, until_s: float) -> bool:
         answer, person_id = heard.answer, each.body["person_id"]
-        moment_s = self.history.moment_s(answer["decided_at"])
-        # What had been answered when it began to be decided it has seen.
-        heard = replace(heard, sent_s=max(heard.sent_s, moment_s - CLOCKS_APART_S))
         relatives = sorted(fact[1] for fact in self.history.facts if fact[0] == "binding" and fact[2] == person_id)
-        bound = {who: self.history.possible(moment_s, "binding", who, person_id) for who in relatives}
-        used = [("used", one.binding_id) for those in bound.values() for one in those if one and one.annual_limit_fen]
-        payers = [who for who, those in bound.items() if any(those)]
-        purses = [{whole(purse[0]) for purse in self._seen(("purse", who), heard)} for who in payers]
-        keys = [("account", who) for who in (person_id, *payers)] + used
+        bound = {who: self.history.possible(moment_s, "binding", who, person_id, until_s=until_s) for who in relatives}
+        own = ("account", person_id)
+        keys = [own, *(("on its way", gift) for gift in self._gifts_to(person_id))]
+        keys += [("account", who) for who, those in bound.items() if any(those)]
+        keys += [("used", one.binding_id) for those in bound.values() for one in those if one and one.annual_limit_fen]
         asked = {"use_own_account": True, "use_mutual_aid": True, "require_full": False, **each.body}
         told_fen = answer["own_balance_fen"]
-        own = {whole(purse) for purse in self._with_gifts(person_id, heard) if told_fen in (None, purse[0] + purse[1])}
-        for values in product(own, *purses, *(self._seen(key, heard) for key in used)):
-            book: Book = dict(zip(keys, values, strict=True))
-            for world in worlds(person_id, book, self.history, moment_s):
+        # What had been answered when it began to be decided it has seen.
+        since_s = max(heard.sent_s, moment_s - CLOCKS_APART_S)
+        looks = self.chronicle.looks(
+            keys, since_s, heard.came_s, lambda key, value: key != own or told_fen in (None, value[0] + value[1])
+        )
+        in_vain: set[frozenset[Any]] = set()
+        for book in (book for look in looks for book in self._with_gifts(person_id, look, moment_s, until_s)):
+            if (tried := frozenset(book.items())) in in_vain:
+                continue
+            in_vain.add(tried)
+            for world in worlds(person_id, book, self.history, moment_s, until_s):
                 should_be = billed(each, asked, world, book).answer
                 # A quote debits nothing, so the balance after it is the balance before.
                 if should_be["own_balance_fen"] is not None:
@@ -252,34 +250,29 @@ class Replay:
                     return True
         return False
 
-    def _seen(self, key: tuple[str, str], heard: Heard) -> list[Any]:
-        """What was last known of it before it was asked, and whatever may have been made of it meanwhile."""
-        values: list[Any] = [(NOTHING, ()) if key[0] == "purse" else 0]
-        for each in self.past.get(key, ()):
-            if each.answered_s < heard.sent_s:
-                values = [each.value]
-            elif each.sent_s > heard.came_s:
-                break
-            else:
-                values.append(each.value)
-        return list(dict.fromkeys(values))
+    def _gifts_to(self, person_id: str) -> list[str]:
+        return [key[1] for key, gift in self.book.items() if key[0] == "gift" and gift.receiver_id == person_id]
 
-    def _with_gifts(self, person_id: str, heard: Heard) -> Iterator[Parts]:
+    def _with_gifts(self, person_id: str, look: Book, moment_s: float, until_s: float) -> Iterator[Book]:
         """A quote counts what has become the patient's and not been written into the wallet yet."""
-        said_fen = heard.answer["wallet_fen"]
-        for (current, prior, wallet), coming in self._seen(("purse", person_id), heard):
-            least = most = wallet
-            for transfer_id in coming:
-                gift = self.book["gift", transfer_id]
-                fen, yes = sum(gift.parts), self.history.possible(heard.came_s, "accepted", transfer_id)
-                given = self.history.asked[gift.name].answered_s < heard.sent_s
-                least += fen if given and (gift.auto_accept or self._accepted(transfer_id, heard.sent_s)) else 0
-                most += fen if gift.auto_accept or True in yes else 0
-            for fen in {least, most, min(max(said_fen, least), most)}:
-                yield current, prior, fen
+        current, prior, wallet = look["account", person_id]
+        ways = []
+        for _, transfer_id in (key for key, value in look.items() if key[0] == "on its way" and value):
+            gift: Gift = self.book["gift", transfer_id]
+            yes = (
+                [True]
+                if gift.auto_accept
+                else self.history.possible(moment_s, "accepted", transfer_id, until_s=until_s)
+            )
+            ways.append([sum(gift.parts) if accepted else 0 for accepted in yes])
+        funds = {key: whole(value) if key[0] == "account" else value for key, value in look.items()}
+        for coming_fen in {sum(way) for way in product(*ways)}:
+            yield {**funds, ("account", person_id): whole((current, prior, wallet + coming_fen))}
 
-    def _accepted(self, transfer_id: str, moment_s: float) -> bool:
-        return self.history.possible(moment_s, "accepted", transfer_id) == [True]
+
+def first(key: Key) -> Any:
+    """What it is before anything was decided."""
+    return {"account": NOTHING, "used": 0, "on its way": False}[key[0]]
 
 
 def whole(purse: Parts) -> Parts:
