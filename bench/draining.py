@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,8 +16,8 @@ from bench.load import SINGLE, Form, LoadFailed
 from bench.population import Population
 from bench.report import SPEED, Measures
 from bench.scale import WARM_UP_PART
+from bench.sessions import session
 from bench.stage import NOTHING_MORE, Running, Stage, held_still, together
-from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("bench", "draining.sql")
@@ -117,12 +116,8 @@ async def drain(stage: Stage, start: Start, waiting: Load, *, taken: bool = Fals
 
 async def checkpoint(stage: Stage) -> None:
     """The whole server's, now, so that by itself none comes for as long as they are apart."""
-    connection: Any = await connect(stage.database_url, role=None, name="bench")
-    try:
-        await connection.execute("SET statement_timeout = 0")
+    async with session(stage.database_url) as connection:
         await connection.execute(SQL["checkpoint"])
-    finally:
-        await connection.close()
 
 
 async def settle_in(stage: Stage, population: Population, settlements: int, name: str) -> None:
@@ -222,12 +217,9 @@ async def _deadlocks(url: str) -> int:
 
     It adds up what a session has to tell when that ends, if not before: so not until all have. Raises TimeoutError.
     """
-    connection: Any = await connect(url, role=None, name="bench")
-    try:
+    async with session(url) as connection:
         async with asyncio.timeout(GONE_WITHIN_S):
             while await connection.fetchval(SQL["sessions"]):  # noqa: ASYNC110 - the server sets no event
                 await asyncio.sleep(LOOK_EVERY_S)
         found: int = await connection.fetchval(SQL["deadlocks"])
-    finally:
-        await connection.close()
     return found

@@ -12,8 +12,8 @@ from typing import Any
 from zlib import crc32
 
 from bench.population import AGENCY, AREA, HOSPITALS, PROVINCE, Population
+from bench.sessions import session
 from shared.domain.times import shanghai_date, shanghai_moment
-from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("bench", "filling.sql")
@@ -33,14 +33,8 @@ FILLED = (
     "ledger.decisions",
     "ledger.names",
 )
-# A session of the bench may take its time, and sort in memory what would be sorted on disk.
-SESSION = (
-    "SET statement_timeout = 0",
-    "SET lock_timeout = 0",
-    "SET idle_in_transaction_session_timeout = 0",
-    "SET work_mem = '128MB'",
-    "SET maintenance_work_mem = '512MB'",
-)
+# It sorts in memory what would be sorted on disk.
+SETTINGS = ("SET work_mem = '128MB'", "SET maintenance_work_mem = '512MB'")
 
 Statement = tuple[str, *tuple[Any, ...]]
 
@@ -124,11 +118,8 @@ def steps(population: Population, today: date) -> Iterator[tuple[str, list[State
 
 async def size_bytes(url: str) -> int:
     """The room that a database takes."""
-    connection = await connect(url, role=None, name="bench")
-    try:
+    async with session(url) as connection:
         taken: int = await connection.fetchval(SQL["size_bytes"])
-    finally:
-        await connection.close()
     return taken
 
 
@@ -170,9 +161,8 @@ async def _connections(url: str) -> AsyncIterator[list[Any]]:
     async with AsyncExitStack() as opened:
         connections = []
         for _ in range(CONNECTIONS):
-            connection = await connect(url, role=None, name="bench")
-            opened.push_async_callback(connection.close)
-            for statement in SESSION:
+            connection = await opened.enter_async_context(session(url))
+            for statement in SETTINGS:
                 await connection.execute(statement)
             connections.append(connection)
         yield connections

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import uvloop
 
@@ -19,13 +18,14 @@ from bench.processor import OWN
 from bench.report import SPEED, Compared, Measures, Result, at_least, result
 from bench.rounds import Tell, conditions, each_round, in_turn, settled_in
 from bench.scale import WARM_UP_PART, Scale
+from bench.sessions import session
 from bench.stage import Stage
 from services.settlement.handler import Handler
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
 from shared.messages.envelope import Outcome
-from shared.postgres.pool import connect, create_pool
+from shared.postgres.pool import create_pool
 from shared.postgres.queries import load_queries
 from shared.runtime.lifecycle import rarely_collect_garbage
 
@@ -75,8 +75,7 @@ async def settled(stage: Stage, scale: Scale, processes: int, series: str, settl
     """How many a second, from when the first process begins to when the last is through, and at which cost."""
     each = settlements // processes
     whole, servers = (stage.database_url, scale.population), stage.parties(())
-    line: Any = await connect(stage.database_url, role=None, name="bench")
-    try:
+    async with session(stage.database_url) as line:
         await line.execute(SQL["draw"], LINE)
         working = asyncio.gather(
             *(stage.load(settle, *whole, f"{series}-{number}", each) for number in range(1, processes + 1))
@@ -88,8 +87,6 @@ async def settled(stage: Stage, scale: Scale, processes: int, series: str, settl
         before = processor.read(servers)
         await line.execute(SQL["lift"], LINE)
         found = await working
-    finally:
-        await line.close()
     spent = processor.spent(before, processor.read(servers), each * processes)
     began_s, ended_s = min(began for began, _, _ in found), max(ended for _, ended, _ in found)
     return {
@@ -130,13 +127,8 @@ def settle(database_url: str, population: Population, series: str, settlements: 
 
 async def _stand_at_the_line(database_url: str) -> None:
     """Returns when everybody may begin."""
-    connection: Any = await connect(database_url, role=None, name="bench engine")
-    try:
-        for limit in ("statement_timeout", "lock_timeout"):
-            await connection.execute(f"SET {limit} = 0")
+    async with session(database_url) as connection:
         await connection.execute(SQL["stand_at"], LINE)
-    finally:
-        await connection.close()
 
 
 async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]]) -> None:

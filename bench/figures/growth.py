@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from bench import filling
@@ -18,11 +17,11 @@ from bench.proof import Broken, prove
 from bench.report import Compared, Measures, Result, at_most, result
 from bench.rounds import Tell, conditions, each_round, in_turn
 from bench.scale import LOG_MAX_GIB, WARM_UP_PART, Scale
+from bench.sessions import session
 from bench.stage import Stage, settings_of
 from deploy.devstack.stack import DATABASE
 from shared.domain.ids import earliest_id
 from shared.domain.times import shanghai_date, shanghai_moment
-from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("bench.figures", "growth.sql")
@@ -92,8 +91,7 @@ async def _grown(stage: Stage, people: Population, tell: Tell) -> AsyncIterator[
     if DATABASE not in os.environ and shutil.disk_usage(stage.directory).free < needed:
         raise LoadFailed(f"{people.accounts:,} accounts take {needed / 1e9:.0f} GB of free disk, which are not here")
     name = f"gongji_bench_{people.accounts}"
-    connection: Any = await connect(stage.database_url, role=None, name="bench")
-    try:
+    async with session(stage.database_url) as connection:
         await connection.execute(f"CREATE DATABASE {name}")
         try:
             place = stage.at(name)
@@ -102,25 +100,19 @@ async def _grown(stage: Stage, people: Population, tell: Tell) -> AsyncIterator[
             await filling.fill(place.database_url, people, tell)
             yield await _ready(place, people)
         finally:
-            await connection.execute("SET statement_timeout = 0")
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await connection.close()
 
 
 async def _ready(stage: Stage, people: Population) -> Place:
     """What settlements look at is read once, whatever its size; how much fits into memory is the machine's affair."""
     now = datetime.now(UTC)
     this_month = earliest_id(shanghai_moment(shanghai_date(now).replace(day=1)))
-    connection: Any = await connect(stage.database_url, role=None, name="bench")
-    try:
-        for setting in ("statement_timeout = 0", "enable_sort = off", "enable_bitmapscan = off"):
+    async with session(stage.database_url) as connection:
+        for setting in ("enable_sort = off", "enable_bitmapscan = off"):
             await connection.execute(f"SET {setting}")
         for query, sql in SQL.items():
             if query.startswith("read_"):
                 await connection.fetchval(sql, *([this_month] if "$1" in sql else []))
-    finally:
-        await connection.close()
     size_gb = await filling.size_bytes(stage.database_url) / 1e9
     return Place(stage, people, earliest_id(now), round(size_gb, 2))
 
@@ -130,24 +122,16 @@ async def _settled_in(place: Place, scale: Scale, tell: Tell) -> Place:
     settlements = scale.settling_in_of(place.people)
     tell(f"{place.subject}: settling in, {settlements:,} settlements")
     await settle_in(place.stage, place.people, settlements, "after-a-checkpoint")
-    connection: Any = await connect(place.stage.database_url, role=None, name="bench")
-    try:
-        await connection.execute("SET statement_timeout = 0")
+    async with session(place.stage.database_url) as connection:
         await connection.execute(SQL["vacuum"])
-    finally:
-        await connection.close()
     return replace(place, since=earliest_id(datetime.now(UTC)))
 
 
 async def _prove_what_was_settled(place: Place, requests: int, tell: Tell) -> None:
     """Raises Broken where a request has not exactly one decision, or whoever was settled for has another balance than entries."""
-    connection: Any = await connect(place.stage.database_url, role=None, name="bench")
-    try:
-        await connection.execute("SET statement_timeout = 0")
+    async with session(place.stage.database_url) as connection:
         decided = await connection.fetchval(SQL["decided"], place.since)
         disagreeing = await connection.fetch(SQL["balances_that_disagree"], place.since)
-    finally:
-        await connection.close()
     if decided != requests or disagreeing:
         raise Broken(f"{place.subject}: {decided} of {requests} decided; balances disagree: {list(disagreeing)}")
     tell(

@@ -16,9 +16,9 @@ from bench import processor
 from bench.load import LoadFailed
 from bench.report import SPEED, Measures
 from bench.scale import WARM_UP_PART
+from bench.sessions import session
 from bench.stage import Stage
 from deploy.devstack.postgres import binaries
-from shared.postgres.pool import connect
 
 NAME = "pgbench"
 DATABASE = "gongji_bench_pgbench"
@@ -100,9 +100,5 @@ async def _run(url: str, *options: str) -> str:
 
 
 async def _administer(url: str, statement: str) -> None:
-    connection = await connect(url, role=None, name="bench")
-    try:
-        await connection.execute("SET statement_timeout = 0")
+    async with session(url) as connection:
         await connection.execute(statement)
-    finally:
-        await connection.close()
