@@ -5,6 +5,8 @@ import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from deploy.devstack.failure import StackFailed
+
 LOOPBACK = "127.0.0.1"
 
 # Below the range the kernel hands out for outgoing connections: while a server restarts,
@@ -35,7 +37,12 @@ def claimed(names: Collection[str], previous: Mapping[str, int]) -> Iterator[dic
         drawn = random.SystemRandom().sample(PRIVATE_RANGE, len(PRIVATE_RANGE))
         others = STANDARD_PORTS.union(previous.values())
         new = (port for port in drawn if port not in others and is_ours(port))
-        yield chosen | {name: next(new) for name in names if name not in chosen}
+        chosen |= zip((name for name in names if name not in chosen), new, strict=False)
+        if len(chosen) < len(names):
+            raise StackFailed(
+                f"no port is free from {PRIVATE_RANGE.start} to {PRIVATE_RANGE.stop - 1}: stop what listens there"
+            )
+        yield chosen
 
 
 def is_free(port: int) -> bool:

@@ -57,6 +57,15 @@ def test_a_port_that_is_remembered_is_not_taken_from_whoever_has_claimed_it() ->
     assert second["a"] != first["a"]
 
 
+def test_where_no_port_is_left_it_says_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ports.claimed(["a"], {}) as free:
+        pass
+    monkeypatch.setattr(ports, "PRIVATE_RANGE", range(free["a"], free["a"] + 1))
+
+    with pytest.raises(StackFailed, match=f"no port is free from {free['a']} to"), ports.claimed(["a", "b"], {}):
+        pass
+
+
 def test_keys_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     keys = KeyFiles(tmp_path / "keys")
     keys.create_missing()
