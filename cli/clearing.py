@@ -107,6 +107,8 @@ async def read(url: str, day: date) -> Report:
         await connection.execute("SET statement_timeout = 0")
         # Closed and open provinces as of one moment: none is seen twice, or not at all.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            # Before anything is seen: what is moved into its month later would be found in neither table.
+            await connection.execute("LOCK TABLE ledger.entries IN ACCESS SHARE MODE")
             closed = {row["province"]: row["closed_at"] for row in await connection.fetch(SQL["closed"], day)}
             rows = await connection.fetch(SQL["closed_lines"], day)
             rows += await connection.fetch(SQL["open_lines"], *ids_of_day(day), list(closed))

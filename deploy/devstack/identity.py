@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 START_TIME_TOLERANCE_S = 2.0
 POLL_S = 0.05
 KILLED_WITHIN_S = 5.0
+ROUNDS_MAX = 3
 # Of prctl(2).
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -71,7 +72,7 @@ def end_all(processes: Iterable[psutil.Process], patience_s: float) -> None:
     processes = list(processes)
     if not ended(processes, patience_s):
         for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.Error):
                 process.kill()
         ended(processes, KILLED_WITHIN_S)
 
@@ -81,10 +82,34 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_adopted(patience_s: float) -> None:
-    """Ends whatever runs below this process, once it has stopped all that it knows.
+def ended_children() -> set[int]:
+    """Children of this process that only wait to be reaped."""
+    ended: set[int] = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() == psutil.STATUS_ZOMBIE:
+                ended.add(child.pid)
+    return ended
+
+
+def reap(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def end_adopted(patience_s: float) -> list[psutil.Process]:
+    """Ends whatever runs below this process, once it has stopped all that it knows; returns what goes on all the same.
 
     Who looks for a server's children and then kills the server misses one that is started in between.
     """
-    while left := [each for each in descendants_of(os.getpid()) if runs(each)]:
+    for _ in range(ROUNDS_MAX):
+        # What is ended may leave children of its own.
+        left = [each for each in descendants_of(os.getpid()) if runs(each)]
+        if not left:
+            break
+        for each in left:
+            with contextlib.suppress(psutil.Error):
+                each.terminate()
         end_all(left, patience_s)
+    return [each for each in descendants_of(os.getpid()) if runs(each)]

@@ -13,7 +13,15 @@ import psutil
 
 from deploy.devstack import plan, state
 from deploy.devstack.failure import StackFailed
-from deploy.devstack.identity import ProcessRecord, adopt_orphans, descendants_of, end_adopted, end_all
+from deploy.devstack.identity import (
+    ProcessRecord,
+    adopt_orphans,
+    descendants_of,
+    end_adopted,
+    end_all,
+    ended_children,
+    reap,
+)
 from deploy.devstack.installation import rabbitmq_server
 from deploy.devstack.keys import KeyFiles
 from deploy.devstack.lock import held
@@ -28,6 +36,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 OWNER_POLL_S = 0.5
 ORPHAN_PATIENCE_S = 10.0
+BURY_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Supervisor:
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop.set)
         owner = asyncio.create_task(self._watch_owner())
+        burying = asyncio.create_task(bury())
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -104,6 +114,7 @@ class Supervisor:
             raise
         finally:
             owner.cancel()
+            burying.cancel()
             stopping.cancel()
             await self._shut_down(starting)
 
@@ -167,9 +178,12 @@ class Supervisor:
         self._record(phase=Phase.STOPPING)
         starting.cancel()
         await asyncio.wait({starting})
-        for process in reversed(self._running):
-            await process.stop()
-        await asyncio.to_thread(end_adopted, DESCENDANTS_PATIENCE_S)
+        try:
+            for process in reversed(self._running):
+                await process.stop()
+        finally:
+            for left in await asyncio.to_thread(end_adopted, DESCENDANTS_PATIENCE_S):
+                self._tell(f"cannot be stopped: {left}")
         self._record(phase=Phase.STOPPED)
         self._tell("everything is stopped")
 
@@ -217,6 +231,16 @@ def command_of(
         log=log_file(directory, program.name),
         directory=PROJECT,
     )
+
+
+async def bury() -> None:
+    """Reaps what was adopted and has ended: what this process waits for itself is no longer there at the next look."""
+    before: set[int] = set()
+    while True:
+        ended = await asyncio.to_thread(ended_children)
+        reap(ended & before)
+        before = ended
+        await asyncio.sleep(BURY_EVERY_S)
 
 
 async def together(*coroutines: Coroutine[None, None, None]) -> None:

@@ -148,7 +148,7 @@ class Handler:
         hold = Hold.LOCK if wait else Hold.LOCK_FREE
         if all(incoming.is_inquiry for incoming in batch):
             hold = Hold.READ
-        async with self._connection() as connection, _transaction(connection, batch, hold):
+        async with self._connection() as connection, _transaction(connection, batch, hold, wait=wait):
             now = self.clock()
             work = await self._load(connection, batch, now, hold)
             results: list[Result] = [
@@ -187,8 +187,10 @@ class Handler:
         people = {person for incoming in fresh for person in incoming.people}
         await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
-        receivers = wanted & (facts.awaiting | _wallets(facts) | _giving_back(fresh, facts))
+        receivers = wanted & facts.awaiting
         if hold is not Hold.READ:
+            # Something may be given to them before their accounts are locked.
+            receivers |= wanted & (_wallets(facts) | _giving_back(fresh, facts))
             await ledger.open_accounts(connection, _receiving(fresh, facts) | receivers, now)
         journal = await ledger.accounts(connection, wanted, hold, now)
         # Once their givers' accounts are locked: what a giver has been debited is seen to come.
@@ -218,12 +220,15 @@ class Handler:
         return Coming(taken, {each.receiver for each in found if each not in taken})
 
 
-def _transaction(connection: Any, batch: Sequence[Incoming], hold: Hold) -> AbstractAsyncContextManager[None]:
+def _transaction(
+    connection: Any, batch: Sequence[Incoming], hold: Hold, *, wait: bool
+) -> AbstractAsyncContextManager[None]:
+    lock_timeout_ms = None if wait else LOCK_TIMEOUT_MS
     if hold is Hold.READ:
-        return asking(connection)
+        return asking(connection, ledger.SQL["hold_tables"], lock_timeout_ms=lock_timeout_ms)
     provinces = {person.province for incoming in batch for person in incoming.people}
     provinces.update(incoming.name.province for incoming in batch)
-    return deciding(connection, provinces, lock_timeout_ms=LOCK_TIMEOUT_MS if hold is Hold.LOCK_FREE else None)
+    return deciding(connection, provinces, lock_timeout_ms=lock_timeout_ms)
 
 
 async def _used(connection: Any, facts: Facts, book: PolicyBook, now: datetime) -> dict[Any, int]:

@@ -8,6 +8,15 @@ FROM unnest($1::smallint[], $2::text[]) AS wanted (province, person_id)
 ORDER BY wanted.province, wanted.person_id
 ON CONFLICT DO NOTHING;
 
+-- name: hold_tables
+-- Everything that an inquiry may read, held against whoever moves rows between tables or writes one anew, before anything is read.
+LOCK TABLE ONLY
+    ledger.names, ONLY ledger.cancellations, ONLY ledger.decisions, ONLY ledger.entries, ONLY ledger.remainders,
+    ONLY ledger.accounts, ONLY ledger.transfers, registry.settlement_institutions, registry.settlement_policies,
+    registry.settlement_policy_epochs, registry.settlement_enrolments, registry.settlement_bindings,
+    registry.settlement_kinship_links, registry.settlement_acceptances
+IN ACCESS SHARE MODE;
+
 -- name: lock_accounts
 -- The accounts of everybody a batch is about, locked in one order whoever asks, so that no two batches wait in a circle.
 SELECT

@@ -1,6 +1,6 @@
 """A settlement and a change of who may pay for whom never overlap.
 
-A worker's batch holds its provinces' authority shared from its first statement to its end. Whoever changes what a
+A worker's batch that may debit somebody holds its provinces' authority shared from its first statement to its end. Whoever changes what a
 batch decides by (ends a binding, freezes an account, changes an enrolment, a policy, an institution) takes it
 exclusively just before committing. So an acknowledged end is an end: no batch that read the binding as valid is still
 under way, and every later batch sees it ended. It costs a batch nothing but a lock in shared memory. A batch that only asks debits nobody
@@ -16,7 +16,7 @@ from shared.postgres.connection import abandon
 
 # The first key of the advisory locks, so that they meet nobody else's. The second is the province.
 AUTHORITY = 0x676A  # "gj"
-# Institutions belong to no province; every batch holds this one too.
+# Institutions belong to no province; every such batch holds this one too.
 EVERY_PROVINCE = 0
 
 
@@ -26,14 +26,21 @@ def deciding(
     """A transaction in which nobody's authority to pay can change; it may wait for each lock as long as told, or as the session may."""
     keys = (EVERY_PROVINCE, *sorted(set(provinces)))
     locks = ", ".join(f"pg_advisory_xact_lock_shared({AUTHORITY}, {key:d})" for key in keys)
-    limit = "" if lock_timeout_ms is None else f"SET LOCAL lock_timeout = {lock_timeout_ms:d}; "
     # One round trip; reads come in later statements, whose snapshots are taken under the lock.
-    return _transaction(connection, f"BEGIN; {limit}SELECT {locks}")
+    return _transaction(connection, f"BEGIN; {_limit(lock_timeout_ms)}SELECT {locks}")
 
 
-def asking(connection: Any) -> AbstractAsyncContextManager[None]:
-    """A transaction whose statements all see the one moment at which the first of them was begun; it holds up nobody."""
-    return _transaction(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+def asking(connection: Any, tables: str, *, lock_timeout_ms: int | None = None) -> AbstractAsyncContextManager[None]:
+    """A transaction that only asks: all of its statements see one moment, and nobody's authority is taken.
+
+    `tables` locks (ACCESS SHARE) whatever it may read, and looks at none of it: LOCK TABLE takes no snapshot. A snapshot from before
+    rows were moved from one table to another, or a table was written anew, would find them in neither.
+    """
+    return _transaction(connection, f"BEGIN ISOLATION LEVEL REPEATABLE READ; {_limit(lock_timeout_ms)}{tables}")
+
+
+def _limit(lock_timeout_ms: int | None) -> str:
+    return "" if lock_timeout_ms is None else f"SET LOCAL lock_timeout = {lock_timeout_ms:d}; "
 
 
 @asynccontextmanager

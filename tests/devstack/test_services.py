@@ -22,6 +22,9 @@ GIVEN = {
     "GONGJI_LOG_LEVEL": "debug",
 }
 
+# A step that leaves a process behind, in a session of its own.
+LEAVE = "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
+
 
 @contextmanager
 def supervisor(directory: Path, step: str = "") -> Iterator[subprocess.Popen[str]]:
@@ -100,8 +103,7 @@ def test_failing_step_is_reported_with_its_log(directory: Path) -> None:
 
 def test_what_a_step_left_behind_ends_with_the_stack(directory: Path) -> None:
     """Nobody's child any more, in a session of its own: as a server's that was started while its server was being killed."""
-    leave = "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
-    with supervisor(directory, leave) as process:
+    with supervisor(directory, LEAVE) as process:
         ready(directory)
         left = psutil.Process(int((directory / "logs" / "migrate.log").read_text()))
         assert runs(left)
@@ -109,6 +111,15 @@ def test_what_a_step_left_behind_ends_with_the_stack(directory: Path) -> None:
         assert process.wait(30) == 0
 
     assert none_runs([left])
+
+
+def test_what_was_left_behind_and_has_ended_is_reaped(directory: Path) -> None:
+    with supervisor(directory, LEAVE):
+        ready(directory)
+        left = psutil.Process(int((directory / "logs" / "migrate.log").read_text()))
+        left.kill()
+
+        until(lambda: not psutil.pid_exists(left.pid), 30)
 
 
 def test_stop_during_a_step_ends_the_step(directory: Path) -> None:

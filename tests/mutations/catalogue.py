@@ -95,7 +95,7 @@ MUTATIONS = (
     Mutation(
         "a batch does not hold its provinces' authority",
         "shared/postgres/authority.py",
-        '    return _transaction(connection, f"BEGIN; {limit}SELECT {locks}")\n',
+        '    return _transaction(connection, f"BEGIN; {_limit(lock_timeout_ms)}SELECT {locks}")\n',
         '    return _transaction(connection, "BEGIN")\n',
         "tests/integration/test_authority.py::test_a_change_waits_for_the_batch_that_is_deciding",
     ),
@@ -214,9 +214,16 @@ MUTATIONS = (
     Mutation(
         "a quote reads balances and limits at different moments",
         "shared/postgres/authority.py",
-        '    return _transaction(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ")\n',
-        '    return _transaction(connection, "BEGIN")\n',
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; ",
+        "BEGIN; ",
         "tests/integration/test_wallet.py::test_a_quote_sees_balances_and_limits_of_one_moment",
+    ),
+    Mutation(
+        "an inquiry does not hold the tables that it reads",
+        "shared/postgres/authority.py",
+        "{_limit(lock_timeout_ms)}{tables}",
+        "{_limit(lock_timeout_ms)}",
+        "tests/integration/test_one_moment.py::test_what_is_moved_into_its_month_meanwhile_is_found",
     ),
     Mutation(
         "a quote leaves out a gift that is the patient's and has not arrived",

@@ -5,6 +5,7 @@ look finds what it was after some step, and the steps before. Of two of them it 
 visible in any order. But what one step did is found as a whole or not at all.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,5 +73,10 @@ class Chronicle:
 
     def _torn(self, one: Key, since: int, other: Key, other_since: int) -> bool:
         """Whether a step that changed both would have been found in one of them only."""
-        earlier, later = sorted((since, other_since))
-        return any({one, other} <= self.changed[step] for step in range(earlier + 1, later + 1))
+        (earlier, behind), (later, ahead) = sorted([(since, one), (other_since, other)])
+        past = self.past.get(behind, [])
+        unseen = bisect_right(past, earlier, key=lambda each: each.step)
+        return any(
+            ahead in self.changed[each.step]
+            for each in past[unseen : bisect_right(past, later, key=lambda each: each.step)]
+        )

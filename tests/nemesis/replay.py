@@ -18,7 +18,7 @@ it was made may have seen it or not, one that was decided before its call or aft
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, product
+from itertools import groupby
 from typing import Any
 
 from tests.nemesis.chronicle import Chronicle, Key
@@ -26,6 +26,8 @@ from tests.nemesis.history import CLOCKS_APART_S, Answer, Asked, Heard, History,
 from tests.nemesis.model import NOTHING, Book, Gift, Parts, Writes, arrived, billed, expected, worlds
 
 Step = tuple[str, Asked | str, str]
+# So long at the most a worker holds a connection on which nothing comes; a batch begins anew on the next one.
+LENT_S = 30.0
 
 
 def explained(history: History) -> Iterator[str]:
@@ -131,7 +133,7 @@ class Replay:
         if sentence := self._turned_round(lot):
             return sentence
         written: Writes = {}
-        before_it = dict(self.book)
+        coming = {key: gifts for key, gifts in self.book.items() if key[0] == "coming"}
         self.farthest = (-1, "")
         if not self._search(lot, 0, 0, written, set()):
             return self.farthest[1]
@@ -139,7 +141,7 @@ class Replay:
         sent_s = max((each.sent_s for each in lot.requests), default=-math.inf)
         seen: dict[Key, Any] = {key: self.book[key] for key in written if key[0] in ("account", "used")}
         for _, receiver in (key for key in written if key[0] == "coming"):
-            before, now = (set(book.get(("coming", receiver), ())) for book in (before_it, self.book))
+            before, now = (set(book.get(("coming", receiver), ())) for book in (coming, self.book))
             seen |= {("on its way", gift): gift in now for gift in before ^ now}
         self.chronicle.write(seen, answered_s, sent_s)
         return None
@@ -216,25 +218,29 @@ class Replay:
                     yield f"quote {each.name} is what no moment explains: {heard.answer}"
 
     def _quotable(self, each: Asked, heard: Heard) -> bool:
-        """By one look at the ledger and the registry, after it began to be decided and before it was answered."""
+        """By one look at the ledger, after it began to be decided, before it was answered and before its connection was given up."""
         moment_s = self.history.moment_s(heard.answer["decided_at"])
+        last_s = max(moment_s, min(heard.came_s, moment_s + LENT_S))
         # Most are explained by what was so just as it began: what changed meanwhile makes many worlds.
-        return any(self._quotable_until(each, heard, moment_s, until_s) for until_s in (moment_s, heard.came_s))
+        return any(self._quotable_until(each, heard, moment_s, until_s) for until_s in (moment_s, last_s))
 
     def _quotable_until(self, each: Asked, heard: Heard, moment_s: float, until_s: float) -> bool:
         answer, person_id = heard.answer, each.body["person_id"]
         relatives = sorted(fact[1] for fact in self.history.facts if fact[0] == "binding" and fact[2] == person_id)
         bound = {who: self.history.possible(moment_s, "binding", who, person_id, until_s=until_s) for who in relatives}
         own = ("account", person_id)
-        keys = [own, *(("on its way", gift) for gift in self._gifts_to(person_id))]
-        keys += [("account", who) for who, those in bound.items() if any(those)]
+        keys = [own, *(("account", who) for who, those in bound.items() if any(those))]
         keys += [("used", one.binding_id) for those in bound.values() for one in those if one and one.annual_limit_fen]
+        keys += [("on its way", gift) for gift in self._gifts_to(person_id)]
         asked = {"use_own_account": True, "use_mutual_aid": True, "require_full": False, **each.body}
         told_fen = answer["own_balance_fen"]
         # What had been answered when it began to be decided it has seen.
         since_s = max(heard.sent_s, moment_s - CLOCKS_APART_S)
         looks = self.chronicle.looks(
-            keys, since_s, heard.came_s, lambda key, value: key != own or told_fen in (None, value[0] + value[1])
+            keys,
+            since_s,
+            until_s + CLOCKS_APART_S,
+            lambda key, value: key != own or told_fen in (None, value[0] + value[1]),
         )
         in_vain: set[frozenset[Any]] = set()
         for book in (book for look in looks for book in self._with_gifts(person_id, look, moment_s, until_s)):
@@ -256,17 +262,14 @@ class Replay:
     def _with_gifts(self, person_id: str, look: Book, moment_s: float, until_s: float) -> Iterator[Book]:
         """A quote counts what has become the patient's and not been written into the wallet yet."""
         current, prior, wallet = look["account", person_id]
-        ways = []
+        sums_fen = {0}
         for _, transfer_id in (key for key, value in look.items() if key[0] == "on its way" and value):
             gift: Gift = self.book["gift", transfer_id]
-            yes = (
-                [True]
-                if gift.auto_accept
-                else self.history.possible(moment_s, "accepted", transfer_id, until_s=until_s)
-            )
-            ways.append([sum(gift.parts) if accepted else 0 for accepted in yes])
+            yes = self.history.possible(moment_s, "accepted", transfer_id, until_s=until_s)
+            ways_fen = [sum(gift.parts) if gift.auto_accept or accepted else 0 for accepted in yes]
+            sums_fen = {so_far + fen for so_far in sums_fen for fen in ways_fen}
         funds = {key: whole(value) if key[0] == "account" else value for key, value in look.items()}
-        for coming_fen in {sum(way) for way in product(*ways)}:
+        for coming_fen in sums_fen:
             yield {**funds, ("account", person_id): whole((current, prior, wallet + coming_fen))}
 
 

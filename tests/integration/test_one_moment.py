@@ -1,0 +1,122 @@
+"""Whoever only asks sees one moment, and is kept waiting by nobody's authority. docs/adr/0019."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.settlement import decisions
+from services.settlement.handler import Busy, Handler, Result
+from services.settlement.incoming import Incoming
+from services.settlement.model import Resolution
+from shared.domain.roles import Role
+from shared.domain.times import shanghai_date, system_clock
+from shared.postgres.authority import take_exclusively
+from shared.postgres.pool import create_pool
+from tests.support.builders import incoming
+from tests.support.meanwhile import after_statement
+from tests.support.world import World, bill, envelope, until
+
+# So long a session would wait that is not told otherwise.
+PATIENT_MS = 60_000
+
+
+@pytest.fixture
+async def handler(world: World) -> AsyncIterator[Handler]:
+    """Beside a mother who may pay for her child, and without another worker."""
+    world.start_worker()
+    await world.family("MOTHER")
+    await world.stop_workers()
+    pool = await create_pool(world.database_url, role="gongji_settlement", name="tests", size_max=1, plan_once=True)
+    yield Handler(pool, system_clock)
+    await pool.close()
+
+
+def lookup(of: Incoming) -> Incoming:
+    return incoming("lookup", {**envelope(), "original_request_id": of.request.request_id})
+
+
+def quote() -> Incoming:
+    return incoming("quote", bill())
+
+
+def day() -> Incoming:
+    totals = {"count": 1, "account_fen": 1_000, "mutual_aid_fen": 1_000, "refunded_fen": 0}
+    return incoming("reconcile", {**envelope(), "date": shanghai_date(system_clock()).isoformat(), **totals})
+
+
+def outcome(result: Result) -> str:
+    assert isinstance(result, Resolution)
+    return str(result.answer.outcome)
+
+
+async def somebody_waits(world: World) -> bool:
+    return bool(await world.db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+@pytest.mark.parametrize("asked", ["a lookup", "a day"])
+async def test_what_is_moved_into_its_month_meanwhile_is_found(
+    world: World, handler: Handler, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """A month that has begun before the bookkeeper prepared it: rows change tables, and no look from before would find them in either."""
+    paid = incoming("settle", bill(amount_fen=1_000))
+    await handler.handle([paid])
+    bookkeeper = await asyncpg.connect(world.database_url)
+    preparing: list[asyncio.Task[Any]] = []
+
+    async def the_bookkeeper_begins() -> None:
+        month = shanghai_date(system_clock()).replace(day=1)
+        preparing.append(asyncio.create_task(bookkeeper.execute("SELECT ledger.prepare_month($1)", month)))
+        await until(lambda: preparing[0].done() or somebody_waits(world))
+
+    after_statement(monkeypatch, decisions.SQL["requests"], the_bookkeeper_begins)
+    (found,) = await handler.handle([lookup(paid) if asked == "a lookup" else day()])
+    await preparing[0]
+    await bookkeeper.close()
+
+    assert outcome(found) == ("found" if asked == "a lookup" else "balanced")
+    assert await world.db.fetchval("SELECT count(*) FROM ledger.decisions_to_come") == 0
+    assert await world.db.fetchval("SELECT count(*) FROM ledger.decisions_to_come") == 0
+
+
+async def test_an_inquiry_and_a_change_do_not_wait_for_each_other(
+    world: World, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quote has begun, so it tells what was so; the next one, after the end was acknowledged, knows of it."""
+
+    async def the_binding_ends() -> None:
+        listed = await world.call(Role.CLERK, "GET", "/v1/bindings?payer_id=MOTHER")
+        ended = await world.call(Role.CLERK, "POST", f"/v1/bindings/{listed.json()['items'][0]['binding_id']}/end")
+        ended.raise_for_status()
+
+    after_statement(monkeypatch, decisions.SQL["requests"], the_binding_ends)
+    (before,) = await handler.handle([quote()])
+    (after,) = await handler.handle([quote()])
+
+    assert (outcome(before), outcome(after)) == ("settled", "declined")
+
+
+async def test_an_inquiry_does_not_wait_for_a_change_under_way(world: World, handler: Handler) -> None:
+    outside = await asyncpg.connect(world.database_url)
+    async with outside.transaction():
+        await take_exclusively(outside, [0, 13])
+        (quoted,) = await handler.handle([quote()])
+    await outside.close()
+
+    assert outcome(quoted) == "settled"
+
+
+async def test_an_inquiry_that_has_waited_before_waits_no_longer_than_told(world: World, handler: Handler) -> None:
+    """A table that an administrator holds: what is put aside is tried again and again, and keeps no other from its turn."""
+    outside = await asyncpg.connect(world.database_url)
+    async with handler.pool.acquire() as connection:
+        await connection.execute(f"SET lock_timeout = {PATIENT_MS}")
+
+    async with outside.transaction(), asyncio.timeout(PATIENT_MS / 1_000 / 2):
+        await outside.execute("LOCK TABLE ledger.decisions IN ACCESS EXCLUSIVE MODE")
+        results = await handler.handle([quote(), lookup(quote())], wait=False)
+    await outside.close()
+
+    assert [type(result) for result in results] == [Busy, Busy]
