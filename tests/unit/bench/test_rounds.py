@@ -32,17 +32,17 @@ def test_a_result_tells_who_lives_there_and_what_the_workers_work_by() -> None:
     assert (told["accounts"], told["seed"], told["backlog"]) == (8, 1, 5)
     assert told["workers"]["single"] == {
         "consumes": "settlement",
-        "lanes": 1,
+        "lanes": 2,
         "batch_max": 100,
         "prefetch": 200,
         "authenticate_senders": False,
     }
 
 
-def test_the_worker_for_bulk_messages_has_two_lanes_and_few_of_its_long_messages_in_hand() -> None:
+def test_the_worker_for_bulk_messages_has_few_of_its_long_messages_in_hand() -> None:
     told = settings_of("bulk")
 
-    assert (told["consumes"], told["lanes"], told["prefetch"]) == ("bulk", 2, 2)
+    assert (told["consumes"], told["prefetch"]) == ("bulk", 2)
 
 
 def test_what_a_worker_is_told_besides_is_told_of_it() -> None:
