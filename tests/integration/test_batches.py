@@ -158,8 +158,11 @@ async def test_a_batch_that_meets_a_deadlock_is_tried_again_as_a_whole(world: Wo
 
     assert isinstance(result, Resolution)
     assert result.answer.outcome == "settled"
+    assert await world.db.fetchval("SELECT count(*) FROM ledger.decisions WHERE operation = 'settle'") == 1
+    assert (await world.balances())["MOTHER"] == (100_000 - 9, 0, 0)
+    # Of who has let go a row and asks for it again, and who waits for it, either may get it: then they meet once more.
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    assert await world.db.fetchval(deadlocks) == 1
+    assert await world.db.fetchval(deadlocks) >= 1
 
 
 async def test_a_database_that_is_not_there_is_said_to_be_away() -> None:
