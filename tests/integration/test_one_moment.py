@@ -78,7 +78,6 @@ async def test_what_is_moved_into_its_month_meanwhile_is_found(
 
     assert outcome(found) == ("found" if asked == "a lookup" else "balanced")
     assert await world.db.fetchval("SELECT count(*) FROM ledger.decisions_to_come") == 0
-    assert await world.db.fetchval("SELECT count(*) FROM ledger.decisions_to_come") == 0
 
 
 async def test_an_inquiry_and_a_change_do_not_wait_for_each_other(

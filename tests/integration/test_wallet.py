@@ -1,7 +1,7 @@
 """The wallet: a transfer through the whole system, accepted, returned, spent. Contract: "transfer"."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from cli.audit import prove
 from services.settlement import ledger
 from services.settlement.chores import Chores
 from services.settlement.handler import Handler
-from services.settlement.ledger import Hold
 from services.settlement.model import Resolution
 from shared.domain.roles import Role
 from shared.domain.times import SHANGHAI
@@ -21,6 +20,7 @@ from shared.postgres.pool import connect, create_pool
 from tests.conftest import Database
 from tests.support.builders import incoming
 from tests.support.calendar import Clock
+from tests.support.meanwhile import after_statement
 from tests.support.world import AGENCY, Answer, World, bill, envelope, until
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=SHANGHAI)
@@ -121,7 +121,7 @@ async def test_a_quote_counts_what_arrives_while_it_is_asked(world: World, monke
     async def bill_comes_in() -> None:
         await pay(world, 1_000)
 
-    after_a_quote_read_accounts(monkeypatch, bill_comes_in)
+    after_statement(monkeypatch, ledger.SQL["read_accounts"], bill_comes_in)
     quoted = await quote(world, 40_000)
 
     assert await world.balances() == {"SON": (70_000, 0, 0), "MOTHER": (0, 0, 29_000)}
@@ -137,26 +137,13 @@ async def test_a_quote_sees_balances_and_limits_of_one_moment(world: World, monk
     async def bill_comes_in() -> None:
         await pay(world, 50_000)
 
-    after_a_quote_read_accounts(monkeypatch, bill_comes_in)
+    after_statement(monkeypatch, ledger.SQL["read_accounts"], bill_comes_in)
     during = await quote(world, 60_000)
-    monkeypatch.undo()
     after = await quote(world, 60_000)
 
     assert (await world.balances())["DAUGHTER"] == (50_000, 0, 0)
     assert (during["outcome"], during["mutual_aid_fen"]) == ("settled", 60_000)
     assert (after["outcome"], after["reason"]) == ("declined", "authorised_limit_exceeded")
-
-
-def after_a_quote_read_accounts(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
-    read = ledger.accounts
-
-    async def read_and_then(connection: Any, people: Any, hold: Hold, now: datetime) -> Any:
-        found = await read(connection, people, hold, now)
-        if hold is Hold.READ:
-            await happens()
-        return found
-
-    monkeypatch.setattr(ledger, "accounts", read_and_then)
 
 
 async def test_a_payer_to_whom_a_gift_comes_and_who_has_no_account_is_held_by_nobody(
