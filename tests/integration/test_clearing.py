@@ -18,8 +18,8 @@ from shared.postgres.pool import connect
 from tests.conftest import Database
 from tests.support.bookkeepers import bookkeeping
 from tests.support.calendar import Clock
-from tests.support.meanwhile import after_statement
-from tests.support.world import AGENCY, HOSPITAL, World, until
+from tests.support.meanwhile import month_prepared_after
+from tests.support.world import AGENCY, HOSPITAL, World
 
 EVENING = datetime(2026, 11, 22, 20, tzinfo=SHANGHAI)
 DAY, NEXT_DAY = date(2026, 11, 22), date(2026, 11, 23)
@@ -188,18 +188,9 @@ async def closed_days(world: World) -> list[date]:
 async def test_a_month_that_is_prepared_meanwhile_hides_no_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bookkeeper was away when the month began: what has come of it is moved into a table of its own."""
     before = await report(world)
-    bookkeeper = await asyncpg.connect(world.database_url)
-    preparing: list[asyncio.Task[Any]] = []
 
-    async def a_month_is_prepared() -> None:
-        preparing.append(asyncio.create_task(bookkeeper.execute("SELECT ledger.prepare_month($1)", DAY.replace(day=1))))
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        await until(lambda: preparing[0].done() or world.db.fetchval(waiting))
-
-    after_statement(monkeypatch, SQL["closed"], a_month_is_prepared)
-    found = await report(world)
-    await preparing[0]
-    await bookkeeper.close()
+    async with month_prepared_after(monkeypatch, SQL["closed"], world, DAY.replace(day=1)):
+        found = await report(world)
 
     assert owed(found) == owed(before) != {}
     assert await world.db.fetchval("SELECT count(*) FROM ledger.entries_to_come") == 0

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
@@ -16,8 +15,8 @@ from shared.domain.times import shanghai_date, system_clock
 from shared.postgres.authority import take_exclusively
 from shared.postgres.pool import create_pool
 from tests.support.builders import incoming
-from tests.support.meanwhile import after_statement
-from tests.support.world import World, bill, envelope, until
+from tests.support.meanwhile import after_statement, month_prepared_after
+from tests.support.world import World, bill, envelope
 
 # So long a session would wait that is not told otherwise.
 PATIENT_MS = 60_000
@@ -52,10 +51,6 @@ def outcome(result: Result) -> str:
     return str(result.answer.outcome)
 
 
-async def somebody_waits(world: World) -> bool:
-    return bool(await world.db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-
 @pytest.mark.parametrize("asked", ["a lookup", "a day"])
 async def test_what_is_moved_into_its_month_meanwhile_is_found(
     world: World, handler: Handler, monkeypatch: pytest.MonkeyPatch, asked: str
@@ -63,18 +58,10 @@ async def test_what_is_moved_into_its_month_meanwhile_is_found(
     """A month that has begun before the bookkeeper prepared it: rows change tables, and no look from before would find them in either."""
     paid = incoming("settle", bill(amount_fen=1_000))
     await handler.handle([paid])
-    bookkeeper = await asyncpg.connect(world.database_url)
-    preparing: list[asyncio.Task[Any]] = []
+    this_month = shanghai_date(system_clock()).replace(day=1)
 
-    async def the_bookkeeper_begins() -> None:
-        month = shanghai_date(system_clock()).replace(day=1)
-        preparing.append(asyncio.create_task(bookkeeper.execute("SELECT ledger.prepare_month($1)", month)))
-        await until(lambda: preparing[0].done() or somebody_waits(world))
-
-    after_statement(monkeypatch, decisions.SQL["requests"], the_bookkeeper_begins)
-    (found,) = await handler.handle([lookup(paid) if asked == "a lookup" else day()])
-    await preparing[0]
-    await bookkeeper.close()
+    async with month_prepared_after(monkeypatch, decisions.SQL["requests"], world, this_month):
+        (found,) = await handler.handle([lookup(paid) if asked == "a lookup" else day()])
 
     assert outcome(found) == ("found" if asked == "a lookup" else "balanced")
     assert await world.db.fetchval("SELECT count(*) FROM ledger.decisions_to_come") == 0
