@@ -9,7 +9,6 @@ DATABASE = "GONGJI_DATABASE_URL"
 AMQP = "GONGJI_AMQP_URL"
 HTTP_PORT = "GONGJI_HTTP_PORT"
 CONSUMES = "GONGJI_CONSUMES"
-LANES = "GONGJI_LANES"
 AUTHENTICATE_SENDERS = "GONGJI_AUTHENTICATE_SENDERS"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 KEY_RING = "GONGJI_KEY_RING_FILE"
@@ -61,7 +60,7 @@ def gongji(workers: int) -> Stack:
         ),
         services=(
             *(settlement(f"settlement-{number}", "settlement") for number in range(1, workers + 1)),
-            settlement("bulk", "bulk", {LANES: "2"}),
+            settlement("bulk", "bulk"),
             settlement("inquiry", "inquiry"),
             Service(
                 "binding",
@@ -73,9 +72,9 @@ def gongji(workers: int) -> Stack:
     )
 
 
-def settlement(name: str, consumes: str, more: Mapping[str, str] | None = None) -> Service:
+def settlement(name: str, consumes: str) -> Service:
     """A worker for some of the queues. Whoever is on this machine may send as anybody, unless the environment says otherwise."""
-    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false"), **(more or {})}
+    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false")}
     return Service(name, python("services.settlement"), (DATABASE, AMQP), settings=settings)
 
 

@@ -30,9 +30,9 @@ class SettlementSettings(ServiceSettings):
     # A process for each keeps a backlog of one from slowing another down: docs/adr/0011, docs/adr/0013.
     consumes: Consumes = Consumes.ALL
     batch_max: int = Field(default=100, ge=1, le=5_000)
-    # How many batches of a queue are under way at once: while one waits for the database, another is decided. With more than
-    # one, a worker no longer decides in the order of arrival.
-    lanes: int = Field(default=1, ge=1, le=16)
+    # How many batches of a queue are under way at once: while one waits for the database, another is decided. With one alone a
+    # worker decides in the order of arrival, and its processor is idle for a third of the time: docs/performance.md.
+    lanes: int = Field(default=2, ge=1, le=16)
     # Of each lane, two batches: one in the database, one being answered or arriving.
     prefetch: int = Field(default=200, ge=1, le=20_000)
     # How soon after its deadline a transfer returns.

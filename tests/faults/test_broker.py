@@ -9,11 +9,10 @@ from random import Random
 import pytest
 from prometheus_client import REGISTRY
 
-from services.settlement.settings import SettlementSettings
 from shared.rabbit import publisher, wire
 from shared.rabbit.topology import DELIVERY_LIMIT, SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, waiting
-from tests.support.processes import GROWTH_MIB_MAX, MEMORY_MIB_MAX, Worker
+from tests.support.processes import GROWTH_MIB_MAX, IN_HAND_MAX, MEMORY_MIB_MAX, Worker
 from tests.support.proxy import Link, Passage, Proxy, Towards, frame_end, losing
 from tests.support.servers import Servers
 from tests.support.world import World, until
@@ -297,9 +296,6 @@ def _vhost(world: World) -> str:
     return world.amqp_url.rpartition("/")[2]
 
 
-PREFETCH = SettlementSettings.model_fields["prefetch"].default
-
-
 @pytest.mark.long
 async def test_what_waits_for_the_end_of_an_alarm_waits_in_the_queue(
     town: World, sender: Correspondence, alarms: Servers, stack: AsyncExitStack
@@ -314,14 +310,14 @@ async def test_what_waits_for_the_end_of_an_alarm_waits_in_the_queue(
     stack.callback(worker.kill)
     await until(partial(_says, worker, "RabbitMQ takes no answers: it has raised an alarm"))
     memory_mib = worker.memory_mib()
-    await until(partial(_are_in_hand, alarms, town, PREFETCH))
+    await until(partial(_are_in_hand, alarms, town, IN_HAND_MAX))
     held = await alarms.held(town.amqp_url, SETTLEMENT)
     decided, grown_mib = await town.count("ledger.decisions") - before, worker.memory_mib() - memory_mib
     await alarms.rabbitmqctl(*over)
     await sender.converge(timeout_s=100)
 
-    assert held == PREFETCH
-    assert 0 < decided <= PREFETCH
+    assert held == IN_HAND_MAX
+    assert 0 < decided <= IN_HAND_MAX
     assert grown_mib <= GROWTH_MIB_MAX
     assert worker.most_memory_mib() <= MEMORY_MIB_MAX
     assert await worker.is_ready()

@@ -15,11 +15,10 @@ import pytest
 from yarl import URL
 
 from deploy.devstack import state
-from services.settlement.settings import SettlementSettings
 from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import Database
 from tests.support.correspondence import Correspondence, bills, waiting
-from tests.support.processes import GROWTH_MIB_MAX, MEMORY_MIB_MAX, Worker
+from tests.support.processes import GROWTH_MIB_MAX, IN_HAND_MAX, LANES, MEMORY_MIB_MAX, Worker
 from tests.support.proxy import Link, Proxy, Towards
 from tests.support.servers import Servers
 from tests.support.world import World, until
@@ -81,7 +80,8 @@ async def test_a_worker_waits_while_the_disk_is_full(
     assert grown_mib <= GROWTH_MIB_MAX
     assert worker.most_memory_mib() <= MEMORY_MIB_MAX
     assert await worker.is_ready()
-    assert [line["error"].partition(":")[0] for line in worker.logged("database_away")] == ["DiskFullError"]
+    told = [line["error"].partition(":")[0] for line in worker.logged("database_away")]
+    assert told == ["DiskFullError"] * LANES, "each lane says it once"
     assert await worker.metric("gongji_broker_sessions_total") == 1
 
 
@@ -96,9 +96,6 @@ def _fill(ballast: Path) -> None:
             with suppress(OSError):
                 while True:
                     file.write(bytes(size))
-
-
-PREFETCH = SettlementSettings.model_fields["prefetch"].default
 
 
 @pytest.mark.long
@@ -124,7 +121,7 @@ async def test_what_waits_for_a_slow_database_waits_in_the_queue(
     await sender.converge(timeout_s=100)
 
     assert ready
-    assert held <= PREFETCH
+    assert held <= IN_HAND_MAX
     assert grown_mib <= GROWTH_MIB_MAX
     assert worker.most_memory_mib() <= MEMORY_MIB_MAX
     assert not sender.replayed()
@@ -143,7 +140,7 @@ async def test_a_worker_that_pauses_again_and_again_holds_no_more(
         return data
 
     as_it_was, proxy.passage = proxy.passage, cut_every_third
-    worker = Worker(town, GONGJI_DATABASE_URL=proxy.url, GONGJI_BATCH_MAX="10", GONGJI_PREFETCH="20")
+    worker = Worker(town, GONGJI_DATABASE_URL=proxy.url, GONGJI_LANES="1", GONGJI_BATCH_MAX="10", GONGJI_PREFETCH="20")
     stack.callback(worker.kill)
     await sender.send(bills(400))
     await until(partial(worker.has_logged, "database_away", 8))

@@ -51,9 +51,9 @@ async def test_a_name_with_another_content_is_refused_while_the_first_is_undecid
 
 
 async def _stopped_after_debit(town: World, sender: Correspondence, stack: AsyncExitStack) -> Worker:
-    """A worker that stands still with one settlement written and not committed."""
+    """A worker that stands still with one settlement written and not committed, and takes no other message."""
     await sender.send(bills(1))
-    worker = Worker(town, GONGJI_FAILPOINT="after_debit:stop", GONGJI_PREFETCH="1")
+    worker = Worker(town, GONGJI_FAILPOINT="after_debit:stop", GONGJI_LANES="1", GONGJI_PREFETCH="1")
     stack.callback(worker.kill)
     await until(worker.is_stopped)
     return worker

@@ -15,6 +15,7 @@ import psutil
 
 from deploy.devstack.ports import LOOPBACK
 from deploy.devstack.privileges import dying_with_parent
+from services.settlement.settings import SettlementSettings
 from shared.rabbit.topology import SETTLEMENT
 from tests.support import clocks
 from tests.support.clocks import TurnedClock
@@ -28,6 +29,9 @@ MIB = 1024 * 1024
 # What docs/performance.md promises of a worker, however much waits for it; and what comes and goes while it works.
 MEMORY_MIB_MAX = 150
 GROWTH_MIB_MAX = 4
+# Of one queue, where nothing else is said.
+LANES = int(SettlementSettings.model_fields["lanes"].default)
+IN_HAND_MAX = LANES * int(SettlementSettings.model_fields["prefetch"].default)
 
 
 class ServiceProcess:

@@ -7,7 +7,6 @@ import pytest
 from bench.population import Population
 from bench.rounds import conditions, in_turn
 from bench.stage import settings_of
-from deploy.devstack.stack import LANES
 
 
 @pytest.mark.parametrize(("number", "order"), [(1, ["a", "b", "c"]), (2, ["c", "b", "a"]), (3, ["a", "b", "c"])])
@@ -33,21 +32,21 @@ def test_a_result_tells_who_lives_there_and_what_the_workers_work_by() -> None:
     assert (told["accounts"], told["seed"], told["backlog"]) == (8, 1, 5)
     assert told["workers"]["single"] == {
         "consumes": "settlement",
-        "lanes": 1,
+        "lanes": 2,
         "batch_max": 100,
         "prefetch": 200,
         "authenticate_senders": False,
     }
 
 
-def test_the_worker_for_bulk_messages_has_two_lanes_and_few_of_its_long_messages_in_hand() -> None:
+def test_the_worker_for_bulk_messages_has_few_of_its_long_messages_in_hand() -> None:
     told = settings_of("bulk")
 
-    assert (told["consumes"], told["lanes"], told["prefetch"]) == ("bulk", 2, 2)
+    assert (told["consumes"], told["prefetch"]) == ("bulk", 2)
 
 
 def test_what_a_worker_is_told_besides_is_told_of_it() -> None:
-    assert settings_of("settlement-1", {LANES: "2"})["lanes"] == 2
+    assert settings_of("settlement-1", {"GONGJI_LANES": "3"})["lanes"] == 3
 
 
 def test_what_the_environment_tells_every_worker_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
