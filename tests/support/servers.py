@@ -32,6 +32,13 @@ class Servers:
         )
         return done.stdout
 
+    def has_written_down(self, amqp_url: str, *queues: str) -> bool:
+        """Whether these quorum queues outlive the broker's death: one whose name is not on its disk yet comes back empty, without a leader."""
+        vhost = amqp_url.rpartition("/")[2]
+        (names,) = self.directory.rglob("quorum/*/names.dets")
+        written = names.read_bytes()
+        return all(f"{vhost}_{queue}".encode() in written for queue in queues)
+
     async def held(self, amqp_url: str, queue: str) -> int:
         """How many of a queue's messages are in consumers' hands, unacknowledged, as the broker counts them every few seconds."""
         vhost = amqp_url.rpartition("/")[2]
