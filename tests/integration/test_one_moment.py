@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,12 +14,12 @@ from services.settlement.handler import Busy, Handler, Result
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.roles import Role
-from shared.domain.times import shanghai_date, system_clock
-from shared.postgres.authority import take_exclusively
+from shared.domain.times import shanghai_date, shanghai_moment, system_clock
+from shared.postgres.authority import asking, take_exclusively
 from shared.postgres.pool import create_pool
 from tests.support.builders import incoming
 from tests.support.meanwhile import after_statement, month_prepared_after
-from tests.support.world import World, bill, envelope
+from tests.support.world import AGENCY, World, bill, envelope
 
 # So long a session would wait that is not told otherwise.
 PATIENT_MS = 60_000
@@ -44,6 +47,24 @@ def quote() -> Incoming:
 def day() -> Incoming:
     totals = {"count": 1, "account_fen": 1_000, "mutual_aid_fen": 1_000, "refunded_fen": 0}
     return incoming("reconcile", {**envelope(), "date": shanghai_date(system_clock()).isoformat(), **totals})
+
+
+async def gift(world: World, handler: Handler) -> None:
+    """From a father, whose binding has a limit, to the child, who has said yes to it and has not been given it yet."""
+    await world.person("FATHER")
+    await world.bind("FATHER", "CHILD", "son", wallet=True, annual_limit_fen=100_000)
+    # In the night nobody may give.
+    at_noon = Handler(handler.pool, lambda: shanghai_moment(shanghai_date(system_clock())) + timedelta(hours=12))
+    of_agency = envelope(institution_id=AGENCY)
+    credited = {"person_id": "FATHER", "fund": "prior_years", "amount_fen": 50_000}
+    given = {"from_person_id": "FATHER", "to_person_id": "CHILD", "to_insured_region": "130100", "amount_fen": 5_000}
+    results = await at_noon.handle([incoming("credit", {**of_agency, **credited})])
+    results += await at_noon.handle([incoming("transfer", {**of_agency, "request_id": "gift", **given})])
+    assert [outcome(result) for result in results] == ["credited", "pending"]
+    transfer_id = await world.db.fetchval("SELECT transfer_id FROM ledger.transfers")
+    accept = f"/v1/transfers/13-{transfer_id.hex}/accept"
+    said_yes = await world.call(Role.MEMBER, "POST", accept, person_id="CHILD")
+    said_yes.raise_for_status()
 
 
 def outcome(result: Result) -> str:
@@ -82,6 +103,43 @@ async def test_an_inquiry_and_a_change_do_not_wait_for_each_other(
     (after,) = await handler.handle([quote()])
 
     assert (outcome(before), outcome(after)) == ("settled", "declined")
+
+
+# Tables that this session has locked, by the names of those that they are partitions of.
+LOCKED = """
+    SELECT DISTINCT coalesce(pg_partition_root(relation), relation)::regclass::text
+    FROM pg_locks
+    WHERE pid = pg_backend_pid() AND relation IN (
+        SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text IN ('ledger', 'registry')
+    )
+"""
+
+
+async def test_an_inquiry_reads_no_table_that_it_does_not_hold_from_the_beginning(
+    world: World, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that it comes to later could have been written anew after its moment, and be empty to it: whoever adds a table to read adds it there."""
+    paid = incoming("settle", bill(amount_fen=1_000))
+    await handler.handle([paid])
+    await gift(world, handler)
+    held: list[set[str]] = []
+
+    @asynccontextmanager
+    async def watched(connection: Any, tables: str, **more: Any) -> AsyncIterator[None]:
+        async with asking(connection, tables, **more):
+            held.append({name for (name,) in await connection.fetch(LOCKED)})
+            yield
+            held.append({name for (name,) in await connection.fetch(LOCKED)})
+
+    monkeypatch.setattr("services.settlement.handler.asking", watched)
+    # One that has read no policy yet.
+    asked = Handler(handler.pool, system_clock)
+    results = await asked.handle([quote(), lookup(paid), lookup(quote()), day()])
+    at_first, in_the_end = held
+
+    assert [outcome(result) for result in results] == ["settled", "found", "not_found", "balanced"]
+    assert {"ledger.accounts", "ledger.decisions"} <= at_first
+    assert in_the_end - at_first == set()
 
 
 async def test_an_inquiry_does_not_wait_for_a_change_under_way(world: World, handler: Handler) -> None:
