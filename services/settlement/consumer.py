@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from aiormq.channel import Channel
 from services.settlement import metrics
 from services.settlement.answering import WAITING_PART, Answering
 from services.settlement.handler import Handler
+from services.settlement.hearing import Look, deaf
 from services.settlement.lane import ConsumerLost, Lane
 from services.settlement.later import Later
 from services.settlement.patience import Patience
@@ -49,7 +51,7 @@ class Consumer:
     clock: Clock
     batch_max: int
     prefetch: int
-    lanes: int = 1
+    lanes: int
     _lanes: list[Lane] = field(default_factory=list, init=False)
     _patience: Patience = field(default_factory=Patience, init=False)
     _nodes: Nodes = field(default_factory=Nodes, init=False)
@@ -143,17 +145,16 @@ class Consumer:
     async def _look_after(self, lanes: Sequence[Lane], later: Later) -> None:
         """Looks how many messages wait, whether lanes get them, and whether results can be told that could not be before.
 
-        Raises SessionLost where a queue has messages, at two looks in a row, and a lane that waits for them gets none.
+        Raises SessionLost where a lane waits and is given none of them.
         """
-        heard: dict[Lane, int] = {}
+        looks: deque[list[Look]] = deque(maxlen=3)
         while True:
             waiting = {queue: await _waiting(later.channel, queue) for queue in (*self.queues, LATER, DEAD)}
             for queue, messages in waiting.items():
                 metrics.WAITING.labels(queue).set(messages)
-            before = heard
-            heard = {lane: lane.heard for lane in lanes if waiting[lane.queue] and lane.heard is not None}
-            if deaf := {lane.queue for lane in heard.keys() & before.keys() if heard[lane] == before[lane]}:
-                raise SessionLost(f"there are messages, and none is delivered: {', '.join(sorted(deaf))}")
+            looks.append([lane.look(waiting[lane.queue]) for lane in lanes])
+            if silent := deaf(tuple(looks)):
+                raise SessionLost(f"there are messages, and none is delivered: {', '.join(sorted(silent))}")
             await later.publish_again(waiting[LATER])
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -19,6 +19,7 @@ from services.settlement import metrics
 from services.settlement.answering import Answering
 from services.settlement.deliveries import Delivery, Said, Settled, poisoned, read, refused
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
+from services.settlement.hearing import Look
 from services.settlement.model import Resolution
 from shared.domain.times import Clock
 from shared.messages.catalogue import BEGINNING_BYTES, Malformed, bytes_max
@@ -127,10 +128,9 @@ class Lane:
     def queue(self) -> str:
         return self._queue
 
-    @property
-    def heard(self) -> int | None:
-        """How many messages have come so far, where it waits for one and has none in hand; else None."""
-        return self._delivered if self._tag is not None and self._in_hand == 0 else None
+    def look(self, waiting: int) -> Look:
+        """What it has heard of its queue, which has so many messages at the moment."""
+        return Look(self._queue, waiting, self._delivered, self._tag if self._in_hand == 0 else None)
 
     # ---- first step: decide ----
 

@@ -1,7 +1,7 @@
 """The broker under a worker: killed, blocked, silent, forgetful; nothing is acknowledged that was not answered."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from shared.rabbit import publisher, wire
 from shared.rabbit.topology import DELIVERY_LIMIT, SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, waiting
-from tests.support.processes import GROWTH_MIB_MAX, IN_HAND_MAX, MEMORY_MIB_MAX, Worker
+from tests.support.processes import GROWTH_MIB_MAX, IN_HAND_MAX, LANES, MEMORY_MIB_MAX, Worker
 from tests.support.proxy import Link, Passage, Proxy, Towards, frame_end, losing
 from tests.support.servers import Servers
 from tests.support.world import World, until
@@ -170,7 +170,7 @@ async def test_no_session_costs_a_delivery_while_the_database_is_away(
     worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_DATABASE_URL=database.url, GONGJI_CONSUMES="settlement")
     stack.callback(worker.kill)
     for times in range(1, DELIVERY_LIMIT + 3):
-        await until(partial(worker.has_logged, "database_away", times))
+        await until(partial(worker.has_logged, "database_away", LANES * times))
         proxy.cut()
     await until(partial(_says, worker, "PostgreSQL cannot be used"))
     database.come_back()
@@ -183,7 +183,7 @@ async def test_a_session_in_which_nothing_is_delivered_is_ended(
     town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
 ) -> None:
     """The queue has messages, and the worker hears of none: it begins anew."""
-    proxy.passage = losing_all_that_is_delivered_at_first()
+    proxy.passage = losing_what_is_delivered_at_first(lambda link, _: link)
     await sender.send(bills(20))
 
     worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_PREFETCH="5", GONGJI_CONSUMES="settlement")
@@ -194,9 +194,28 @@ async def test_a_session_in_which_nothing_is_delivered_is_ended(
     assert await worker.metric("gongji_broker_sessions_total") == 2
 
 
-def losing_all_that_is_delivered_at_first() -> Passage:
-    """On the first link on which something is delivered, every delivery is lost, head and body."""
-    deaf: list[Link] = []
+@pytest.mark.long
+async def test_a_session_in_which_one_lane_is_given_nothing_is_ended(
+    town: World, sender: Correspondence, proxy: Proxy, stack: AsyncExitStack
+) -> None:
+    """The other lane is given all that comes, so that nothing stays in the queue: what the silent one should have is not forgotten."""
+    proxy.passage = losing_what_is_delivered_at_first(lambda link, channel: (link, channel))
+    worker = Worker(town, GONGJI_AMQP_URL=proxy.url, GONGJI_LANES="2", GONGJI_CONSUMES="settlement")
+    stack.callback(worker.kill)
+    await until(worker.is_ready)
+
+    async with asyncio.timeout(60):
+        while not worker.has_logged("broker_session_lost"):
+            await sender.send(bills(2))
+    await sender.converge()
+
+    assert "SessionLost" in worker.logged("broker_session_lost")[0]["causes"]
+    assert await worker.metric("gongji_broker_sessions_total") == 2
+
+
+def losing_what_is_delivered_at_first(place: Callable[[Link, int], object]) -> Passage:
+    """Where something is delivered first, by link or by channel, every delivery is lost from then on, head and body."""
+    deaf: list[object] = []
     unfinished: dict[Link, bytes] = {}
 
     def passage(link: Link, towards: Towards, data: bytes) -> bytes:
@@ -206,9 +225,10 @@ def losing_all_that_is_delivered_at_first() -> Passage:
         while (end := frame_end(arrived)) is not None:
             frame, arrived = arrived[:end], arrived[end:]
             delivers = frame[wire.FRAME_HEAD.size :].startswith(wire.BASIC_DELIVER)
+            here = place(link, wire.FRAME_HEAD.unpack_from(frame)[1])
             if delivers and not deaf:
-                deaf.append(link)
-            if link not in deaf or not (delivers or frame[0] in (wire.HEADER, wire.BODY)):
+                deaf.append(here)
+            if here not in deaf or not (delivers or frame[0] in (wire.HEADER, wire.BODY)):
                 kept += frame
         unfinished[link] = arrived
         return bytes(kept)

@@ -144,7 +144,8 @@ async def test_workers_a_day_apart_turn_a_year_once_and_decide_once(
     """Over new year, on the same accounts, each request in the hands of both: whatever the clocks say, money is where the answers say."""
     clock.run_from(shanghai_moment(NEW_YEAR) - DAY / 2)
     till = Till(town)
-    one_at_a_time = {"GONGJI_BATCH_MAX": "1", "GONGJI_PREFETCH": "1"}
+    # The broker serves lanes in turn: of two copies each worker has one.
+    one_at_a_time = {"GONGJI_LANES": "1", "GONGJI_BATCH_MAX": "1", "GONGJI_PREFETCH": "1"}
     stack.callback(Worker(town, clock, **one_at_a_time).kill)
     # Money of the year that is to be turned, more than all bills take, whoever is the first to turn it.
     await till.credit("current_year", 500)

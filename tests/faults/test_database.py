@@ -13,14 +13,14 @@ from yarl import URL
 from shared.rabbit.topology import DEAD, DELIVERY_LIMIT
 from tests.conftest import Database
 from tests.support.correspondence import Correspondence, bills, waiting
-from tests.support.processes import Worker
+from tests.support.processes import LANES, Worker
 from tests.support.proxy import Link, Passage, Proxy, Towards
 from tests.support.servers import Servers
 from tests.support.stand_in import StartingUp
 from tests.support.world import World, bill, envelope, until
 
 COMMIT = b"COMMIT\0"
-# A server that is silent is asked for five seconds each time.
+# By each lane. A server that is silent is asked for five seconds each time.
 TIMES_ASKED = {"away": DELIVERY_LIMIT, "silent": 8}
 
 
@@ -103,7 +103,7 @@ async def test_an_outage_costs_no_delivery_however_often_the_server_is_asked(
     await sender.send(bills(5))
     await until(partial(worker.has_logged, "database_away"), timeout_s=45)
     asked = proxy.asked
-    await until(lambda: proxy.asked > asked + TIMES_ASKED[outage], timeout_s=90)
+    await until(lambda: proxy.asked > asked + LANES * TIMES_ASKED[outage], timeout_s=90)
     paused = await worker.has_paused()
     proxy.come_back()
     proxy.speak()

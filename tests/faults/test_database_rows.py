@@ -258,7 +258,9 @@ async def test_what_waits_for_a_held_row_keeps_nobody_waiting_after_a_pause(
     await town.person("OTHER", insurance="resident")
     proxy = await stack.enter_async_context(Proxy.before(town.database_url, dice))
     outside = await _holding(town, stack, HOLD.replace("$1", "'MOTHER'"))
-    worker = Worker(town, GONGJI_DATABASE_URL=proxy.url, GONGJI_PREFETCH="10", GONGJI_CONSUMES="settlement")
+    worker = Worker(
+        town, GONGJI_DATABASE_URL=proxy.url, GONGJI_LANES="1", GONGJI_PREFETCH="10", GONGJI_CONSUMES="settlement"
+    )
     stack.callback(worker.kill)
     await until(worker.is_ready)
     asking = [asyncio.create_task(town.settle(amount_fen=1, timeout_s=60)) for _ in range(8)]

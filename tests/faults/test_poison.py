@@ -27,7 +27,7 @@ from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import DEAD, REQUESTS, SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, dead_letters, taken, waiting
 from tests.support.poison import ID_NUMBER, raw, text, told_in, with_member, without
-from tests.support.processes import MEMORY_MIB_MAX, MIB, Worker
+from tests.support.processes import IN_HAND_MAX, MEMORY_MIB_MAX, MIB, Worker
 from tests.support.servers import Servers
 from tests.support.world import World, bill, envelope, until
 
@@ -230,7 +230,7 @@ async def test_a_dead_letter_that_is_refused_waits_alone(
     assert _answered_once(sender)
 
 
-FLOOD = 300
+FLOOD = IN_HAND_MAX + 100
 
 
 async def test_what_nobody_can_read_is_let_go_where_there_is_no_room_for_it(

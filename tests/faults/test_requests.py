@@ -65,7 +65,7 @@ async def test_copies_for_two_busy_workers_are_decided_once(
 ) -> None:
     """Each request twice, one right after the other, to two workers that take one at a time."""
     for _ in range(2):
-        worker = Worker(town, GONGJI_BATCH_MAX="1", GONGJI_PREFETCH="1")
+        worker = Worker(town, GONGJI_LANES="1", GONGJI_BATCH_MAX="1", GONGJI_PREFETCH="1")
         stack.callback(worker.kill)
         await until(worker.is_ready)
 

@@ -121,7 +121,7 @@ async def test_after_a_good_session_the_next_begins_without_a_pause(
     set_on_retry_hooks([pause])
     pool = await create_pool(database.url, role="gongji_settlement", name="tests", size_max=2)
     working = Consumer(
-        Brokers([proxy.url]), [INQUIRY], Handler(pool, system_clock), system_clock, batch_max=1, prefetch=1
+        Brokers([proxy.url]), [INQUIRY], Handler(pool, system_clock), system_clock, batch_max=1, prefetch=1, lanes=1
     )
     stop = asyncio.Event()
     running = asyncio.create_task(working.run(stop))

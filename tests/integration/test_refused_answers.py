@@ -10,11 +10,11 @@ from prometheus_client import REGISTRY
 
 from services.settlement import consumer, later, patience
 from services.settlement.answering import WAITING_PART
-from services.settlement.settings import SettlementSettings
 from shared.rabbit.connection import close, connect, open_channel
 from shared.rabbit.publisher import Outgoing, Publisher
 from shared.rabbit.topology import LATER, REQUESTS, RESULTS, SETTLEMENT
 from tests.support.correspondence import dead_letters, waiting
+from tests.support.processes import IN_HAND_MAX
 from tests.support.world import World, bill, until
 
 FULL, MINE = "reply.full.answers", "results.mine"
@@ -74,11 +74,11 @@ async def test_nor_do_more_answers_than_a_worker_may_have_in_hand(
 ) -> None:
     """Whoever never fetches asks for so much; some of it waits, and leaves room for others."""
     monkeypatch.setattr(patience, "PATIENCE_S", 3_600.0)
-    prefetch = SettlementSettings.model_fields["prefetch"].default
-    await ask(world, *[orjson.dumps(bill(amount_fen=1)) for _ in range(2 * prefetch)])
+    asked = 2 * IN_HAND_MAX
+    await ask(world, *[orjson.dumps(bill(amount_fen=1)) for _ in range(asked)])
 
     neighbour = await world.settle(amount_fen=1)
-    await until(partial(_holds, world, MINE, 2 * prefetch - prefetch // WAITING_PART))
+    await until(partial(_holds, world, MINE, asked - IN_HAND_MAX // WAITING_PART))
 
     assert neighbour["outcome"] == "settled"
 
