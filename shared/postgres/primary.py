@@ -17,14 +17,18 @@ log = structlog.get_logger()
 LATECOMER_S = 2.0
 # A session that ends while it begins says nothing of its host: it is asked again, until it has been so often.
 BEGUN_MAX = 3
-# Where its end has been heard before it was asked anything, the library itself refuses to ask, which is an InterfaceError.
+# Where its end has been heard before it was asked anything, the library itself refuses to ask, which is an InterfaceError, or, as long as the
+# socket is still open, is at a loss, which is an InternalClientError.
 ENDINGS = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
+# What a host says of itself: nobody listens there, or it is a standby.
+ANSWERS = (ConnectionRefusedError, asyncpg.exceptions.TargetServerAttributeNotMatched)
 # Where the log is written; a standby writes none. The name of a log's file begins with its timeline, in hexadecimal.
 TIMELINE = """
 SELECT CASE WHEN pg_is_in_recovery() THEN 0
@@ -117,7 +121,7 @@ def _is_usable(asked: asyncio.Task[Connection]) -> bool:
 
 def _has_ended(error: Exception) -> bool:
     """Whether a session had begun, and did not get far."""
-    return isinstance(error, ENDINGS) and not isinstance(error, ConnectionRefusedError)
+    return isinstance(error, ENDINGS) and not isinstance(error, ANSWERS)
 
 
 async def _open(url: str, options: dict[str, Any]) -> Connection:

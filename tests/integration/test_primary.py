@@ -22,7 +22,7 @@ from tests.conftest import Database
 from tests.support.builders import incoming
 from tests.support.proxy import Link, Proxy, Towards
 from tests.support.stand_in import StartingUp
-from tests.support.world import World, bill, envelope
+from tests.support.world import World, bill, envelope, until
 
 # asyncpg's types do not know what our connections know.
 Pool = Any
@@ -96,6 +96,36 @@ async def test_nor_does_one_that_has_ended_before_it_is_asked_anything(
     monkeypatch.setattr(asyncpg, "connect", end_the_first)
     connection = await connect(database.url, role=None, name="tests")
     await connection.close()
+
+    assert begun == 2
+
+
+async def test_nor_does_one_whose_last_word_has_come_and_whose_end_has_not(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library is at a loss then, in other words again."""
+    begin, begun = asyncpg.connect, 0
+    admin = await begin(database.url)
+
+    async def end_the_first(*args: Any, **options: Any) -> Any:
+        nonlocal begun
+        connection = await begin(*args, **options)
+        begun += 1
+        if begun == 1:
+            await admin.execute("SELECT pg_terminate_backend($1, 5000)", connection.get_server_pid())
+            await until(lambda: any(link.silent for link in proxy.links))
+        return connection
+
+    def silent_after_the_last_word(link: Link, towards: Towards, data: bytes) -> bytes:
+        link.silent = towards is Towards.CLIENT and b"57P01" in data
+        return data
+
+    monkeypatch.setattr(asyncpg, "connect", end_the_first)
+    async with Proxy.before(database.url, Random(0)) as proxy:  # noqa: S311 nothing is drawn
+        proxy.passage = silent_after_the_last_word
+        connection = await connect(proxy.url, role=None, name="tests")
+        await connection.close()
+    await admin.close()
 
     assert begun == 2
 
