@@ -36,6 +36,11 @@ BUSY_AGAIN_S = 0.5
 ASIDE_PREFETCHES = 2
 
 
+# An attempt that was cut off after so long may have been too much for the time that a transaction has: fewer at once then. One that was
+# cut off sooner says nothing of that, and the fewer parts a batch is decided in, the likelier it comes through between two cuts.
+STALL_S = 15.0
+
+
 class ConsumerLost(Exception):
     """The broker took the subscription away."""
 
@@ -154,10 +159,22 @@ class Lane:
 
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event, *, wait: bool) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
+        size_max, loop = self._batch_max, asyncio.get_running_loop()
+
+        async def attempt() -> list[Result]:
+            nonlocal size_max
+            began = loop.time()
+            try:
+                return await self._results(batch, size_max, wait=wait)
+            except ServersAway:
+                if loop.time() - began >= STALL_S:
+                    size_max = max(1, size_max // 2)
+                raise
+
         try:
-            results = await self._results(batch, self._batch_max, wait=wait)
+            results = await attempt()
         except ServersAway as away:
-            if (again := await self._results_after(away, batch, stop, wait=wait)) is None:
+            if (again := await self._once_usable(away, attempt, stop)) is None:
                 return None
             results = again
         return self._settled_by(iter(results), batch)
@@ -211,19 +228,6 @@ class Lane:
             self._wake.set()
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
-
-    async def _results_after(
-        self, away: ServersAway, batch: Sequence[Delivery], stop: asyncio.Event, *, wait: bool
-    ) -> list[Result] | None:
-        size_max = self._batch_max
-
-        async def fewer_at_once() -> list[Result]:
-            nonlocal size_max
-            # It may be this batch that is too much for the time a transaction has.
-            size_max = max(1, size_max // 2)
-            return await self._results(batch, size_max, wait=wait)
-
-        return await self._once_usable(away, fewer_at_once, stop)
 
     async def _once_usable(
         self, away: ServersAway, work: Callable[[], Awaitable[Done]], stop: asyncio.Event

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
+from services.settlement import lane
 from services.settlement.handler import Handler, Result, ServersAway
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
@@ -20,7 +21,7 @@ from shared.rabbit.topology import SETTLEMENT
 from tests.conftest import Database
 from tests.support.correspondence import waiting
 from tests.support.proxy import Proxy
-from tests.support.world import World, envelope, until
+from tests.support.world import World, bill, envelope, until
 
 PATIENCE_S = 0.5
 # Less than it once, more than it twice.
@@ -83,6 +84,7 @@ async def test_a_batch_that_is_too_much_for_its_time_is_decided_in_smaller_ones(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that needs longer for a batch than a connection is lent: the same batch would never be through."""
+    monkeypatch.setattr(lane, "STALL_S", 0.0)
     world.start_worker()
     await world.family("MOTHER")
     await world.stop_workers()
@@ -104,6 +106,25 @@ async def test_a_batch_that_is_too_much_for_its_time_is_decided_in_smaller_ones(
     assert {answer["outcome"] for answer in answers} == {"settled"}
     assert max(tried) > 2
     assert (await world.balances())["MOTHER"] == (100_000 - 8, 0, 0)
+
+
+async def test_a_batch_that_is_cut_off_soon_is_decided_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where links break again and again many small ones would never come through together."""
+    world.start_worker()
+    await world.family("MOTHER")
+    handle, tried = Handler.handle, []
+
+    async def cut_three_times(self: Handler, batch: Sequence[Incoming], *, wait: bool = True) -> list[Result]:
+        tried.append(len(batch))
+        if len(tried) <= 3:
+            raise ServersAway("the connection was reset")
+        return await handle(self, batch, wait=wait)
+
+    monkeypatch.setattr(Handler, "handle", cut_three_times)
+    answer = await world.ask("settle_bulk", envelope(settlements=[bill(amount_fen=1) for _ in range(8)]))
+
+    assert {each["outcome"] for each in answer["answers"]} == {"settled"}
+    assert tried == [8] * 4
 
 
 async def _holds_eight(world: World) -> bool:
