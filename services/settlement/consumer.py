@@ -13,7 +13,7 @@ from aiormq.channel import Channel
 from services.settlement import metrics
 from services.settlement.answering import WAITING_PART, Answering
 from services.settlement.handler import Handler
-from services.settlement.hearing import Look, deaf
+from services.settlement.hearing import LOOKS_MAX, Look, deaf
 from services.settlement.lane import ConsumerLost, Lane
 from services.settlement.later import Later
 from services.settlement.patience import Patience
@@ -147,7 +147,7 @@ class Consumer:
 
         Raises SessionLost where a lane waits and is given none of them.
         """
-        looks: deque[list[Look]] = deque(maxlen=3)
+        looks: deque[list[Look]] = deque(maxlen=LOOKS_MAX)
         while True:
             waiting = {queue: await _waiting(later.channel, queue) for queue in (*self.queues, LATER, DEAD)}
             for queue, messages in waiting.items():

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 # The broker serves in turn those who wait: between two messages to one, every other has had one.
 A_TURN = 2
+SILENT_LOOKS_MIN = 4
+# So far back it is remembered what was heard: a minute, by a look every five seconds.
+LOOKS_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Look:
 
 
 def deaf(looks: Sequence[Sequence[Look]]) -> set[str]:
-    """Queues with a lane that has not heard what there was to hear, by the last three looks at all lanes, the newest last."""
-    return _of_what_waits(looks[-2:]) | _of_what_others_get(looks[-3:])
+    """Queues with a lane that has not heard what there was to hear, by the last looks at all lanes, the newest last."""
+    return _of_what_waits(looks[-2:]) | _of_what_others_get(looks)
 
 
 def _of_what_waits(looks: Sequence[Sequence[Look]]) -> set[str]:
@@ -41,9 +44,15 @@ def _of_what_waits(looks: Sequence[Sequence[Look]]) -> set[str]:
 
 
 def _of_what_others_get(looks: Sequence[Sequence[Look]]) -> set[str]:
-    """Another lane was served out of turn between the first two of three looks; what was on its way had until the third to arrive."""
-    if len(looks) < 3:
-        return set()
-    lanes = list(zip(*looks, strict=True))
-    served = {first.queue for first, before, _ in lanes if before.delivered - first.delivered >= A_TURN}
-    return {now.queue for first, _, now in lanes if first.heard_nothing_until(now) and now.queue in served}
+    """Another lane was served out of turn between the second look at a silence and the last but one.
+
+    What the other was sent before this one waited may have come after the first look, and what this one was sent until the last.
+    """
+    found = set()
+    for place, now in enumerate(looks[-1]):
+        silence = [look for look in looks if look[place].heard_nothing_until(now)]
+        if len(silence) >= SILENT_LOOKS_MIN:
+            served = zip(silence[1], silence[-2], strict=True)
+            if any(end.queue == now.queue and end.delivered - start.delivered >= A_TURN for start, end in served):
+                found.add(now.queue)
+    return found

@@ -20,6 +20,7 @@ from services.settlement.answering import Answering
 from services.settlement.deliveries import Delivery, Said, Settled, poisoned, read, refused
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
 from services.settlement.hearing import Look
+from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import Clock
 from shared.messages.catalogue import BEGINNING_BYTES, Malformed, bytes_max
@@ -34,11 +35,6 @@ Done = TypeVar("Done")
 BUSY_AGAIN_S = 0.5
 # So many prefetches of what is put aside a lane holds beside the one that it works through.
 ASIDE_PREFETCHES = 2
-
-
-# An attempt that was cut off after so long may have been too much for the time that a transaction has: fewer at once then. One that was
-# cut off sooner says nothing of that, and the fewer parts a batch is decided in, the likelier it comes through between two cuts.
-STALL_S = 15.0
 
 
 class ConsumerLost(Exception):
@@ -159,17 +155,11 @@ class Lane:
 
     async def _decide(self, batch: Sequence[Delivery], stop: asyncio.Event, *, wait: bool) -> list[Settled] | None:
         """What to say to each delivery; None where stopping came before the database came back."""
-        size_max, loop = self._batch_max, asyncio.get_running_loop()
+        incoming = [each for delivery in batch for each in delivery.incoming]
+        sizes = _sizes(min(self._batch_max, len(incoming)))
 
         async def attempt() -> list[Result]:
-            nonlocal size_max
-            began = loop.time()
-            try:
-                return await self._results(batch, size_max, wait=wait)
-            except ServersAway:
-                if loop.time() - began >= STALL_S:
-                    size_max = max(1, size_max // 2)
-                raise
+            return await self._results(incoming, next(sizes), wait=wait)
 
         try:
             results = await attempt()
@@ -179,13 +169,12 @@ class Lane:
             results = again
         return self._settled_by(iter(results), batch)
 
-    async def _results(self, batch: Sequence[Delivery], size_max: int, *, wait: bool) -> list[Result]:
+    async def _results(self, incoming: Sequence[Incoming], size_max: int, *, wait: bool) -> list[Result]:
         """A result for each request, decided so many at a time. Raises ServersAway, and then nothing of it is kept.
 
         The server that is back may be another one, which does not know what its predecessor had committed: nothing that
         was decided before is answered from memory.
         """
-        incoming = [each for delivery in batch for each in delivery.incoming]
         results: list[Result] = []
         while len(results) < len(incoming):
             # A bulk message is more than a batch: it is decided in several.
@@ -354,6 +343,19 @@ class Lane:
     async def _wake_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._wake.set()
+
+
+def _sizes(whole: int) -> Iterator[int]:
+    """How many requests to decide at once, attempt after attempt: whole every other time, in ever smaller parts in between.
+
+    A batch may be too much for the time or the memory that a transaction has. But all of its parts have to come through in
+    one attempt, and where it is the way to the server that breaks, one is likelier to than many.
+    """
+    part = whole
+    while True:
+        yield max(1, whole)
+        part //= 2
+        yield max(1, part)
 
 
 def _is_long(message: Message) -> bool:
