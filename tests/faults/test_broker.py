@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.rabbit import publisher, wire
+from shared.rabbit.management import vhost_of
 from shared.rabbit.topology import DELIVERY_LIMIT, SETTLEMENT
 from tests.support.correspondence import Correspondence, bills, waiting
 from tests.support.processes import GROWTH_MIB_MAX, IN_HAND_MAX, LANES, MEMORY_MIB_MAX, Worker
@@ -246,7 +247,7 @@ async def test_a_cancelled_consumer_subscribes_again(
     await sender.send(bills(5))
     await until(sender.is_complete)
 
-    await run_servers.rabbitmqctl("delete_queue", "--vhost", _vhost(town), SETTLEMENT)
+    await run_servers.rabbitmqctl("delete_queue", "--vhost", vhost_of(town.amqp_url), SETTLEMENT)
     await sender.send(bills(5))
     await sender.converge()
 
@@ -306,12 +307,8 @@ async def _says(worker: Worker, why: str) -> bool:
 
 async def _holds(broker: Servers, world: World, messages: int) -> bool:
     """Whether the queue has so many messages, delivered or not."""
-    listed = await broker.rabbitmqctl("list_queues", "--vhost", _vhost(world), "name", "messages")
+    listed = await broker.rabbitmqctl("list_queues", "--vhost", vhost_of(world.amqp_url), "name", "messages")
     return f"{SETTLEMENT}\t{messages}\n" in listed
-
-
-def _vhost(world: World) -> str:
-    return world.amqp_url.rpartition("/")[2]
 
 
 @pytest.mark.long

@@ -1,6 +1,6 @@
 """Which of several hosts is used, what is not told before the others have it, and what is forgotten with a primary."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -82,52 +82,54 @@ async def test_nor_does_one_that_has_ended_before_it_is_asked_anything(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server's last word came with its first: the library refuses the next question by itself, in other words."""
-    begin, begun = asyncpg.connect, 0
 
-    async def end_the_first(*args: Any, **options: Any) -> Any:
-        nonlocal begun
-        connection = await begin(*args, **options)
-        begun += 1
-        if begun == 1:
-            with pytest.raises(asyncpg.ConnectionDoesNotExistError):
-                await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-        return connection
+    async def end(session: Any) -> None:
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await session.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    monkeypatch.setattr(asyncpg, "connect", end_the_first)
+    begun = ending_the_first(monkeypatch, end)
     connection = await connect(database.url, role=None, name="tests")
     await connection.close()
 
-    assert begun == 2
+    assert len(begun) == 2
 
 
 async def test_nor_does_one_whose_last_word_has_come_and_whose_end_has_not(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library is at a loss then, in other words again."""
-    begin, begun = asyncpg.connect, 0
-    admin = await begin(database.url)
+    admin = await asyncpg.connect(database.url)
 
-    async def end_the_first(*args: Any, **options: Any) -> Any:
-        nonlocal begun
-        connection = await begin(*args, **options)
-        begun += 1
-        if begun == 1:
-            await admin.execute("SELECT pg_terminate_backend($1, 5000)", connection.get_server_pid())
-            await until(lambda: any(link.silent for link in proxy.links))
-        return connection
+    async def end(session: Any) -> None:
+        await admin.execute("SELECT pg_terminate_backend($1, 5000)", session.get_server_pid())
+        await until(lambda: any(link.silent for link in proxy.links))
 
     def silent_after_the_last_word(link: Link, towards: Towards, data: bytes) -> bytes:
         link.silent = towards is Towards.CLIENT and b"57P01" in data
         return data
 
-    monkeypatch.setattr(asyncpg, "connect", end_the_first)
+    begun = ending_the_first(monkeypatch, end)
     async with Proxy.before(database.url, Random(0)) as proxy:  # noqa: S311 nothing is drawn
         proxy.passage = silent_after_the_last_word
         connection = await connect(proxy.url, role=None, name="tests")
         await connection.close()
     await admin.close()
 
-    assert begun == 2
+    assert len(begun) == 2
+
+
+def ending_the_first(monkeypatch: pytest.MonkeyPatch, end: Callable[[Any], Awaitable[None]]) -> list[Any]:
+    """Ends the first session just after it has begun; the sessions that begin from now on."""
+    begin, begun = asyncpg.connect, []
+
+    async def begin_and_end(*args: Any, **options: Any) -> Any:
+        begun.append(await begin(*args, **options))
+        if len(begun) == 1:
+            await end(begun[0])
+        return begun[-1]
+
+    monkeypatch.setattr(asyncpg, "connect", begin_and_end)
+    return begun
 
 
 async def test_an_open_connection_to_a_server_that_was_succeeded_is_not_lent(

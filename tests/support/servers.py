@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from deploy.devstack import state
+from shared.rabbit.management import vhost_of
 
 CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
@@ -34,13 +35,13 @@ class Servers:
 
     def has_written_down(self, amqp_url: str, *queues: str) -> bool:
         """Whether these quorum queues outlive the broker's death: one whose name is not on its disk yet comes back empty, without a leader."""
-        vhost = amqp_url.rpartition("/")[2]
+        vhost = vhost_of(amqp_url)
         (names,) = self.directory.rglob("quorum/*/names.dets")
         written = names.read_bytes()
         return all(f"{vhost}_{queue}".encode() in written for queue in queues)
 
     async def held(self, amqp_url: str, queue: str) -> int:
         """How many of a queue's messages are in consumers' hands, unacknowledged, as the broker counts them every few seconds."""
-        vhost = amqp_url.rpartition("/")[2]
+        vhost = vhost_of(amqp_url)
         listed = await self.rabbitmqctl("list_queues", "--vhost", vhost, "name", "messages_unacknowledged")
         return next(int(line.split("\t")[1]) for line in listed.splitlines() if line.startswith(f"{queue}\t"))

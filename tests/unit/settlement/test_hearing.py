@@ -36,7 +36,7 @@ def test_a_lane_that_is_given_nothing_is_deaf(lanes: list[list[Look]]) -> None:
     "lanes",
     [
         pytest.param([lane(0, waiting=5)], id="it was looked at once"),
-        pytest.param([lane(0, 0, 0), lane(0, 0, 0)], id="nobody sends"),
+        pytest.param([lane(0, 0, 0, 0), lane(0, 0, 0, 0)], id="nobody sends"),
         pytest.param([lane(2, 3, waiting=5)], id="it is given what there is"),
         pytest.param([lane(2, 2, waiting=5, idle_as=BUSY)], id="it has its hands full"),
         pytest.param([[*lane(2, waiting=5), *lane(2)]], id="others took what was there"),
