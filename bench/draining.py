@@ -10,7 +10,7 @@ from functools import partial
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench import answers, load, processor
+from bench import answers, counters, load, processor
 from bench.bills import Patients
 from bench.load import SINGLE, Form, LoadFailed
 from bench.population import Population
@@ -29,7 +29,6 @@ PUT_ASIDE = "gongji_requests_put_aside"
 
 # What is sent within a few heartbeats: a worker that holds still sends none.
 LOT_MAX = 20_000
-GONE_WITHIN_S, LOOK_EVERY_S = 30.0, 0.05
 
 Start = Callable[[Stage], AbstractAsyncContextManager[Sequence[Running]]]
 
@@ -57,7 +56,7 @@ class Load:
 class Drained:
     """What came of a full queue that went on at `began_s`, by `time.perf_counter`; `spent` is which processor time it took, where that is told.
 
-    Deadlocks are PostgreSQL's own count; `again` and `put_aside` the workers'.
+    Deadlocks and what became of updated `rows` are PostgreSQL's own count; `again` and `put_aside` the workers'.
     """
 
     settlements: int
@@ -65,6 +64,7 @@ class Drained:
     drained_s: float
     arrived_at_s: Sequence[float]
     spent: Measures = field(default_factory=dict)
+    rows: Measures = field(default_factory=dict)
     deadlocks: int = 0
     again: int = 0
     put_aside: int = 0
@@ -76,7 +76,7 @@ class Drained:
     @property
     def measures(self) -> Measures:
         """How fast it went, and at which cost."""
-        return {SPEED: self.settlements_per_s, **self.spent}
+        return {SPEED: self.settlements_per_s, **self.spent, **self.rows}
 
     @property
     def answered_s(self) -> list[float]:
@@ -100,18 +100,19 @@ def peers(stage: Stage, name: str, processes: int = 1) -> AbstractAsyncContextMa
 
 
 async def drain(stage: Stage, start: Start, waiting: Load, *, taken: bool = False) -> Drained:
-    """Whoever is started, warmed up on other bills, then held still until everything waits; gone when deadlocks are counted.
+    """Whoever is started, warmed up on other bills, then held still until everything waits; gone when PostgreSQL's counters are read.
 
     `taken`: answers are taken as they come, each with its time, and not only counted; who takes them shares the processors.
     """
-    before = await _deadlocks(stage.database_url)
+    before = await counters.read(stage.database_url)
     async with start(stage) as running:
         await once(stage, running, waiting.part("warm-up", max(waiting.settlements // WARM_UP_PART, 1)))
         counted_before = await _counted_by(running)
         drained = await (_once_taken if taken else once)(stage, running, waiting)
         again, put_aside = (now - then for now, then in zip(await _counted_by(running), counted_before, strict=True))
-    deadlocks = await _deadlocks(stage.database_url) - before
-    return replace(drained, deadlocks=deadlocks, again=again, put_aside=put_aside)
+    after = await counters.read(stage.database_url)
+    rows, deadlocks = counters.rows(before, after), after.deadlocks - before.deadlocks
+    return replace(drained, rows=rows, deadlocks=deadlocks, again=again, put_aside=put_aside)
 
 
 async def checkpoint(stage: Stage) -> None:
@@ -210,16 +211,3 @@ async def _counted_by(running: Sequence[Running]) -> tuple[int, int]:
     async with httpx.AsyncClient(trust_env=False) as http:
         pages = [(await http.get(f"{each.url}/metrics")).text for each in running if each.url]
     return again, sum(put_aside_of(page) for page in pages)
-
-
-async def _deadlocks(url: str) -> int:
-    """How often PostgreSQL had to end a circle of waiting transactions in this database, since it was made.
-
-    It adds up what a session has to tell when that ends, if not before: so not until all have. Raises TimeoutError.
-    """
-    async with session(url) as connection:
-        async with asyncio.timeout(GONE_WITHIN_S):
-            while await connection.fetchval(SQL["sessions"]):  # noqa: ASYNC110 - the server sets no event
-                await asyncio.sleep(LOOK_EVERY_S)
-        found: int = await connection.fetchval(SQL["deadlocks"])
-    return found
