@@ -1,6 +1,7 @@
 """`python -m bench`: measures the figures asked for, prints tables, writes bench/results."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from bench.proof import Broken, prove
 from bench.report import Result
 from bench.scale import ACCOUNTS_COME_BY, FULL, GROWTH, QUICK, QUICK_GROWTH, Scale, nation
 from bench.stage import Stage, stage
-from cli.environment import state_directory
+from cli.environment import STATE_DIRECTORY, state_directory
 from cli.speech import BROKEN, USAGE, console, errors
 from deploy.devstack.failure import StackFailed
 from shared.rabbit.client import NoAnswer, NotRouted, NotTaken
@@ -68,7 +69,7 @@ def main(
         raise typer.Exit(USAGE)
     grown = tuple(map(nation, sizes)) or usual.grown
     scale = replace(usual, rounds=rounds or usual.rounds, grown=grown, proven_whole=prove_whole)
-    whole = not quick and scale.rounds >= usual.rounds and set(usual.grown) <= set(grown)
+    whole = not quick and scale.rounds >= usual.rounds and set(usual.grown) <= set(grown) and not told_otherwise()
     failures: list[str] = []
     # Whoever ends the bench ends it as Ctrl-C does: what it has started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -83,16 +84,21 @@ def main(
         raise typer.Exit(BROKEN)
 
 
+def told_otherwise() -> list[str]:
+    """What the environment tells the servers or the workers: it may be measured, and is not what Gongji does by itself."""
+    return sorted(name for name in os.environ if name.startswith("GONGJI_") and name != STATE_DIRECTORY)
+
+
 async def _measure(ready: Stage, scale: Scale, asked: list[str], *, whole: bool) -> None:
     """Figure after figure, each proven and written before the next begins."""
     await ready.prepare()
-    facts = await machine.facts(ready.database_url, ready.amqp_url, ready.broker_settings())
+    facts = await machine.facts(ready.database_url, ready.amqp_url, ready.broker_settings(), ready.directory)
     people = scale.population
     _tell(f"filling in {people.people:,} people, {people.accounts:,} accounts, {people.bindings:,} bindings")
     await filling.fill(ready.database_url, people, _tell)
     for name in asked:
         _tell(f"{name}: {scale.rounds} rounds")
-        found = replace(await (FIGURES | GROWING)[name](ready, scale, _tell), machine=facts)
+        found = replace(await (FIGURES | GROWING)[name](ready, scale, _tell), machine=machine.still(facts))
         await prove(ready.database_url, _tell)
         console.print(report.shown(found))
         _tell(f"written to {report.write(found, whole=whole).relative_to(machine.PROJECT)}")

@@ -31,7 +31,8 @@ def compared(p99: Goal | None = None) -> list[Compared]:
     """What the backlog costs whoever asks, each round by itself."""
     return [
         Compared(f"latency_ms_{part}", DRAINING, IDLE, goal, Judged.BY_ROUNDS)
-        for part, goal in (("p50", None), ("p99", p99), ("max", None))
+        # Not the longest waits: the longest of a few hundred is shorter than that of two thousand, whoever is asked.
+        for part, goal in (("p50", None), ("p99", p99))
     ]
 
 
@@ -73,7 +74,7 @@ async def _round(stage: Stage, drainers: Sequence[Running], asked: Asked, scale:
         backlogs += 1
         waiting = Load(scale.population, f"{asked.series}-backlog-{backlogs}", asked.backlog, form=asked.form)
         # Nobody asks while it is published: that would be measured as well.
-        await fill(stage, drainers, waiting)
+        began_s = await fill(stage, drainers, waiting)
         beside = await stage.load(
             load.ask_until_drained,
             *whole,
@@ -81,6 +82,7 @@ async def _round(stage: Stage, drainers: Sequence[Running], asked: Asked, scale:
             *asking,
             len(idle_s) - len(latencies_s),
             waiting.messages,
+            began_s,
         )
         await checked(stage, waiting)
         latencies_s += beside.latencies_s

@@ -1,4 +1,4 @@
-"""`python -m bench.document`: writes what was measured into docs/performance.md, each figure between its marks.
+"""`python -m bench.document`: writes what was measured into docs/performance.md, each figure between its marks, what all came to before them.
 
 The document follows from bench/results alone, so that no number in its tables was ever typed.
 """
@@ -10,12 +10,13 @@ from pathlib import Path
 import typer
 
 from bench.machine import PROJECT
-from bench.report import RESULTS, Measures, Result, markdown, read
+from bench.report import RESULTS, Measures, Result, markdown, markdown_table, ratios_of, read
 from cli.speech import console
 
 DOCUMENT = PROJECT / "docs" / "performance.md"
 PLOTS = PROJECT / "docs" / "performance"
 BLOCK = re.compile(r"(?P<begin><!-- figure: (?P<figure>[a-z_]+) -->\n).*?(?P<end><!-- /figure -->)", re.DOTALL)
+OUTCOME = re.compile(r"(?P<begin><!-- outcome -->\n).*?(?P<end><!-- /outcome -->)", re.DOTALL)
 NOTHING = "No result is committed yet, and none is claimed.\n"
 
 
@@ -31,12 +32,23 @@ def filled(text: str, results: Path = RESULTS, plots: Path = PLOTS) -> str:
     def block(found: re.Match[str]) -> str:
         return f"{found['begin']}{told(found['figure'], results, plots)}{found['end']}"
 
-    return BLOCK.sub(block, text)
+    reached = outcome(figures_of(text), results)
+    return OUTCOME.sub(lambda found: f"{found['begin']}{reached}{found['end']}", BLOCK.sub(block, text))
 
 
 def figures_of(text: str) -> list[str]:
     """The figures that have their marks in a document."""
     return [found["figure"] for found in BLOCK.finditer(text)]
+
+
+def outcome(figures: Sequence[str], results: Path = RESULTS) -> str:
+    """Every goal, and what it came to in the committed results of these figures."""
+    rows = [["figure", "", "of", "ratio", "goal", "reached"]]
+    for figure in figures:
+        if (file := results / f"{figure}.json").exists():
+            _, *ratios = ratios_of(read(file))
+            rows += [[figure, *ratio[:3], *ratio[5:]] for ratio in ratios if ratio[5]]
+    return markdown_table(rows)
 
 
 def told(figure: str, results: Path, plots: Path) -> str:

@@ -35,13 +35,14 @@ Start = Callable[[Stage], AbstractAsyncContextManager[Sequence[Running]]]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Whose bills wait, how many of them, in messages of which kind, and under which name nobody else's do."""
+    """Whose bills wait, how many of them, in messages of which kind, and under which name nobody else's do; `settles`: for somebody who does more than echo them."""
 
     population: Population
     series: str
     settlements: int
     patients: Patients | None = None
     form: Form = SINGLE
+    settles: bool = True
 
     @property
     def messages(self) -> int:
@@ -155,10 +156,11 @@ async def _once_taken(stage: Stage, running: Sequence[Running], waiting: Load) -
     return Drained(waiting.settlements, began_s, max(arrived_at_s) - began_s, arrived_at_s)
 
 
-async def fill(stage: Stage, running: Sequence[Running], waiting: Load) -> None:
-    """Everything waits when these go on."""
+async def fill(stage: Stage, running: Sequence[Running], waiting: Load) -> float:
+    """Everything waits when these go on: when they did, as `time.perf_counter` tells it."""
     with held_still(*running):
         await _publish(stage, waiting)
+    return time.perf_counter()
 
 
 async def until_drained(stage: Stage, running: Sequence[Running], waiting: Load) -> float:
@@ -168,8 +170,9 @@ async def until_drained(stage: Stage, running: Sequence[Running], waiting: Load)
 
 
 async def checked(stage: Stage, waiting: Load) -> Sequence[float]:
-    """Takes every answer away and looks at it; when each came. Raises LoadFailed unless each settlement has exactly one distinct decision."""
-    return await stage.load(answers.check, stage.amqp_url, waiting.series, waiting.settlements)
+    """Takes every answer away and looks at it; when each came. Raises LoadFailed unless each settlement has exactly one, as the ledger has it."""
+    ledger = stage.database_url if waiting.settles else None
+    return await stage.load(answers.check, stage.amqp_url, ledger, waiting.series, waiting.settlements)
 
 
 def counted(drained: Iterable[Drained]) -> Measures:

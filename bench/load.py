@@ -133,16 +133,19 @@ def ask_until_drained(
     rate_per_s: float,
     requests_max: int,
     messages: int,
+    began_s: float,
 ) -> Beside:
-    """Requests at a steady rate until so many messages of a backlog have been answered, from the first request on; not more than `requests_max`."""
+    """Requests at a steady rate until so many messages of a backlog have been answered; not more than `requests_max`.
+
+    `began_s` is when those who drain it went on, by the clock that all processes of the machine share: time.perf_counter.
+    """
 
     async def run() -> Beside:
         async with client(amqp_url, name="bench asking") as asking, channel_to(amqp_url, confirms=False) as channel:
-            began = time.perf_counter()
             draining = asyncio.create_task(_drained(channel, messages))
             ask = _asking(asking, operation, population, series)
             latencies_s = await open_loop(ask, rate_per_s, lambda number: draining.done() or number >= requests_max)
-            return Beside(latencies_s, await draining - began)
+            return Beside(latencies_s, await draining - began_s)
 
     return uvloop.run(run())
 

@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,8 @@ WORKER_ROLE = "gongji_settlement"
 MEASURED = ("*.py", "*.sql", "*.yaml", "uv.lock")
 # Where a broker listens and whom it lets in.
 NOT_OF_SPEED = ("listeners.", "management.", "default_", "ssl_", "auth_mechanisms.", "log.")
+IN_MEMORY = ("tmpfs", "ramfs")
+CHANGED = " with changes"
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -59,18 +61,31 @@ def between(before: Moment, after: Moment) -> Measures:
     }
 
 
-async def facts(database_url: str, amqp_url: str, broker_settings: dict[str, str]) -> dict[str, Any]:
-    """Everything that is recorded with a result, with what the broker was started with. Raises NotDurable."""
+async def facts(database_url: str, amqp_url: str, broker_settings: dict[str, str], data: Path) -> dict[str, Any]:
+    """Everything that is recorded with a result, with what the broker was started with and where the bench's own servers keep their data.
+
+    Raises NotDurable.
+    """
     return {
         "cores": psutil.cpu_count(),
         "cpu": _cpu_model(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "kernel": platform.release(),
+        "file_system": durable_file_system(data),
         "python": platform.python_version(),
         "postgresql": await _postgresql(database_url),
         "rabbitmq": {**await _rabbitmq(amqp_url), "settings": broker_settings},
-        "commit": _commit(),
+        "commit": commit(),
     }
+
+
+def durable_file_system(data: Path, mounted: Mapping[str, str] | None = None) -> str:
+    """The file system in which a path lies, of what is mounted where. Raises NotDurable where it is kept in memory."""
+    kinds = mounted or {each.mountpoint: each.fstype for each in psutil.disk_partitions(all=True)}
+    kind = next((kinds[str(place)] for place in (data, *data.parents) if str(place) in kinds), "unknown")
+    if kind in IN_MEMORY:
+        raise NotDurable(f"{data} lies in memory ({kind})")
+    return kind
 
 
 def settings_of_speed(configuration: str) -> dict[str, str]:
@@ -118,11 +133,17 @@ def _cpu_model() -> str:
     return platform.machine()
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit that is measured; marked where the code differs from it."""
-    commit = _git("rev-parse", "--short=12", "HEAD")
+    head = _git("rev-parse", "--short=12", "HEAD")
     changed = _git("status", "--porcelain", "--", *MEASURED)
-    return f"{commit} with changes" if changed else commit
+    return f"{head}{CHANGED}" if changed else head
+
+
+def still(at_first: dict[str, Any]) -> dict[str, Any]:
+    """The same facts after something was measured: every process was started from the code as it then was."""
+    unchanged = at_first["commit"] == commit()
+    return at_first if unchanged else {**at_first, "commit": f"{at_first['commit'].removesuffix(CHANGED)}{CHANGED}"}
 
 
 def _git(*arguments: str) -> str:

@@ -96,14 +96,16 @@ def draw(results: Path, to: Path) -> list[Path]:
 
 
 def throughput(measured: Measured) -> Figure:
-    """Settlements a second of everything that was measured, the fastest on top."""
+    """How many a second of everything that was measured, the fastest on top."""
     subjects = measured.of(SPEED)
     ranked = sorted(subjects, key=lambda name: subjects[name][SPEED])
-    picture, axes = _canvas(measured, "Settlements a second, from a full queue to the last answer", rows=len(ranked))
+    picture, axes = _canvas(
+        measured, "A second: settlements, messages of an echo, transactions of pgbench", rows=len(ranked)
+    )
     values = [subjects[name][SPEED] for name in ranked]
     bars = axes.barh(ranked, values, color=[_colour(name) for name in ranked], height=0.62)
     axes.bar_label(bars, labels=[f"{value:,.0f}" for value in values], padding=5)
-    _across(axes, "settlements a second", values)
+    _across(axes, "a second, from a full queue to the last answer", values)
     return picture
 
 

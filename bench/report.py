@@ -127,10 +127,6 @@ def latency_ms(latencies_s: Sequence[float]) -> Measures:
     return {f"latency_ms_{name}": round(value_s * 1_000, 2) for name, value_s in spread.items()}
 
 
-def ratio(value: float, base: float) -> float:
-    return round(value / base, 2)
-
-
 def write(found: Result, *, whole: bool) -> Path:
     """Writes the result; that of a run in small beside the honest one, where it is not committed."""
     file = RESULTS / f"{found.figure}{'' if whole else '.small'}.json"
@@ -156,7 +152,7 @@ def shown(found: Result) -> Group:
 
 def markdown(found: Result) -> str:
     """The same tables as docs/performance.md has them."""
-    return f"{_markdown(medians_of(found))}\n{_markdown(ratios_of(found))}"
+    return f"{markdown_table(medians_of(found))}\n{markdown_table(ratios_of(found))}"
 
 
 def medians_of(found: Result) -> list[list[str]]:
@@ -191,11 +187,16 @@ def _compare(compared: Compared, medians: dict[str, Measures], rounds: Sequence[
         compared.subject,
         compared.base,
         compared.judged,
-        judged,
-        each_round,
+        _told(compared, judged),
+        [_told(compared, each) for each in each_round],
         goal,
         reached=(judged is not None and goal.reached(judged)) if goal else None,
     )
+
+
+def _told(compared: Compared, ratio: float | None) -> float | None:
+    """A ratio in two digits; its goal is held against the ratio itself."""
+    return round(ratio, 2) if ratio is not None and compared.base else ratio
 
 
 def _judged(compared: Compared, each_round: Sequence[float | None]) -> float | None:
@@ -204,7 +205,7 @@ def _judged(compared: Compared, each_round: Sequence[float | None]) -> float | N
     if len(told) < len(each_round):
         return None
     if compared.judged is Judged.BY_ROUNDS:
-        return round(statistics.median(told), 2)
+        return statistics.median(told)
     return min(told) if compared.goal and compared.goal.bound is Bound.AT_LEAST else max(told)
 
 
@@ -213,7 +214,7 @@ def _found(compared: Compared, measured: dict[str, Measures]) -> float | None:
     if compared.base is None:
         return value
     base = measured[compared.base][compared.measure]
-    return ratio(value, base) if base else None
+    return value / base if base else None
 
 
 def _goal(told: dict[str, Any] | None) -> Goal | None:
@@ -230,7 +231,8 @@ def _table(cells: list[list[str]], title: str | None) -> Table:
     return table
 
 
-def _markdown(cells: list[list[str]]) -> str:
+def markdown_table(cells: list[list[str]]) -> str:
+    """Rows as Markdown, the heading first; what is behind the first column stands to the right."""
     heading, *rows = cells
     rule = ["---", *["---:" for _ in heading[1:]]]
     return "\n".join(f"| {' | '.join(row)} |" for row in (heading, rule, *rows)) + "\n"

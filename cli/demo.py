@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cli import audit
 from cli.documents import Unreadable
-from cli.environment import PROJECT, Environment, environment, state_directory
+from cli.environment import PROJECT, STATE_DIRECTORY, Environment, environment, state_directory
 from cli.options import Lang
 from cli.scenario.parts import Scenario, read_scenario
 from cli.scenario.preparation import prepare
@@ -95,7 +95,7 @@ def _read(files: list[Path]) -> list[Scenario]:
 def _stack(say: Speech) -> Iterator[Environment]:
     """A stack of the demo's own; it ends with the demo, however that ends."""
     directory = state_directory() / "demo"
-    os.environ["GONGJI_STATE_DIR"] = str(directory)
+    os.environ[STATE_DIRECTORY] = str(directory)
     console.print(say("starting a private stack", "正在启动专用环境"))
     # A demo begins with nothing: what an earlier release has left there may not fit this one.
     launch.forget(directory)

@@ -8,6 +8,7 @@ from pathlib import Path
 from deploy.devstack import state
 
 PROJECT = Path(__file__).resolve().parent.parent
+STATE_DIRECTORY = "GONGJI_STATE_DIR"
 
 
 class NotReachable(Exception):
@@ -16,7 +17,7 @@ class NotReachable(Exception):
 
 def state_directory() -> Path:
     """Where the local stack keeps its state: GONGJI_STATE_DIR, else .local in the checkout, else here."""
-    if given := os.environ.get("GONGJI_STATE_DIR"):
+    if given := os.environ.get(STATE_DIRECTORY):
         return Path(given)
     checkout = (PROJECT / "pyproject.toml").exists()
     return (PROJECT if checkout else Path.cwd()) / ".local"

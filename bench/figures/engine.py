@@ -7,10 +7,11 @@ from functools import partial
 from itertools import islice
 
 import uvloop
+from pydantic_core import from_json
 
 from bench import processor
+from bench.answers import decided, hold
 from bench.bills import bills
-from bench.load import LoadFailed
 from bench.machine import WORKER_ROLE
 from bench.peers import pgbench
 from bench.population import Population
@@ -21,10 +22,10 @@ from bench.scale import WARM_UP_PART, Scale
 from bench.sessions import session
 from bench.stage import Stage
 from services.settlement.handler import Handler
+from services.settlement.handler import Result as Handled
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
-from shared.messages.envelope import Outcome
 from shared.postgres.pool import create_pool
 from shared.postgres.queries import load_queries
 from shared.runtime.lifecycle import rarely_collect_garbage
@@ -99,12 +100,13 @@ async def settled(stage: Stage, scale: Scale, processes: int, series: str, settl
 def settle(database_url: str, population: Population, series: str, settlements: int) -> tuple[float, float, float]:
     """When the handler began and ended, by `time.perf_counter`, and the seconds of processor time that it took.
 
-    Raises LoadFailed where a bill is not settled.
+    Raises LoadFailed where a bill is not settled, or not as the ledger has it.
     """
     incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements + IN_FLIGHT * BATCH)]
     batches = [incoming[start : start + BATCH] for start in range(0, len(incoming), BATCH)]
 
     async def run() -> tuple[float, float, float]:
+        results: list[Handled] = []
         pool = await create_pool(
             database_url, role=WORKER_ROLE, name="bench engine", size_max=IN_FLIGHT, plan_once=True
         )
@@ -112,13 +114,16 @@ def settle(database_url: str, population: Population, series: str, settlements: 
             handler = Handler(pool, system_clock)
             # On every connection each statement has been prepared before anything counts.
             warm_up, counted = batches[:IN_FLIGHT], batches[IN_FLIGHT:]
-            await asyncio.gather(*(_lane(handler, iter([batch])) for batch in warm_up))
+            await asyncio.gather(*(_lane(handler, iter([batch]), results) for batch in warm_up))
             await _stand_at_the_line(database_url)
             began_s, taken_s, waiting = time.perf_counter(), time.process_time(), iter(counted)
-            await asyncio.gather(*(_lane(handler, waiting) for _ in range(IN_FLIGHT)))
-            return began_s, time.perf_counter(), time.process_time() - taken_s
+            await asyncio.gather(*(_lane(handler, waiting, results) for _ in range(IN_FLIGHT)))
+            found = began_s, time.perf_counter(), time.process_time() - taken_s
         finally:
             pool.terminate()
+        said = [from_json(each.answer.text) for each in results if isinstance(each, Resolution)]
+        hold([each.name.request_id for each in incoming], said, await decided(database_url, said))
+        return found
 
     # As a worker does.
     rarely_collect_garbage()
@@ -131,9 +136,7 @@ async def _stand_at_the_line(database_url: str) -> None:
         await connection.execute(SQL["stand_at"], LINE)
 
 
-async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]]) -> None:
+async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]], results: list[Handled]) -> None:
     """One batch after the other, as long as there are any."""
     for batch in waiting:
-        for found in await handler.handle(batch):
-            if not (isinstance(found, Resolution) and found.answer.outcome == Outcome.SETTLED):
-                raise LoadFailed(f"{found.incoming.name} was not settled")
+        results += await handler.handle(batch)

@@ -8,7 +8,7 @@ from functools import partial
 import psutil
 
 from bench.draining import Load, checked, fill, until_drained
-from bench.report import Compared, Judged, Measures, Result, at_most, result
+from bench.report import SPEED, Compared, Judged, Measures, Result, at_most, result
 from bench.rounds import Tell, conditions, each_round
 from bench.scale import Scale
 from bench.stage import Running, Stage, settings_of
@@ -38,15 +38,16 @@ def quarters(sizes_mib: Sequence[float]) -> tuple[Sequence[float], Sequence[floa
 
 async def _round(stage: Stage, scale: Scale, number: int) -> dict[str, Measures]:
     waiting = Load(scale.population, f"{NAME}-{number}", scale.waiting)
-    await fill(stage, (), waiting)
+    began_s = await fill(stage, (), waiting)
     async with stage.worker(WORKER) as worker, _watched(worker) as sizes_mib:
-        await until_drained(stage, (worker,), waiting)
+        drained_s = await until_drained(stage, (worker,), waiting) - began_s
     await checked(stage, waiting)
     first, last = quarters(sizes_mib)
     return {
         FIRST: {RSS: round(max(first), 1)},
         LAST: {RSS: round(max(last), 1)},
-        WHOLE: {RSS: round(max(sizes_mib), 1)},
+        # Its start is part of the time.
+        WHOLE: {RSS: round(max(sizes_mib), 1), SPEED: round(scale.waiting / drained_s, 1)},
     }
 
 

@@ -8,7 +8,7 @@ from bench.draining import Load, Start, drain, peers, workers
 from bench.load import SINGLE, TASKS, Form
 from bench.peers import echoing, pgbench
 from bench.proof import prove
-from bench.report import SPEED, Compared, Measures, Result, at_least, at_most, ratio, result
+from bench.report import SPEED, Compared, Measures, Result, at_least, at_most, result
 from bench.rounds import Tell, conditions, each_round, in_turn, settled_in
 from bench.scale import WARM_UP_PART, Scale
 from bench.stage import Stage, settings_of
@@ -96,7 +96,7 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
 async def _drained(stage: Stage, scale: Scale, subject: Subject, number: int, tell: Tell) -> Measures:
     tell(f"round {number}: {subject.name} begins")
     series = f"{NAME}-{number}-{subject.name.replace(' ×', '-')}"
-    waiting = Load(scale.population, series, scale.backlog, form=subject.form)
+    waiting = Load(scale.population, series, scale.backlog, form=subject.form, settles=subject.settles)
     found = measures_of(subject, (await drain(stage, subject.start, waiting)).measures)
     if number == 1 and subject.settles:
         # Each by itself, once, so that it is known whose ledger does not hold.
@@ -107,5 +107,5 @@ async def _drained(stage: Stage, scale: Scale, subject: Subject, number: int, te
 def measures_of(subject: Subject, found: Measures) -> Measures:
     """An echo settles nothing, so it would never be through with the nation's settlements."""
     speed, cost = found[SPEED], {name: value for name, value in found.items() if name != SPEED}
-    hours = {HOURS: ratio(NATION / 3600, speed)} if subject.settles else {}
+    hours = {HOURS: round(NATION / 3600 / speed, 2)} if subject.settles else {}
     return {SPEED: speed, **hours, **cost}

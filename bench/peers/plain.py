@@ -25,7 +25,7 @@ from services.settlement.model import (
     decision_id,
 )
 from services.settlement.records import record_of
-from services.settlement.rules import decide
+from services.settlement.rules import asks_relatives, decide
 from shared.domain.accounts import EMPTY, Account
 from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
 from shared.domain.ids import PersonKey, earliest_id
@@ -138,8 +138,9 @@ class Plain:
         if any(row["balances_year"] != shanghai_year(now) for row in rows):
             raise NotPlain("balances are of an earlier year")
         balances = {PersonKey(key.province, row["person_id"]): _account(row) for row in rows}
+        account = balances.get(key, EMPTY)
         candidates = []
-        for row in bindings:
+        for row in bindings if asks_relatives(request, patient, account) else ():
             candidate = self._candidate(row, key, patient, today, balances)
             if candidate.limit_left_fen is not None:
                 since = earliest_id(year_start(shanghai_year(now)))
@@ -155,7 +156,7 @@ class Plain:
             cancelled=bool(stored) and stored[0]["cancelled"],
             patient=patient,
             patient_key=key,
-            account=balances.get(key, EMPTY),
+            account=account,
             policy=self._book.on(patient.region_code, today) if patient else None,
             candidates=tuple(candidates),
             kinship_linked=bool(patients) and patients[0]["kinship_linked"],

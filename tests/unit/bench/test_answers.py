@@ -1,15 +1,26 @@
 """Every request has exactly one distinct decision, or the bench says what is wrong."""
 
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pytest
 
-from bench.answers import arrivals, differences, settlements_of
+from bench.answers import arrivals, as_decided, settlements_of
+from bench.answers import differences as differences_from
 from bench.load import BULK, SINGLE
 
 
 def answer(request_id: str, **more: Any) -> dict[str, Any]:
     return {"request_id": request_id, "outcome": "settled", "own_account_fen": 5, "replayed": False, **more}
+
+
+def differences(
+    asked: Collection[str], answers: Iterable[dict[str, Any]], kept: Mapping[str, bytes] | None = None
+) -> list[str]:
+    """Held against a ledger that has decided each as it was answered first, if not said otherwise."""
+    said = list(answers)
+    as_answered = {each["request_id"]: as_decided(each) for each in reversed(said)}
+    return differences_from(asked, said, as_answered if kept is None else kept)
 
 
 def test_one_answer_each_is_as_it_must_be() -> None:
@@ -21,7 +32,10 @@ def test_an_answer_may_come_again() -> None:
 
 
 def test_an_answer_must_not_come_again_with_another_decision() -> None:
-    assert differences({"a"}, [answer("a"), answer("a", own_account_fen=6)]) == ["1 answered in two ways, such as a"]
+    assert differences({"a"}, [answer("a"), answer("a", own_account_fen=6)]) == [
+        "1 answered in two ways, such as a",
+        "1 not in the ledger as answered, such as a",
+    ]
 
 
 def test_a_missing_answer_is_told() -> None:
@@ -37,8 +51,22 @@ def test_what_is_not_settled_was_not_measured(outcome: str) -> None:
     assert differences({"a"}, [answer("a", outcome=outcome)]) == ["1 not settled, such as a"]
 
 
-def test_an_echo_has_no_outcome() -> None:
-    assert not differences({"a"}, [{"request_id": "a"}])
+def test_an_echo_has_no_outcome_and_no_ledger() -> None:
+    assert not differences_from({"a"}, [{"request_id": "a"}], None)
+
+
+def test_an_echo_is_no_settlement() -> None:
+    assert differences({"a"}, [{"request_id": "a"}]) == ["1 not settled, such as a"]
+
+
+def test_an_answer_that_the_ledger_does_not_have_is_told() -> None:
+    assert differences({"a"}, [answer("a")], {}) == ["1 not in the ledger as answered, such as a"]
+
+
+def test_an_answer_that_says_something_else_than_the_ledger_is_told() -> None:
+    kept = {"a": as_decided(answer("a", own_account_fen=6))}
+
+    assert differences({"a"}, [answer("a")], kept) == ["1 not in the ledger as answered, such as a"]
 
 
 def test_a_bulk_message_says_what_became_of_each_of_its_settlements() -> None:

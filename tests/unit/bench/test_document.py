@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import FIGURES, GROWING
-from bench.document import DOCUMENT, NOTHING, figures_of, filled, went_on
+from bench.document import DOCUMENT, NOTHING, figures_of, filled, outcome, went_on
 from bench.report import Compared, Measures, Rounds, at_least, result, write
 
 ROUNDS: list[dict[str, Measures]] = [{"a": {"per_s": 8.0}, "b": {"per_s": 2.0}}]
@@ -81,3 +81,22 @@ def test_a_figure_that_is_drawn_shows_its_picture(results: Path) -> None:
 def test_nothing_is_said_of_a_figure_without_a_result(tmp_path: Path) -> None:
     assert NOTHING in filled(TEXT, tmp_path, tmp_path)
     assert "old table" not in filled(TEXT, tmp_path, tmp_path)
+
+
+def test_the_outcome_is_every_goal_and_what_it_came_to(results: Path) -> None:
+    text = filled(f"<!-- outcome -->\nan old one\n<!-- /outcome -->\n{TEXT}", results, results)
+
+    assert text.startswith(
+        "<!-- outcome -->\n"
+        "| figure |  | of | ratio | goal | reached |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| example | a / b | per_s | 4 | at least 5 | **no** |\n"
+        "<!-- /outcome -->\n"
+    )
+
+
+def test_what_has_no_goal_is_no_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.RESULTS", tmp_path)
+    write(result("example", {}, Rounds(ROUNDS, MEANWHILE), [Compared("per_s", "a", "b")]), whole=True)
+
+    assert "a / b" not in outcome(["example", "another"], tmp_path)

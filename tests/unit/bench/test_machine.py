@@ -1,6 +1,11 @@
 """What is recorded of the machine and its servers."""
 
-from bench.machine import Moment, between, settings_of_speed
+from pathlib import Path
+
+import pytest
+
+from bench import machine
+from bench.machine import Moment, NotDurable, between, durable_file_system, settings_of_speed
 from deploy.devstack.rabbitmq import CONFIGURATION, IN_THE_CLEAR
 
 
@@ -22,3 +27,33 @@ def test_of_a_round_the_checkpoints_within_it_are_told_and_how_busy_the_machine_
         "load_average_1min_before": 1.5,
         "load_average_1min_after": 2.5,
     }
+
+
+@pytest.mark.parametrize("path", ["/data", "/data/bench", "/data/memory/../bench"])
+def test_the_file_system_is_that_of_the_nearest_mount(path: str) -> None:
+    mounted = {"/": "overlay", "/data": "ext4", "/data/memory": "tmpfs"}
+
+    assert durable_file_system(Path(path).resolve(), mounted) == "ext4"
+
+
+def test_data_in_memory_is_not_durable() -> None:
+    with pytest.raises(NotDurable, match=r"/data/memory/bench lies in memory \(tmpfs\)"):
+        durable_file_system(Path("/data/memory/bench"), {"/": "ext4", "/data/memory": "tmpfs"})
+
+
+@pytest.mark.parametrize(
+    ("at_first", "now", "told"),
+    [
+        ("0123", "0123", "0123"),
+        ("0123", "0123 with changes", "0123 with changes"),
+        ("0123", "4567", "0123 with changes"),
+        ("0123 with changes", "0123 with changes", "0123 with changes"),
+        ("0123 with changes", "0123", "0123 with changes"),
+    ],
+)
+def test_a_result_is_of_a_commit_only_if_it_was_the_same_to_the_end(
+    at_first: str, now: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "commit", lambda: now)
+
+    assert machine.still({"cores": 2, "commit": at_first}) == {"cores": 2, "commit": told}

@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from bench.__main__ import main
+from bench.__main__ import main, told_otherwise
 from bench.scale import ACCOUNTS_COME_BY, GROWTH
 from cli.speech import USAGE
 
@@ -23,3 +23,11 @@ def test_a_figure_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str
 
     assert refused.value.exit_code == USAGE
     assert "throughputs" in capsys.readouterr().err
+
+
+def test_what_the_environment_tells_the_workers_is_not_what_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GONGJI_STATE_DIR", "/var/lib/gongji")
+    monkeypatch.setenv("GONGJI_LANES", "3")
+    monkeypatch.setenv("GONGJI_BATCH_MAX", "50")
+
+    assert told_otherwise() == ["GONGJI_BATCH_MAX", "GONGJI_LANES"]

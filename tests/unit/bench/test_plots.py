@@ -5,14 +5,15 @@ from pathlib import Path
 import orjson
 import pytest
 
+from bench.document import PLOTS
 from bench.plots import draw
-from bench.report import Measures
+from bench.report import RESULTS, Measures
 
 MEDIANS: dict[str, dict[str, Measures]] = {
     "throughput": {
         "Gongji ×2": {"settlements_per_s": 4_000.0},
         "one-by-one": {"settlements_per_s": 500.0},
-        "pgbench": {"transactions_per_s": 3_000.0},
+        "pgbench": {"settlements_per_s": 3_000.0},
     },
     "latency": {
         "Gongji ×2": {"latency_ms_p50": 5.0, "latency_ms_p99": 9.0},
@@ -68,3 +69,9 @@ def test_another_result_gives_another_plot(results: Path) -> None:
     after = {file.stem: file.read_bytes() for file in draw(results, results / "after")}
 
     assert not [name for name in before if before[name] == after[name]]
+
+
+def test_the_committed_plots_are_drawn_from_the_committed_results(tmp_path: Path) -> None:
+    drawn = {file.name: file.read_bytes() for file in draw(RESULTS, tmp_path)}
+
+    assert {file.name: file.read_bytes() for file in PLOTS.glob("*.svg")} == drawn

@@ -109,6 +109,16 @@ def test_beside_nothing_there_is_no_ratio_and_no_goal_reached() -> None:
     assert ratios_of(found)[2] == ["a / b", "per_s", "", "medians", "none", "at least 2", "**no**"]
 
 
+@pytest.mark.parametrize("judged", [Judged.BY_MEDIANS, Judged.BY_ROUNDS, Judged.BY_THE_WORST])
+def test_a_goal_is_not_reached_by_rounding(judged: Judged) -> None:
+    rounds: list[dict[str, Measures]] = [{"a": {"per_s": 0.7951}, "b": {"per_s": 1.0}}]
+
+    found = result("example", {}, Rounds(rounds), [Compared("per_s", "a", "b", at_least(0.8), judged)])
+
+    (ratio,) = found.ratios
+    assert (ratio.ratio, ratio.rounds, ratio.reached) == (0.8, [0.8], False)
+
+
 @pytest.mark.parametrize(
     ("goal", "ratio", "reached"),
     [
