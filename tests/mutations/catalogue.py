@@ -117,7 +117,7 @@ MUTATIONS = (
         "what was decided before an outage is answered from memory",
         "services/settlement/lane.py",
         "        results: list[Result] = []\n        while",
-        "        results: list[Result] = self.__dict__.setdefault(f'kept {batch[0].tag}', [])\n        while",
+        "        results: list[Result] = self.__dict__.setdefault(f'kept {incoming[0].name}', [])\n        while",
         "tests/faults/test_database.py::test_what_was_decided_before_an_outage_is_not_answered_from_memory",
     ),
     Mutation(
