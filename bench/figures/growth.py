@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ class Place:
 
     @property
     def subject(self) -> str:
-        return f"{self.people.accounts:,} accounts"
+        return subject(self.people)
 
 
 async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
@@ -78,9 +78,17 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
         "backlog": scale.backlog,
     }
     told = conditions(scale.population, {f"settlement × {WORKERS}": settings_of("settlement-1")}, **own)
-    first, *others = (place.subject for place in places)
-    compared = [Compared("settlement_ms", other, first, at_most(SLOWER_MAX)) for other in others]
-    return result(NAME, told, rounds, compared)
+    return result(NAME, told, rounds, compared([place.people for place in places]))
+
+
+def subject(people: Population) -> str:
+    return f"{people.accounts:,} accounts"
+
+
+def compared(populations: Sequence[Population]) -> list[Compared]:
+    """Each that has grown beside the first."""
+    first, *others = map(subject, populations)
+    return [Compared("settlement_ms", other, first, at_most(SLOWER_MAX)) for other in others]
 
 
 @asynccontextmanager
