@@ -33,13 +33,13 @@ def check(amqp_url: str, database_url: str | None, series: str, settlements: int
     """
     asked = request_ids(series, settlements)
     arrived = uvloop.run(_consume(amqp_url, asked))
-    answers = [answer for _, answer in arrived]
-    hold(asked, answers, uvloop.run(decided(database_url, answers)) if database_url else None)
+    hold(database_url, asked, [answer for _, answer in arrived])
     return arrivals(asked, arrived)
 
 
-def hold(asked: Collection[str], answers: Sequence[dict[str, Any]], kept: Mapping[str, bytes] | None) -> None:
-    """Raises LoadFailed where something is wrong with the answers to these requests."""
+def hold(database_url: str | None, asked: Collection[str], answers: Sequence[dict[str, Any]]) -> None:
+    """Raises LoadFailed unless the answers to these requests are as `check` says."""
+    kept = uvloop.run(decided(database_url, answers)) if database_url else None
     if problems := differences(asked, answers, kept):
         raise LoadFailed("; ".join(problems))
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -10,8 +11,8 @@ import uvloop
 from pydantic_core import from_json
 
 from bench import processor
-from bench.answers import decided, hold
-from bench.bills import bills
+from bench.answers import hold
+from bench.bills import bills, request_ids
 from bench.machine import WORKER_ROLE
 from bench.peers import pgbench
 from bench.population import Population
@@ -22,7 +23,6 @@ from bench.scale import WARM_UP_PART, Scale
 from bench.sessions import session
 from bench.stage import Stage
 from services.settlement.handler import Handler
-from services.settlement.handler import Result as Handled
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
@@ -34,6 +34,7 @@ NAME = "engine"
 BATCH = 250
 # As many as the lanes of a worker would have in the database at once.
 IN_FLIGHT = 2
+WARM_UP = IN_FLIGHT * BATCH
 PROCESSES = {"engine ×1": 1, "engine ×2": 2}
 COMPARED = (
     Compared(SPEED, "engine ×2", pgbench.NAME, at_least(3)),
@@ -72,15 +73,27 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     return result(NAME, conditions(scale.population, {NAME: engine}, **own), rounds, COMPARED)
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """When a process began and ended, by `time.perf_counter`; the seconds of processor time that it took; what it answered."""
+
+    began_s: float
+    ended_s: float
+    taken_s: float
+    answers: list[str]
+
+
 async def settled(stage: Stage, scale: Scale, processes: int, series: str, settlements: int) -> Measures:
-    """How many a second, from when the first process begins to when the last is through, and at which cost."""
+    """How many a second, from when the first process begins to when the last is through, and at which cost.
+
+    Raises LoadFailed where a bill is not settled, or not as the ledger has it.
+    """
     each = settlements // processes
     whole, servers = (stage.database_url, scale.population), stage.parties(())
+    of_each = [f"{series}-{number}" for number in range(1, processes + 1)]
     async with session(stage.database_url) as line:
         await line.execute(SQL["draw"], LINE)
-        working = asyncio.gather(
-            *(stage.load(settle, *whole, f"{series}-{number}", each) for number in range(1, processes + 1))
-        )
+        working = asyncio.gather(*(stage.load(settle, *whole, name, each) for name in of_each))
         async with asyncio.timeout(READY_WITHIN_S):
             # No event tells of it, and who has failed never comes there.
             while not working.done() and await line.fetchval(SQL["standing_at"], LINE) < processes:  # noqa: ASYNC110
@@ -89,45 +102,45 @@ async def settled(stage: Stage, scale: Scale, processes: int, series: str, settl
         await line.execute(SQL["lift"], LINE)
         found = await working
     spent = processor.spent(before, processor.read(servers), each * processes)
-    began_s, ended_s = min(began for began, _, _ in found), max(ended for _, ended, _ in found)
+    for name, process in zip(of_each, found, strict=True):
+        await stage.load(check, stage.database_url, name, each, process.answers)
+    took_s = max(process.ended_s for process in found) - min(process.began_s for process in found)
     return {
-        SPEED: round(each * processes / (ended_s - began_s), 1),
-        f"cpu_us_{OWN}": round(1e6 * sum(taken_s for _, _, taken_s in found) / (each * processes), 1),
+        SPEED: round(each * processes / took_s, 1),
+        f"cpu_us_{OWN}": round(1e6 * sum(process.taken_s for process in found) / (each * processes), 1),
         **spent,
     }
 
 
-def settle(database_url: str, population: Population, series: str, settlements: int) -> tuple[float, float, float]:
-    """When the handler began and ended, by `time.perf_counter`, and the seconds of processor time that it took.
-
-    Raises LoadFailed where a bill is not settled, or not as the ledger has it.
-    """
-    incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements + IN_FLIGHT * BATCH)]
+def settle(database_url: str, population: Population, series: str, settlements: int) -> Settled:
+    """Settles so many bills after two batches that warm up. Runs in the load generator's process."""
+    incoming = [Incoming(bill) for bill in islice(bills(population, series), settlements + WARM_UP)]
     batches = [incoming[start : start + BATCH] for start in range(0, len(incoming), BATCH)]
 
-    async def run() -> tuple[float, float, float]:
-        results: list[Handled] = []
+    async def run() -> Settled:
         pool = await create_pool(
             database_url, role=WORKER_ROLE, name="bench engine", size_max=IN_FLIGHT, plan_once=True
         )
         try:
-            handler = Handler(pool, system_clock)
+            handler, answers = Handler(pool, system_clock), list[str]()
             # On every connection each statement has been prepared before anything counts.
             warm_up, counted = batches[:IN_FLIGHT], batches[IN_FLIGHT:]
-            await asyncio.gather(*(_lane(handler, iter([batch]), results) for batch in warm_up))
+            await asyncio.gather(*(_lane(handler, iter([batch]), answers) for batch in warm_up))
             await _stand_at_the_line(database_url)
             began_s, taken_s, waiting = time.perf_counter(), time.process_time(), iter(counted)
-            await asyncio.gather(*(_lane(handler, waiting, results) for _ in range(IN_FLIGHT)))
-            found = began_s, time.perf_counter(), time.process_time() - taken_s
+            await asyncio.gather(*(_lane(handler, waiting, answers) for _ in range(IN_FLIGHT)))
+            return Settled(began_s, time.perf_counter(), time.process_time() - taken_s, answers)
         finally:
             pool.terminate()
-        said = [from_json(each.answer.text) for each in results if isinstance(each, Resolution)]
-        hold([each.name.request_id for each in incoming], said, await decided(database_url, said))
-        return found
 
     # As a worker does.
     rarely_collect_garbage()
     return uvloop.run(run())
+
+
+def check(database_url: str, series: str, settlements: int, answers: Sequence[str]) -> None:
+    """Raises LoadFailed unless each bill is settled, as the ledger has it."""
+    hold(database_url, request_ids(series, settlements + WARM_UP), [from_json(answer) for answer in answers])
 
 
 async def _stand_at_the_line(database_url: str) -> None:
@@ -136,7 +149,7 @@ async def _stand_at_the_line(database_url: str) -> None:
         await connection.execute(SQL["stand_at"], LINE)
 
 
-async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]], results: list[Handled]) -> None:
+async def _lane(handler: Handler, waiting: Iterator[Sequence[Incoming]], answers: list[str]) -> None:
     """One batch after the other, as long as there are any."""
     for batch in waiting:
-        results += await handler.handle(batch)
+        answers += [each.answer.text for each in await handler.handle(batch) if isinstance(each, Resolution)]
