@@ -27,6 +27,9 @@ SUPERUSER = "postgres"
 CONNECT_TIMEOUT_S = 5.0
 START_TIME_TOLERANCE_S = 5.0
 
+# Text in the order of its bytes: the same wherever the server runs, and no index depends on the C library's idea of a language.
+TEXT = ("--encoding=UTF8", "--locale=C")
+
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -168,8 +171,7 @@ class Postgres:
                         f"--username={SUPERUSER}",
                         f"--pwfile={password_file}",
                         "--auth=scram-sha-256",
-                        "--encoding=UTF8",
-                        "--locale=C",
+                        *TEXT,
                     ),
                     environment=inherited_environment(),
                     log=log_file(self.directory, "initdb"),

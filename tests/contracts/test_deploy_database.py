@@ -1,6 +1,7 @@
 """The scripts that prepare the production database, on a private server: who may do what afterwards."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -98,16 +99,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     data, log, port = home / "data", home / "log", free_port()
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k {home} -c fsync=off"
     try:
-        run(
-            "initdb",
-            "-D",
-            str(data),
-            "-U",
-            "postgres",
-            "--auth-local=trust",
-            "--auth-host=scram-sha-256",
-            "-N",
+        # Of the image's options all but the one by which its own user comes in: here another one does.
+        asked = SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].replace(
+            "--auth-local=peer", "--auth-local=trust"
         )
+        run("initdb", "-D", str(data), "-U", "postgres", *shlex.split(asked), "-N")
         run("pg_ctl", "-D", str(data), "-l", str(log), "-o", options, "-w", "start")
         try:
             run("createdb", "-h", str(home), "-p", str(port), "-U", "postgres", credentials.DATABASE)
@@ -140,6 +136,18 @@ async def refused(database: Database, login: str, statement: str, *, role: str |
         return False
     finally:
         await session.close()
+
+
+async def test_text_is_in_the_order_of_its_bytes(database: Database) -> None:
+    """As in every database that is tested and measured; with a language's order an index would depend on the C library."""
+    session = await asyncpg.connect(database.url("migrate"))
+    found = await session.fetchrow(
+        "SELECT pg_encoding_to_char(encoding) AS encoding, datcollate, datctype FROM pg_database"
+        " WHERE datname = current_database()"
+    )
+    await session.close()
+
+    assert dict(found or {}) == {"encoding": "UTF8", "datcollate": "C", "datctype": "C"}
 
 
 def test_scripts_can_run_again(database: Database) -> None:
