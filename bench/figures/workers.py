@@ -3,7 +3,7 @@
 Families by Zipf's law: as in life, some come again and again, so workers meet at the same accounts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -18,7 +18,8 @@ from bench.stage import Stage, settings_of
 NAME, ALL = "workers", "all"
 # More workers settle no less than fewer do, but for what two runs of the same differ by.
 NOT_LESS = 0.9
-BEHIND_MAX = 0.25
+# The most belated answer of all, as a part of the time that its queue took to drain.
+BEHIND, BEHIND_MAX = "behind_its_turn_part_max", 0.25
 
 
 async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
@@ -32,7 +33,7 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     async def one(number: int) -> dict[str, Measures]:
         found = await in_turn(number, {subject(each): partial(drained, number, each) for each in scale.workers})
         measured = {subject(each): {"workers": each, **_measures(found[subject(each)])} for each in scale.workers}
-        return {**measured, ALL: {**counted(found.values()), **_fairness(found.values())}}
+        return {**measured, ALL: counted(found.values())}
 
     await settled_in(stage, scale, NAME, tell)
     rounds = await each_round(stage, scale, one, tell)
@@ -50,7 +51,7 @@ def compared(numbers: Sequence[int]) -> list[Compared]:
     return [
         *(Compared(SPEED, subject(more), subject(fewer), at_least(NOT_LESS)) for fewer, more in pairwise(numbers)),
         Compared("deadlocks", ALL, None, at_most(0), Judged.BY_THE_WORST),
-        Compared("behind_its_turn_part_max", ALL, None, at_most(BEHIND_MAX), Judged.BY_THE_WORST),
+        *(Compared(BEHIND, subject(each), None, at_most(BEHIND_MAX), Judged.BY_THE_WORST) for each in numbers),
     ]
 
 
@@ -65,17 +66,11 @@ def behind_max_s(answered_s: Sequence[float], drained_s: float) -> float:
 
 
 def _measures(drained: Drained) -> Measures:
+    behind_s = behind_max_s(drained.answered_s, drained.drained_s)
     return {
         **drained.measures,
         "drained_s": round(drained.drained_s, 2),
         "waited_s_max": round(max(drained.answered_s), 2),
-    }
-
-
-def _fairness(drained: Iterable[Drained]) -> Measures:
-    """The most belated answer of all; also as a part of the time that its queue took to drain."""
-    behind_s = [(behind_max_s(each.answered_s, each.drained_s), each.drained_s) for each in drained]
-    return {
-        "behind_its_turn_s_max": round(max(late_s for late_s, _ in behind_s), 2),
-        "behind_its_turn_part_max": round(max(late_s / drained_s for late_s, drained_s in behind_s), 3),
+        "behind_its_turn_s_max": round(behind_s, 2),
+        BEHIND: round(behind_s / drained.drained_s, 3),
     }
