@@ -1,4 +1,4 @@
-"""Decisions by the name of their request, and who sends the request."""
+"""Decisions by the name of their request."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,8 +11,6 @@ from services.settlement.incoming import RequestName
 from services.settlement.model import (
     BLOCKED,
     Decision,
-    Facts,
-    Institution,
     Resolution,
     Returned,
     StoredDecision,
@@ -20,39 +18,12 @@ from services.settlement.model import (
     decision_id,
 )
 from services.settlement.records import returned_of
-from shared.domain.enrolment import InstitutionKind, InstitutionStatus
-from shared.messages.signing import keys_of
 from shared.postgres.queries import load_queries
 
 SQL = load_queries(__package__, "decisions.sql")
 
 
-async def requests(connection: Any, names: Sequence[RequestName], facts: Facts) -> int:
-    """Adds to `facts` what was decided under each name and who its institution is. Returns the policies' epoch."""
-    rows = await connection.fetch(
-        SQL["requests"],
-        [name.province for name in names],
-        [name.institution_id for name in names],
-        [name.request_id for name in names],
-    )
-    epoch = 0
-    known: dict[RequestName, UUID] = {}
-    for name, row in zip(names, rows, strict=True):
-        decision_id, cancelled, kind, status, amqp_user, signing_keys, epoch = row
-        if decision_id is not None:
-            known[name] = decision_id
-        if cancelled:
-            facts.cancelled.add(name)
-        if kind is not None and name.institution_id not in facts.institutions:
-            facts.institutions[name.institution_id] = Institution(
-                InstitutionKind(kind), status == InstitutionStatus.SUSPENDED, amqp_user, keys_of(signing_keys)
-            )
-    if known:
-        facts.stored.update(await _decided(connection, known))
-    return epoch
-
-
-async def _decided(connection: Any, known: Mapping[RequestName, UUID]) -> dict[RequestName, StoredDecision]:
+async def decided(connection: Any, known: Mapping[RequestName, UUID]) -> dict[RequestName, StoredDecision]:
     """What was decided under these names. Apart from them: most requests are new, and for those no month is looked into."""
     rows = await connection.fetch(SQL["decided"], [name.province for name in known], list(known.values()))
     return {

@@ -1,29 +1,5 @@
 -- Decisions: what has been said, by the name of the request.
 
--- name: requests
--- For each request of a batch, in its order: which decision is stored under its name, if any, and who sends it.
-SELECT
-    name.decision_id,
-    cancellation.request_id IS NOT NULL AS cancelled,
-    institution.kind,
-    institution.status,
-    institution.amqp_user,
-    institution.signing_keys,
-    (SELECT coalesce(sum(epoch), 0)::bigint FROM registry.settlement_policy_epochs) AS policy_epoch
-FROM unnest($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY
-    AS asked (province, institution_id, request_id, place)
-LEFT JOIN ledger.names AS name
-    ON name.province = asked.province
-    AND name.institution_id = asked.institution_id
-    AND name.request_id = asked.request_id
-LEFT JOIN ledger.cancellations AS cancellation
-    ON cancellation.province = asked.province
-    AND cancellation.institution_id = asked.institution_id
-    AND cancellation.request_id = asked.request_id
-LEFT JOIN registry.settlement_institutions AS institution
-    ON institution.institution_id = asked.institution_id
-ORDER BY asked.place;
-
 -- name: decided
 -- These decisions, in their order.
 SELECT

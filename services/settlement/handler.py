@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from services.settlement import decisions, ledger, metrics, originals, refusals, registry, transfers
+from services.settlement import decisions, known, ledger, metrics, originals, refusals, transfers
 from services.settlement.batch import Batch
 from services.settlement.concerns import UNDOING, touched
 from services.settlement.incoming import Incoming, RequestName
@@ -173,19 +173,15 @@ class Handler:
     async def _load(self, connection: Any, batch: Sequence[Incoming], now: datetime, hold: Hold) -> Batch:
         """Everything the batch is decided by; whatever it may debit is locked."""
         facts = Facts()
-        names = {incoming.name for incoming in batch}
-        names.update(incoming.original for incoming in batch if incoming.original)
-        version = connection.timeline, await decisions.requests(connection, sorted(names), facts)
+        version = connection.timeline, await known.read(connection, known.asked(batch), shanghai_date(now), facts)
         if version != self._book_version:
-            self._book, self._book_version = await registry.policies(connection), version
+            self._book, self._book_version = await known.policies(connection), version
         # As of this batch, whatever another lane reads meanwhile.
         book = self._book
 
         fresh = [incoming for incoming in batch if incoming.is_inquiry or incoming.name not in facts.stored]
         facts.mates.update((incoming.name, incoming) for incoming in reversed(fresh))
         await originals.read(connection, fresh, facts, hold)
-        people = {person for incoming in fresh for person in incoming.people}
-        await registry.people(connection, people, shanghai_date(now), facts)
         wanted = {person for incoming in fresh for person in touched(incoming, facts)}
         receivers = wanted & facts.awaiting
         if hold is not Hold.READ:

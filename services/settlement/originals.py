@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from services.settlement import decisions, ledger, transfers
+from services.settlement import decisions, known, ledger, transfers
 from services.settlement.incoming import Incoming, RequestName
 from services.settlement.ledger import Hold
 from services.settlement.model import Facts, Movement, MovementKind, Original, Returned
@@ -71,7 +71,7 @@ async def _refunded(connection: Any, name: RequestName, facts: Facts) -> Request
         name.province, name.institution_id, from_json(facts.stored[name].content)["original_request_id"]
     )
     if settlement not in facts.stored:
-        await decisions.requests(connection, [settlement], facts)
+        await known.read_under(connection, settlement, facts)
     return settlement
 
 

@@ -17,7 +17,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from services.settlement import answers, decisions, metrics, originals, registry, rules
+from services.settlement import answers, decisions, known, metrics, originals, rules
 from services.settlement.incoming import Incoming, RequestName
 from services.settlement.ledger import Hold
 from services.settlement.model import Facts, Original
@@ -65,9 +65,9 @@ async def recheck(connection: Any, province: int, decision_id: UUID, book: Polic
         incoming = Incoming(CATALOGUE[Operation(row["operation"])].request.model_validate_json(row["request"]))
     except ValidationError:
         return Recheck(Result.IMPOSSIBLE, {}, WhyNot.REQUEST_UNREADABLE)
-    known = await _originals(connection, incoming)
+    earlier = await _originals(connection, incoming)
     try:
-        position = position_of(from_json(row["record"]), incoming, row["decided_at"], book, known)
+        position = position_of(from_json(row["record"]), incoming, row["decided_at"], book, earlier)
     except NotRecorded as error:
         return Recheck(Result.IMPOSSIBLE, {}, error.why_not)
     decision = rules.decided(incoming.request, position)
@@ -84,7 +84,7 @@ async def recheck(connection: Any, province: int, decision_id: UUID, book: Polic
 
 async def policies(connection: Any) -> PolicyBook:
     """Every policy version that a record can name."""
-    return await registry.policies(connection)
+    return await known.policies(connection)
 
 
 async def _originals(connection: Any, incoming: Incoming) -> Mapping[RequestName, Original]:
@@ -93,7 +93,7 @@ async def _originals(connection: Any, incoming: Incoming) -> Mapping[RequestName
     name = incoming.original
     if name is None:
         return {}
-    await decisions.requests(connection, [name], facts)
+    await known.read_under(connection, name, facts)
     await originals.read(connection, [incoming], facts, Hold.READ)
     return facts.originals
 

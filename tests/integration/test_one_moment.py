@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.settlement import decisions
+from services.settlement import known
 from services.settlement.handler import Busy, Handler, Result
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
@@ -81,7 +81,7 @@ async def test_what_is_moved_into_its_month_meanwhile_is_found(
     await handler.handle([paid])
     this_month = shanghai_date(system_clock()).replace(day=1)
 
-    async with month_prepared_after(monkeypatch, decisions.SQL["requests"], world, this_month):
+    async with month_prepared_after(monkeypatch, known.SQL["known"], world, this_month):
         (found,) = await handler.handle([lookup(paid) if asked == "a lookup" else day()])
 
     assert outcome(found) == ("found" if asked == "a lookup" else "balanced")
@@ -98,7 +98,7 @@ async def test_an_inquiry_and_a_change_do_not_wait_for_each_other(
         ended = await world.call(Role.CLERK, "POST", f"/v1/bindings/{listed.json()['items'][0]['binding_id']}/end")
         ended.raise_for_status()
 
-    after_statement(monkeypatch, decisions.SQL["requests"], the_binding_ends)
+    after_statement(monkeypatch, known.SQL["known"], the_binding_ends)
     (before,) = await handler.handle([quote()])
     (after,) = await handler.handle([quote()])
 

@@ -15,7 +15,7 @@ from tests.support.months import prepare_two_years, timed_id
 from tests.support.plans import nodes_of
 
 FILES = {
-    ("services.settlement", "registry.sql"): "gongji_settlement",
+    ("services.settlement", "known.sql"): "gongji_settlement",
     ("services.settlement", "ledger.sql"): "gongji_settlement",
     ("services.settlement", "decisions.sql"): "gongji_settlement",
     ("services.settlement", "transfers.sql"): "gongji_settlement",
@@ -86,8 +86,7 @@ async def test_a_query_prepares(empty: Database, role: str, query: str) -> None:
 
 
 LEDGER = load_queries("services.settlement", "ledger.sql")
-REGISTRY = load_queries("services.settlement", "registry.sql")
-DECISIONS = load_queries("services.settlement", "decisions.sql")
+KNOWN = load_queries("services.settlement", "known.sql")
 BINDINGS = load_queries("services.binding", "bindings.sql")
 TRANSFERS = load_queries("services.settlement", "transfers.sql")
 GIFTS = load_queries("services.binding", "transfers.sql")
@@ -113,8 +112,17 @@ HOT = {
     "settlement.lock_accounts": (LEDGER["lock_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.read_accounts": (LEDGER["read_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.opened": (LEDGER["opened"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
-    "settlement.requests": (DECISIONS["requests"], ["ARRAY[13]::smallint[]", "ARRAY['H1']", "ARRAY['R1']"]),
-    "settlement.people": (REGISTRY["people"], ["ARRAY[13]::smallint[]", "ARRAY['P1']", "'2026-11-22'::date"]),
+    "settlement.known": (
+        KNOWN["known"],
+        [
+            "ARRAY[13]::smallint[]",
+            "ARRAY['H1']",
+            "ARRAY['R1']",
+            "ARRAY[13]::smallint[]",
+            "ARRAY['P1']",
+            "'2026-11-22'::date",
+        ],
+    ),
     "settlement.used_this_year": (
         LEDGER["used_this_year"],
         [
