@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ from bench.population import Population
 from bench.report import SPEED, Measures
 from bench.scale import WARM_UP_PART
 from bench.sessions import session
-from bench.stage import NOTHING_MORE, Running, Stage, held_still, together
+from bench.stage import Running, Stage, held_still, together
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("bench", "draining.sql")
@@ -88,11 +88,9 @@ class Drained:
         return [at_s - self.began_s for at_s in self.arrived_at_s]
 
 
-def workers(
-    stage: Stage, processes: int, more: Mapping[str, str] = NOTHING_MORE
-) -> AbstractAsyncContextManager[Sequence[Running]]:
-    """So many settlement workers, told `more` than usual."""
-    return together(*(stage.worker(f"settlement-{number}", more) for number in range(1, processes + 1)))
+def workers(stage: Stage, processes: int) -> AbstractAsyncContextManager[Sequence[Running]]:
+    """So many settlement workers."""
+    return together(*(stage.worker(f"settlement-{number}", of=processes) for number in range(1, processes + 1)))
 
 
 def peers(stage: Stage, name: str, processes: int = 1) -> AbstractAsyncContextManager[Sequence[Running]]:

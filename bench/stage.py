@@ -33,8 +33,6 @@ T = TypeVar("T")
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
-# As many as a figure starts at once.
-WORKERS_MAX = 8
 STOP_SIGNALS = ((signal.SIGTERM, 30.0),)
 # One sends the load; a second is started only where the engine is measured in two.
 GENERATORS_MAX = 2
@@ -42,7 +40,6 @@ GENERATORS_MAX = 2
 SERVERS = {BROKER: "rabbitmq", POSTGRESQL: "postgres"}
 # What a worker's speed depends on.
 TOLD = ("consumes", "lanes", "batch_max", "prefetch", "authenticate_senders")
-NOTHING_MORE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +108,16 @@ class Stage:
 
     async def prepare(self) -> None:
         """Migrates the database and declares the queues, as `gongji up` does."""
-        for step in gongji(WORKERS_MAX).steps:
+        for step in gongji(1).steps:
             await processes.complete(command_of(step, self.state, self.directory))
 
     @asynccontextmanager
-    async def worker(self, name: str, more: Mapping[str, str] = NOTHING_MORE) -> AsyncIterator[Running]:
-        """A worker as `gongji up` runs it, by its name there, told `more` besides, ready to work. Nobody starts it again."""
-        service = _service(name)
+    async def worker(self, name: str, *, of: int = 1) -> AsyncIterator[Running]:
+        """A worker as `gongji up` runs it, by its name there, one of so many settlement workers, ready to work. Nobody starts it again."""
+        service = _service(name, of)
         with ports.claimed([service.name], {}) as claimed:
             port = claimed[service.name]
-            command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port), **more})
+            command = command_of(service, self.state, self.directory, {HTTP_PORT: str(port)})
             url = f"http://{ports.LOOPBACK}:{port}"
             async with _running(command, lambda: answers(f"{url}{service.ready_path}"), url) as worker:
                 yield worker
@@ -160,9 +157,9 @@ async def together(*contexts: AbstractAsyncContextManager[Running]) -> AsyncIter
         yield [each.result() for each in started]
 
 
-def settings_of(name: str, more: Mapping[str, str] = NOTHING_MORE) -> dict[str, Any]:
-    """What a worker of this name works by, of that what its speed depends on."""
-    told = {**_service(name).settings, **more}
+def settings_of(name: str, *, of: int = 1) -> dict[str, Any]:
+    """What a worker of this name works by, one of so many settlement workers, of that what its speed depends on."""
+    told = _service(name, of).settings
     own: dict[str, Any] = {variable.removeprefix("GONGJI_").lower(): value for variable, value in told.items()}
     settings = SettlementSettings(database_url="postgres://none", amqp_url="amqp://none", **own)
     found = settings.model_dump(mode="json", include=set(TOLD))
@@ -171,8 +168,8 @@ def settings_of(name: str, more: Mapping[str, str] = NOTHING_MORE) -> dict[str, 
     return {each: found[each] for each in TOLD}
 
 
-def _service(name: str) -> Service:
-    (service,) = (each for each in gongji(WORKERS_MAX).services if each.name == name)
+def _service(name: str, of: int) -> Service:
+    (service,) = (each for each in gongji(of).services if each.name == name)
     return service
 
 

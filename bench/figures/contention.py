@@ -44,6 +44,6 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
         return {subject: each.measures for subject, each in found.items()} | {BOTH: counted(found.values())}
 
     rounds = await each_round(stage, scale, one, tell)
-    told = {f"settlement × {WORKERS}": settings_of("settlement-1")}
+    told = {f"settlement × {WORKERS}": settings_of("settlement-1", of=WORKERS)}
     own = {"relatives_of_a_family": RELATIVES, "families_of_the_spread": people.families, "backlog": scale.backlog}
     return result(NAME, conditions(people, told, **own), rounds, COMPARED)

@@ -77,7 +77,7 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
         ],
         "backlog": scale.backlog,
     }
-    told = conditions(scale.population, {f"settlement × {WORKERS}": settings_of("settlement-1")}, **own)
+    told = conditions(scale.population, {f"settlement × {WORKERS}": settings_of("settlement-1", of=WORKERS)}, **own)
     return result(NAME, told, rounds, compared([place.people for place in places]))
 
 

@@ -90,7 +90,8 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
         "pgbench_clients": pgbench.CLIENTS,
         "libraries": machine.versions(LIBRARIES),
     }
-    return result(NAME, conditions(scale.population, {"Gongji": settings_of("settlement-1")}, **own), rounds, COMPARED)
+    told = {f"Gongji ×{each}": settings_of("settlement-1", of=each) for each in (1, 2)}
+    return result(NAME, conditions(scale.population, told, **own), rounds, COMPARED)
 
 
 async def _drained(stage: Stage, scale: Scale, subject: Subject, number: int, tell: Tell) -> Measures:

@@ -37,7 +37,7 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
 
     await settled_in(stage, scale, NAME, tell)
     rounds = await each_round(stage, scale, one, tell)
-    told = {f"settlement × {', '.join(map(str, scale.workers))}": settings_of("settlement-1")}
+    told = {subject(each): settings_of("settlement-1", of=each) for each in scale.workers}
     own = {"families_come_by": "Zipf's law, exponent 1", "backlog": scale.backlog}
     return result(NAME, conditions(scale.population, told, **own), rounds, compared(scale.workers))
 

@@ -10,8 +10,10 @@ AMQP = "GONGJI_AMQP_URL"
 HTTP_PORT = "GONGJI_HTTP_PORT"
 CONSUMES = "GONGJI_CONSUMES"
 AUTHENTICATE_SENDERS = "GONGJI_AUTHENTICATE_SENDERS"
+LANES = "GONGJI_LANES"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 KEY_RING = "GONGJI_KEY_RING_FILE"
+NOTHING_MORE: Mapping[str, str] = {}
 
 
 def started_with(options: Sequence[str]) -> tuple[str, ...]:
@@ -52,14 +54,18 @@ SERVERS_ONLY = Stack()
 
 
 def gongji(workers: int) -> Stack:
-    """The whole of Gongji, with this many settlement workers beside those for bulk messages and inquiries."""
+    """The whole of Gongji, with this many settlement workers beside those for bulk messages and inquiries.
+
+    Workers that share a queue have a lane each, unless the environment says otherwise: docs/adr/0021.
+    """
+    lanes = {LANES: os.environ.get(LANES, "1")} if workers > 1 else {}
     return Stack(
         steps=(
             Step("migrate", python("shared.postgres", "migrate"), (DATABASE,)),
             Step("declare", python("shared.rabbit", "declare"), (AMQP,)),
         ),
         services=(
-            *(settlement(f"settlement-{number}", "settlement") for number in range(1, workers + 1)),
+            *(settlement(f"settlement-{number}", "settlement", lanes) for number in range(1, workers + 1)),
             settlement("bulk", "bulk"),
             settlement("inquiry", "inquiry"),
             Service(
@@ -72,9 +78,9 @@ def gongji(workers: int) -> Stack:
     )
 
 
-def settlement(name: str, consumes: str) -> Service:
+def settlement(name: str, consumes: str, lanes: Mapping[str, str] = NOTHING_MORE) -> Service:
     """A worker for some of the queues. Whoever is on this machine may send as anybody, unless the environment says otherwise."""
-    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false")}
+    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false"), **lanes}
     return Service(name, python("services.settlement"), (DATABASE, AMQP), settings=settings)
 
 

@@ -170,6 +170,13 @@ def test_senders_are_authenticated_where_they_reach_the_broker() -> None:
         assert SERVICES[name]["environment"]["GONGJI_AUTHENTICATE_SENDERS"] == "true"
 
 
+@pytest.mark.parametrize("service", ["settlement", "bulk", "inquiry"])
+def test_workers_that_share_a_queue_have_a_lane_each(service: str) -> None:
+    share = SERVICES[service]["deploy"].get("replicas", 1) > 1
+
+    assert (SERVICES[service]["environment"].get("GONGJI_LANES") == "1") is share
+
+
 # ---- order and health ----
 
 

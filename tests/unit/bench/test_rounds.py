@@ -45,8 +45,8 @@ def test_the_worker_for_bulk_messages_has_few_of_its_long_messages_in_hand() -> 
     assert (told["consumes"], told["prefetch"]) == ("bulk", 2)
 
 
-def test_what_a_worker_is_told_besides_is_told_of_it() -> None:
-    assert settings_of("settlement-1", {"GONGJI_LANES": "3"})["lanes"] == 3
+def test_workers_that_share_a_queue_have_a_lane_each() -> None:
+    assert [settings_of("settlement-1", of=workers)["lanes"] for workers in (1, 2, 8)] == [2, 1, 1]
 
 
 def test_what_the_environment_tells_every_worker_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
