@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from services.settlement import metrics
-from services.settlement.deliveries import Posting, Settled, can_be_let_go, dead_letters, posting
+from services.settlement.deliveries import Posting, Settled, can_be_let_go, dead_letters, kept_for_later, posting
 from services.settlement.patience import Patience
 from shared.domain.times import Clock
 from shared.rabbit.confirms import Receipt
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import Outgoing
 from shared.rabbit.replies import Replies
-from shared.rabbit.topology import DEAD
+from shared.rabbit.topology import DEAD, RESULTS
 
 log = structlog.get_logger()
 
@@ -88,9 +88,9 @@ class Answering:
             receipts = await publisher.publish([answer.message for answer in part.values()])
             now = asyncio.get_running_loop().time()
             for (tag, answer), receipt in zip(part.items(), receipts, strict=True):
-                if receipt is Receipt.REFUSED and answer.later:
+                if receipt is Receipt.REFUSED and answer.message.exchange == RESULTS:
                     metrics.POSTPONED.inc()
-                    elsewhere[tag] = Posting(answer.later)
+                    elsewhere[tag] = Posting(kept_for_later(answer.message, self.clock()))
                 elif self.patience.is_asked_for(answer.message, receipt, now) and self._may_wait(
                     tag, answer, put_aside | waiting
                 ):

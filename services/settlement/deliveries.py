@@ -64,11 +64,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """An answer to publish, and what to publish `otherwise`, if it is not taken; `later` is where it is kept until it is."""
+    """An answer to publish, and what to publish `otherwise`, if it is not taken."""
 
     message: Outgoing
     otherwise: "Posting | None" = None
-    later: Outgoing | None = None
 
 
 def sender_of(message: Message) -> Sender:
@@ -129,7 +128,7 @@ def posting(settled: Settled, now: datetime, *, authenticate_senders: bool) -> P
     else:
         return None
     to_results = _to_results(delivery, answer, proven=proven)
-    results = Posting(to_results, later=kept_for_later(to_results, now) if to_results.exchange else None)
+    results = Posting(to_results)
     sender = delivery.sender
     if sender.reply_to and (not authenticate_senders or owns_reply_queue(sender)):
         # Whom the broker does not vouch for is one sender: it could be anybody.
