@@ -84,6 +84,23 @@ def test_process_is_recognised_by_pid_and_start_time() -> None:
     assert record.model_copy(update={"started": record.started - 60}).process() is None
 
 
+@pytest.mark.parametrize(
+    ("workers", "said", "lanes"), [(1, None, None), (1, "3", None), (2, None, "1"), (8, None, "1"), (8, "3", "3")]
+)
+def test_workers_that_share_a_queue_have_a_lane_each(
+    monkeypatch: pytest.MonkeyPatch, workers: int, said: str | None, lanes: str | None
+) -> None:
+    """A lone worker is told nothing: it has what the environment, or else the setting's default, says."""
+    monkeypatch.delenv("GONGJI_LANES", raising=False)
+    if said:
+        monkeypatch.setenv("GONGJI_LANES", said)
+
+    services = {service.name: service.settings for service in gongji(workers).services}
+
+    assert {services[f"settlement-{number}"].get("GONGJI_LANES") for number in range(1, workers + 1)} == {lanes}
+    assert {services[name].get("GONGJI_LANES") for name in ("bulk", "inquiry")} == {None}
+
+
 def test_unreadable_state_says_what_to_do(tmp_path: Path) -> None:
     state.state_file(tmp_path).write_text("{")
     with pytest.raises(StackFailed, match=r"remove .* to start afresh"):

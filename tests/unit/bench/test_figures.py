@@ -1,8 +1,27 @@
-"""What the figures make of what they have seen."""
+"""What the figures make of what they have seen, and what they hold it against."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.figures import bulk, contention, engine, growth, inquiries, latency, memory, throughput, tills
+from bench.figures import workers as more_workers
 from bench.figures.memory import quarters
 from bench.figures.workers import behind_max_s, compared, subject
-from bench.scale import FULL, QUICK
+from bench.report import RESULTS, Compared, Ratio, read
+from bench.scale import FULL, GROWTH, QUICK
+
+GOALS = {
+    **{each.NAME: each.COMPARED for each in (throughput, bulk, engine, latency, inquiries, tills, contention, memory)},
+    more_workers.NAME: compared(FULL.workers),
+    growth.NAME: growth.compared([GROWTH.population, *GROWTH.grown]),
+}
+
+
+def goals_of(told: Iterable[Compared | Ratio]) -> set[tuple[Any, ...]]:
+    return {(each.measure, each.subject, each.base, each.goal, each.judged) for each in told if each.goal}
 
 
 def test_who_is_decided_in_turn_is_not_behind() -> None:
@@ -31,3 +50,10 @@ def test_more_workers_are_held_against_the_next_fewer() -> None:
 def test_no_worker_count_is_held_against_one_that_is_not_measured() -> None:
     for numbers in (FULL.workers, QUICK.workers):
         assert {each.base for each in compared(numbers)} <= {subject(number) for number in numbers} | {None}
+
+
+@pytest.mark.parametrize("file", [RESULTS / f"{figure}.json" for figure in sorted(GOALS)], ids=lambda file: file.stem)
+def test_a_committed_result_is_held_against_the_goals_of_today(file: Path) -> None:
+    told = read(file).ratios if file.exists() else GOALS[file.stem]
+
+    assert goals_of(told) == goals_of(GOALS[file.stem])
