@@ -42,12 +42,10 @@ def main(
     figures: Annotated[list[str] | None, typer.Argument(metavar="[FIGURE]...", help=f"{', '.join(FIGURES)}.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few rounds, few people: does the bench work?")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each figure.")] = None,
-    grow: Annotated[bool, typer.Option("--growth", help="Only growth: ten million accounts, about 60 GB.")] = False,
+    grow: Annotated[bool, typer.Option("--growth", help="Only growth: one and ten million accounts, 80 GB.")] = False,
     accounts: Annotated[
         list[int] | None,
-        typer.Option(
-            min=ACCOUNTS_COME_BY, help="With --growth: another size than ten million; several times, a curve."
-        ),
+        typer.Option(min=ACCOUNTS_COME_BY, help="With --growth: another size; several times, a curve."),
     ] = None,
     prove_whole: Annotated[
         bool, typer.Option("--prove", help="With --growth: audit every ledger, however large.")

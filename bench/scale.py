@@ -91,5 +91,5 @@ def nation(accounts: int) -> Population:
     return Population(families=accounts // 2, seed=SEED, relatives=(0, 1, 1, 2), years_before=2)
 
 
-GROWTH = replace(FULL, population=nation(200_000), grown=(nation(10_000_000),))
+GROWTH = replace(FULL, population=nation(200_000), grown=(nation(1_000_000), nation(10_000_000)))
 QUICK_GROWTH = replace(QUICK, population=nation(8_000), grown=(nation(32_000),))

@@ -53,6 +53,7 @@ class Place:
 
 async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     """The scale's own population, then each that has grown; every measurement has new workers, warmed up."""
+    _look_for_room(stage, scale)
     async with AsyncExitStack() as databases:
         grown = [await databases.enter_async_context(_grown(stage, people, tell)) for people in scale.grown]
         places = [await _ready(stage, scale.population), *grown]
@@ -91,20 +92,31 @@ def compared(populations: Sequence[Population]) -> list[Compared]:
     return [Compared("settlement_ms", other, first, at_most(SLOWER_MAX)) for other in others]
 
 
+def _look_for_room(stage: Stage, scale: Scale) -> None:
+    """All of them are there at once, beside one log. Raises LoadFailed where this machine's disk does not hold them."""
+    needed = sum(map(_room, scale.grown)) + DISK_LEFT_BYTES
+    free = shutil.disk_usage(stage.directory).free
+    if DATABASE not in os.environ and free < needed:
+        accounts = " and ".join(f"{people.accounts:,}" for people in scale.grown)
+        raise LoadFailed(f"{accounts} accounts take {needed / 1e9:.0f} GB of free disk; here are {free / 1e9:.0f}")
+
+
+def _room(people: Population) -> int:
+    return people.accounts * BYTES_AN_ACCOUNT
+
+
 @asynccontextmanager
 async def _grown(stage: Stage, people: Population, tell: Tell) -> AsyncIterator[Place]:
     """A further database of the same server, filled; gone afterwards."""
-    room = people.accounts * BYTES_AN_ACCOUNT
-    needed = room + DISK_LEFT_BYTES
-    if DATABASE not in os.environ and shutil.disk_usage(stage.directory).free < needed:
-        raise LoadFailed(f"{people.accounts:,} accounts take {needed / 1e9:.0f} GB of free disk, which are not here")
     name = f"gongji_bench_{people.accounts}"
     async with session(stage.database_url) as connection:
         await connection.execute(f"CREATE DATABASE {name}")
         try:
             place = stage.at(name)
             await place.prepare()
-            tell(f"filling in {people.accounts:,} accounts, {people.entries:,} entries: about {room / 1e9:.1f} GB")
+            tell(
+                f"filling in {people.accounts:,} accounts, {people.entries:,} entries: about {_room(people) / 1e9:.1f} GB"
+            )
             await filling.fill(place.database_url, people, tell)
             yield await _ready(place, people)
         finally:
