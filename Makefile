@@ -1,6 +1,8 @@
 # Everything runs in .venv, made from uv.lock; all that is needed beforehand is git, make and python3.
 SHELL := /bin/sh
 RUN := .venv/bin/
+# make demo PYTHON=/usr/bin/python3.11 makes .venv of that interpreter, if there is none of another yet.
+PYTHON ?= python3
 # make test PG=15 runs on that PostgreSQL, where its binaries are on the machine.
 PG ?=
 LANG_OPTION := $(if $(DEMO_LANG),--lang $(DEMO_LANG))
@@ -12,12 +14,12 @@ help: ## list the targets
 
 .venv/.synced: pyproject.toml uv.lock deploy/bootstrap.py
 	@echo "making .venv"
-	@python3 deploy/bootstrap.py
+	@$(PYTHON) deploy/bootstrap.py
 	@touch $@
 
 # With the libraries of the peers, which nothing else needs.
 .venv/.synced-bench: .venv/.synced
-	@python3 deploy/bootstrap.py --group bench
+	@$(PYTHON) deploy/bootstrap.py --group bench
 	@touch $@
 
 demo: .venv/.synced ## play the example families of five regions through the whole system

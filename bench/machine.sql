@@ -11,9 +11,9 @@ SELECT checkpoints_timed + checkpoints_req
 FROM pg_stat_bgwriter;
 
 -- name: settings
--- The version, what durability rests on, and what speed depends on, as they hold in this session.
-SELECT name, current_setting(name) AS setting
+-- The version, what durability rests on, and what speed depends on, as they hold in this session; of huge pages it tells since 17.
+SELECT name, current_setting(name, true) AS setting
 FROM unnest(ARRAY[
     'server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method',
-    'shared_buffers', 'max_wal_size', 'checkpoint_timeout'
+    'shared_buffers', 'huge_pages_status', 'max_wal_size', 'checkpoint_timeout'
 ]) AS name;

@@ -12,26 +12,28 @@ SELECT count(insurance) FROM registry.persons;
 -- ... of bindings, ...
 SELECT count(wallet) FROM registry.bindings;
 
--- name: read_accounts_by_key
--- ... and the indexes by which they are found or added, each read from one end to the other.
-SELECT count(*) FROM (SELECT province, person_id FROM ledger.accounts ORDER BY province, person_id OFFSET 0) AS read;
+-- name: read_accounts_by_person
+-- ... and the indexes by which they are found or added: each by a look at everybody, ...
+SELECT count(*)
+FROM ledger.accounts AS account
+CROSS JOIN LATERAL (SELECT FROM ledger.accounts AS found WHERE found.person_id = account.person_id OFFSET 0) AS read;
 
--- name: read_persons_by_key
--- The patients and payers.
-SELECT count(*) FROM (SELECT province, person_id FROM registry.persons ORDER BY province, person_id OFFSET 0) AS read;
+-- name: read_persons_by_person
+-- ... patients and payers, ...
+SELECT count(*)
+FROM registry.persons AS person
+CROSS JOIN LATERAL (SELECT FROM registry.persons AS found WHERE found.person_id = person.person_id OFFSET 0) AS read;
 
 -- name: read_bindings_by_beneficiary
--- Who may pay for a patient.
+-- ... and whoever somebody may pay for, ...
 SELECT count(*)
-FROM (
-    SELECT beneficiary_province, beneficiary_id
-    FROM registry.bindings
-    ORDER BY beneficiary_province, beneficiary_id
-    OFFSET 0
+FROM registry.bindings AS binding
+CROSS JOIN LATERAL (
+    SELECT FROM registry.bindings AS found WHERE found.beneficiary_id = binding.beneficiary_id OFFSET 0
 ) AS read;
 
 -- name: read_names
--- Whether a request was decided before.
+-- ... or read from one end to the other: whether a request was decided before, ...
 SELECT count(*)
 FROM (
     SELECT province, institution_id, request_id
@@ -41,7 +43,7 @@ FROM (
 ) AS read;
 
 -- name: read_entries_by_person
--- Where this month's entries are added.
+-- ... and where this month's entries are added.
 SELECT count(*)
 FROM (
     SELECT province, person_id, movement_id

@@ -892,6 +892,8 @@ ALTER TABLE ONLY registry.sealing_keys
 ALTER TABLE ONLY registry.transfer_acceptances
     ADD CONSTRAINT transfer_acceptances_pkey PRIMARY KEY (province, transfer_id);
 
+CREATE INDEX accounts_by_person_id ON ledger.accounts USING hash (person_id);
+
 CREATE INDEX entries_by_person ON ONLY ledger.entries USING btree (province, person_id, movement_id);
 
 CREATE INDEX entries_to_come_province_person_id_movement_id_idx ON ledger.entries_to_come USING btree (province, person_id, movement_id);
@@ -908,7 +910,7 @@ CREATE INDEX acts_by_person ON registry.acts USING gin (person_ids);
 
 CREATE INDEX acts_by_time ON registry.acts USING btree (at);
 
-CREATE INDEX bindings_by_beneficiary ON registry.bindings USING btree (beneficiary_province, beneficiary_id);
+CREATE INDEX bindings_by_beneficiary_id ON registry.bindings USING hash (beneficiary_id);
 
 CREATE INDEX bindings_by_payer ON registry.bindings USING btree (province, payer_id);
 
@@ -922,9 +924,9 @@ CREATE UNIQUE INDEX one_file_at_a_time ON registry.reconciliations USING btree (
 
 CREATE UNIQUE INDEX one_standing_kinship_link ON registry.kinship_links USING btree (province, shown_id, holder_id) WHERE (ended_at IS NULL);
 
-CREATE INDEX persons_by_id ON registry.persons USING btree (person_id);
-
 CREATE INDEX persons_by_id_number ON registry.persons USING btree (province, id_number_index);
+
+CREATE INDEX persons_by_person_id ON registry.persons USING hash (person_id);
 
 CREATE INDEX reconciliations_being_read ON registry.reconciliations USING btree (progress_at) WHERE (state = 'reading'::text);
 

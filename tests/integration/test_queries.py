@@ -110,6 +110,7 @@ HOT = {
         ["'P1'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid", "50"],
     ),
     "settlement.lock_accounts": (LEDGER["lock_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
+    "settlement.lock_free_accounts": (LEDGER["lock_free_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.read_accounts": (LEDGER["read_accounts"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.opened": (LEDGER["opened"], ["ARRAY[13,13]::smallint[]", "ARRAY['P1','P2']"]),
     "settlement.known": (
@@ -196,19 +197,45 @@ SMALL = {
 }
 
 
+def with_arguments(query: str, arguments: list[str]) -> str:
+    """The query with its arguments in it, for EXPLAIN."""
+    for number, argument in reversed(list(enumerate(arguments, 1))):
+        query = query.replace(f"${number}::smallint[]", argument).replace(f"${number}::text[]", argument)
+        query = query.replace(f"${number}::uuid[]", argument).replace(f"${number}", argument)
+    return query
+
+
 @pytest.mark.parametrize(("query", "arguments"), HOT.values(), ids=HOT)
 async def test_a_hot_query_never_reads_a_whole_table(populated: Database, query: str, arguments: list[str]) -> None:
     """With people by the thousand, every table is reached by an index."""
     connection = await connect(populated.url, role=None, name="tests")
-    for number, argument in reversed(list(enumerate(arguments, 1))):
-        query = query.replace(f"${number}::smallint[]", argument).replace(f"${number}::text[]", argument)
-        query = query.replace(f"${number}::uuid[]", argument).replace(f"${number}", argument)
 
-    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {query}")
+    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {with_arguments(query, arguments)}")
     await connection.close()
 
     scanned = {node["Relation Name"] for node in nodes_of(plan) if node["Node Type"] == "Seq Scan"}
     assert scanned <= SMALL
+
+
+@pytest.mark.parametrize(
+    ("query", "found_by"),
+    [
+        ("settlement.known", {"persons_by_person_id", "bindings_by_beneficiary_id"}),
+        ("settlement.lock_accounts", {"accounts_by_person_id"}),
+        ("settlement.lock_free_accounts", {"accounts_by_person_id"}),
+        ("settlement.read_accounts", {"accounts_by_person_id"}),
+    ],
+)
+async def test_a_settlement_finds_people_by_hash(populated: Database, query: str, found_by: set[str]) -> None:
+    """The planner takes what costs half of going down a tree."""
+    connection = await connect(populated.url, role=None, name="tests")
+
+    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {with_arguments(*HOT[query])}")
+    await connection.close()
+
+    used = {node["Index Name"] for node in nodes_of(plan) if "Index Name" in node}
+    assert found_by <= used
+    assert not used & {"accounts_pkey", "persons_pkey"}
 
 
 async def test_a_debit_is_a_hot_update(database: Database) -> None:
