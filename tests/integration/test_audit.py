@@ -118,8 +118,16 @@ CORRUPTIONS = {
     ),
     "a record in which another was richer": (
         """
-        UPDATE ledger.decisions SET record = jsonb_set(record::jsonb, '{considered,1,usable_fen}', '999999999') WHERE
-        request_id = 'PAID'
+        UPDATE ledger.decisions SET record = jsonb_set(
+            record::jsonb,
+            ARRAY['considered', (
+                SELECT (place - 1)::text FROM jsonb_array_elements(record::jsonb -> 'considered') WITH ORDINALITY
+                    AS considered (said, place)
+                WHERE said ->> 'payer_id' = 'FATHER'
+            ), 'usable_fen'],
+            '999999999'
+        )
+        WHERE request_id = 'PAID'
         """,
         {"the_payer_was_the_richest", "every_seal_covers_what_it_covered"},
     ),
