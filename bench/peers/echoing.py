@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-# What is best for an echo; a worker's batches are shorter, for the locks that it holds. Tried in turn on a busy machine: one process with
-# a worker's batches of 100 and prefetch of 200 was the slower one in three tries of four; batches of 500 or a second lane gave nothing more.
+# What is best for an echo. Tried in turn on a busy machine: one process with batches of 100 and a prefetch of 200 was the slower one in
+# three tries of four; batches of 400 with 800, of 500 with more, or a second lane gave nothing more.
 LANES, BATCH_MAX = 1, 250
 UNDER_WAY = 2
 # As many again on their way as are under way.

@@ -29,12 +29,13 @@ class SettlementSettings(ServiceSettings):
     authenticate_senders: bool = True
     # A process for each keeps a backlog of one from slowing another down: docs/adr/0011, docs/adr/0013.
     consumes: Consumes = Consumes.ALL
-    batch_max: int = Field(default=100, ge=1, le=5_000)
+    # Of fewer, what each batch costs by itself shows; of more, locks are held longer and nothing more is settled: docs/performance.md.
+    batch_max: int = Field(default=200, ge=1, le=5_000)
     # How many batches of a queue are under way at once: while one waits for the database, another is decided. With one alone a
     # worker decides in the order of arrival, and its processor is idle for a third of the time: docs/performance.md.
     lanes: int = Field(default=2, ge=1, le=16)
     # Of each lane, two batches: one in the database, one being answered or arriving.
-    prefetch: int = Field(default=200, ge=1, le=20_000)
+    prefetch: int = Field(default=400, ge=1, le=20_000)
     # How soon after its deadline a transfer returns.
     chores_every_s: float = Field(default=5.0, gt=0, le=3_600)
     # How often some decisions of the last day are decided again.

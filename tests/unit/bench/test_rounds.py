@@ -33,8 +33,8 @@ def test_a_result_tells_who_lives_there_and_what_the_workers_work_by() -> None:
     assert told["workers"]["single"] == {
         "consumes": "settlement",
         "lanes": 2,
-        "batch_max": 100,
-        "prefetch": 200,
+        "batch_max": 200,
+        "prefetch": 400,
         "authenticate_senders": False,
     }
 
