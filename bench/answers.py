@@ -28,12 +28,15 @@ LOOKED_UP_TOGETHER = 10_000
 def check(amqp_url: str, database_url: str | None, series: str, settlements: int) -> list[float]:
     """Empties the queue of answers: when each was there, by `time.perf_counter`, in the order in which they were asked for.
 
-    All processes of the machine share that clock. Raises LoadFailed unless each settlement has exactly one distinct answer, and that
+    All processes of the machine share that clock. Raises LoadFailed unless each settlement has exactly one answer, and that
     is what the ledger has decided; without a database they are an echo's, behind which there is none.
     """
     asked = request_ids(series, settlements)
     arrived = uvloop.run(_consume(amqp_url, asked))
     hold(database_url, asked, [answer for _, answer in arrived])
+    if copies := len(arrived) - settlements:
+        # A sender may get an answer twice. But the queue was taken for drained when it held as many as there are requests.
+        raise LoadFailed(f"{copies} answers came twice: it was not drained when it seemed to be")
     return arrivals(asked, arrived)
 
 

@@ -18,14 +18,13 @@ from bench.report import SPEED, Measures
 from bench.scale import WARM_UP_PART
 from bench.sessions import session
 from bench.stage import Running, Stage, held_still, together
+from services.settlement import metrics
 from shared.postgres.queries import load_queries
 
 SQL = load_queries("bench", "draining.sql")
 
-# What a worker logs where a batch has to be decided again from its start: services/settlement/handler.py.
-AGAIN = '"batch_again"'
-# What it counts where a request has to wait for a row that somebody outside holds: services/settlement/metrics.py.
-PUT_ASIDE = "gongji_requests_put_aside"
+# What a worker counts where a batch has to be decided again from its start, and where a request has to wait for a row that somebody outside holds.
+AGAIN, PUT_ASIDE = (next(iter(counter.describe())).name for counter in (metrics.BATCHES_AGAIN, metrics.PUT_ASIDE))
 
 # What is sent within a few heartbeats: a worker that holds still sends none.
 LOT_MAX = 20_000
@@ -183,10 +182,10 @@ def counted(drained: Iterable[Drained]) -> Measures:
     }
 
 
-def put_aside_of(page: str) -> int:
-    """How often a worker has put a request aside, by its page of metrics."""
+def counted_on(page: str, name: str) -> int:
+    """How far a worker's counter is, by its page of metrics, whatever its labels."""
     families = text_string_to_metric_families(page)
-    return round(sum(sample.value for family in families if family.name == PUT_ASIDE for sample in family.samples))
+    return round(sum(sample.value for family in families if family.name == name for sample in family.samples))
 
 
 @contextmanager
@@ -207,8 +206,8 @@ async def _publish(stage: Stage, waiting: Load) -> None:
 
 async def _counted_by(running: Sequence[Running]) -> tuple[int, int]:
     """How many batches these have decided again, and how many requests put aside, since they began."""
-    again = sum(each.log.read_text(encoding="utf-8", errors="replace").count(AGAIN) for each in running)
     # The user's proxy settings have no say in what runs on this machine.
     async with httpx.AsyncClient(trust_env=False) as http:
         pages = [(await http.get(f"{each.url}/metrics")).text for each in running if each.url]
-    return again, sum(put_aside_of(page) for page in pages)
+    again, put_aside = (sum(counted_on(page, name) for page in pages) for name in (AGAIN, PUT_ASIDE))
+    return again, put_aside

@@ -1,5 +1,6 @@
 """What does it cost that everybody wants the same row? One family's bills all at once, against as many of as many families."""
 
+from dataclasses import replace
 from functools import partial
 
 from bench import filling
@@ -32,7 +33,7 @@ async def measure(stage: Stage, scale: Scale, tell: Tell) -> Result:
     people = large_families(scale.population.seed, families=scale.backlog)
     tell(f"filling in {people.people:,} people of {people.families:,} large families")
     await filling.add(stage.database_url, people)
-    await settled_in(stage, scale, NAME, tell)
+    await settled_in(stage, replace(scale, population=people), NAME, tell)
 
     async def drained(number: int, families: int) -> Drained:
         waiting = Load(people, f"{NAME}-{number}-{families}", scale.backlog, Relatives(people, families))

@@ -38,14 +38,20 @@ def peer(name: str, module: str, *, settles: bool = True) -> tuple[Subject, Subj
     return one, two
 
 
+def gongji(processes: int) -> Subject:
+    """The worker, in so many processes."""
+    return Subject(f"Gongji ×{processes}", partial(workers, processes=processes))
+
+
+ECHO, ECHO_TWICE = peer("echo", "echo", settles=False)
 SUBJECTS = (
-    *peer("echo", "echo", settles=False),
+    # Side by side what is held against each other most closely: the machine's speed swings within minutes.
+    *(ECHO, gongji(1), ECHO_TWICE, gongji(2)),
     *peer("echo_wire", "echo_wire", settles=False),
     *peer("one-by-one", "one_by_one"),
     *peer("framework", "framework"),
     # One of it is two processes already.
     Subject("celery", partial(peers, name="celery"), form=TASKS),
-    *(Subject(f"Gongji ×{processes}", partial(workers, processes=processes)) for processes in (1, 2)),
 )
 COMPARED = (
     # What it comes to on this machine to run Gongji as it is meant to be instead of the plain way, ...

@@ -27,7 +27,7 @@ from services.settlement.model import (
 from services.settlement.records import record_of
 from services.settlement.rules import asks_relatives, decide
 from shared.domain.accounts import EMPTY, Account
-from shared.domain.enrolment import EndCause, Enrolment, EnrolmentStatus, InstitutionKind, InstitutionStatus, Insurance
+from shared.domain.enrolment import EndCause, Enrolment, InstitutionKind, InstitutionStatus, enrolment_of
 from shared.domain.ids import PersonKey, earliest_id
 from shared.domain.mutual_aid import Binding, Candidate, candidate_of
 from shared.domain.policy import PolicyBook
@@ -236,9 +236,7 @@ def _of_binding(row: Row) -> Parameters:
 
 
 def _enrolment(row: Row) -> Enrolment:
-    return Enrolment(
-        row["region_code"], Insurance(row["insurance"]), EnrolmentStatus(row["status"]), row["account_frozen"]
-    )
+    return enrolment_of(row["region_code"], row["insurance"], row["status"], row["account_frozen"])
 
 
 def _account(row: Row) -> Account:

@@ -10,10 +10,12 @@ AMQP = "GONGJI_AMQP_URL"
 HTTP_PORT = "GONGJI_HTTP_PORT"
 CONSUMES = "GONGJI_CONSUMES"
 AUTHENTICATE_SENDERS = "GONGJI_AUTHENTICATE_SENDERS"
-LANES = "GONGJI_LANES"
+LANES, BATCH_MAX, PREFETCH = "GONGJI_LANES", "GONGJI_BATCH_MAX", "GONGJI_PREFETCH"
 JWT_PUBLIC_KEY = "GONGJI_JWT_PUBLIC_KEY_FILE"
 KEY_RING = "GONGJI_KEY_RING_FILE"
 NOTHING_MORE: Mapping[str, str] = {}
+# As many workers at one queue leave nobody behind with the usual batches; with more of them, everybody has less in hand.
+FEW = 4
 
 
 def started_with(options: Sequence[str]) -> tuple[str, ...]:
@@ -54,18 +56,15 @@ SERVERS_ONLY = Stack()
 
 
 def gongji(workers: int) -> Stack:
-    """The whole of Gongji, with this many settlement workers beside those for bulk messages and inquiries.
-
-    Workers that share a queue have a lane each, unless the environment says otherwise: docs/adr/0021.
-    """
-    lanes = {LANES: os.environ.get(LANES, "1")} if workers > 1 else {}
+    """The whole of Gongji, with this many settlement workers beside those for bulk messages and inquiries."""
+    told = sharing(workers)
     return Stack(
         steps=(
             Step("migrate", python("shared.postgres", "migrate"), (DATABASE,)),
             Step("declare", python("shared.rabbit", "declare"), (AMQP,)),
         ),
         services=(
-            *(settlement(f"settlement-{number}", "settlement", lanes) for number in range(1, workers + 1)),
+            *(settlement(f"settlement-{number}", "settlement", told) for number in range(1, workers + 1)),
             settlement("bulk", "bulk"),
             settlement("inquiry", "inquiry"),
             Service(
@@ -78,9 +77,17 @@ def gongji(workers: int) -> Stack:
     )
 
 
-def settlement(name: str, consumes: str, lanes: Mapping[str, str] = NOTHING_MORE) -> Service:
+def sharing(workers: int) -> Mapping[str, str]:
+    """What so many workers at one queue are told, unless the environment says otherwise: docs/adr/0021."""
+    told = {LANES: "1"} if workers > 1 else {}
+    if workers > FEW:
+        told |= {BATCH_MAX: "100", PREFETCH: "200"}
+    return {name: os.environ.get(name, value) for name, value in told.items()}
+
+
+def settlement(name: str, consumes: str, told: Mapping[str, str] = NOTHING_MORE) -> Service:
     """A worker for some of the queues. Whoever is on this machine may send as anybody, unless the environment says otherwise."""
-    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false"), **lanes}
+    settings = {CONSUMES: consumes, AUTHENTICATE_SENDERS: os.environ.get(AUTHENTICATE_SENDERS, "false"), **told}
     return Service(name, python("services.settlement"), (DATABASE, AMQP), settings=settings)
 
 

@@ -1,4 +1,7 @@
-"""The AMQP edge: one broker session after the other, each with new connections, channels and consumer tags."""
+"""The AMQP edge: one broker session after the other, each with new connections, channels and consumer tags.
+
+What becomes of a delivery is lane.py: deliveries, batches, verdicts, answers, acknowledgements.
+"""
 
 import asyncio
 import math

@@ -1,7 +1,7 @@
 """One queue's way through the worker: deliveries become batches, verdicts become answers, then acknowledgements.
 
 Two steps run side by side: while the answers of one batch are being confirmed, the next is in the database. This is
-the one place that acknowledges, and it does so only after the decision is durable and its answer confirmed: the
+the one place that acknowledges requests, and it does so only after the decision is durable and its answer confirmed: the
 unacknowledged request is the outbox.
 """
 

@@ -7,6 +7,9 @@ REPLAYS = Counter("gongji_replays_total", "Requests answered from their stored d
 PUT_ASIDE = Counter(
     "gongji_requests_put_aside_total", "Times that a request had to wait for a held row or a refused answer.", ["queue"]
 )
+BATCHES_AGAIN = Counter(
+    "gongji_batches_again_total", "Batches decided again, because somebody else was faster or for a deadlock."
+)
 DEAD_LETTERS = Counter("gongji_dead_letters_total", "Messages put aside.", ["cause"])
 DEAD_LETTERS_LET_GO = Counter(
     "gongji_dead_letters_let_go_total", "Unreadable messages that the dead letters had no room for.", ["queue"]

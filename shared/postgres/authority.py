@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
+import asyncpg
+
 from shared.postgres.connection import abandon
 
 # The first key of the advisory locks, so that they meet nobody else's. The second is the province.
@@ -20,10 +22,17 @@ AUTHORITY = 0x676A  # "gj"
 EVERY_PROVINCE = 0
 
 
+class Withheld(asyncpg.LockNotAvailableError):
+    """What a transaction begins with is somebody else's for longer than it waits: whoever needs the same need not try."""
+
+
 def deciding(
     connection: Any, provinces: Iterable[int], *, lock_timeout_ms: int | None = None
 ) -> AbstractAsyncContextManager[None]:
-    """A transaction in which nobody's authority to pay can change; it may wait for each lock as long as told, or as the session may."""
+    """A transaction in which nobody's authority to pay can change; it may wait for each lock as long as told, or as the session may.
+
+    Raises Withheld where a change of somebody's authority takes longer than that.
+    """
     keys = (EVERY_PROVINCE, *sorted(set(provinces)))
     locks = ", ".join(f"pg_advisory_xact_lock_shared({AUTHORITY}, {key:d})" for key in keys)
     # One round trip; reads come in later statements, whose snapshots are taken under the lock.
@@ -34,7 +43,7 @@ def asking(connection: Any, tables: str, *, lock_timeout_ms: int | None = None) 
     """A transaction that only asks: all of its statements see one moment, and nobody's authority is taken.
 
     `tables` locks (ACCESS SHARE) whatever it may read, and looks at none of it: LOCK TABLE takes no snapshot. A snapshot from before
-    rows were moved from one table to another, or a table was written anew, would find them in neither.
+    rows were moved from one table to another, or a table was written anew, would find them in neither. Raises Withheld.
     """
     return _transaction(connection, f"BEGIN ISOLATION LEVEL REPEATABLE READ; {_limit(lock_timeout_ms)}{tables}")
 
@@ -46,7 +55,7 @@ def _limit(lock_timeout_ms: int | None) -> str:
 @asynccontextmanager
 async def _transaction(connection: Any, begin: str) -> AsyncIterator[None]:
     try:
-        await connection.execute(begin)
+        await _begin(connection, begin)
         yield
     except asyncio.CancelledError:
         abandon(connection)
@@ -58,6 +67,13 @@ async def _transaction(connection: Any, begin: str) -> AsyncIterator[None]:
                 await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")
+
+
+async def _begin(connection: Any, begin: str) -> None:
+    try:
+        await connection.execute(begin)
+    except asyncpg.LockNotAvailableError as error:
+        raise Withheld(str(error)) from error
 
 
 async def take_exclusively(connection: Any, provinces: Iterable[int]) -> None:

@@ -28,7 +28,7 @@ CONTENT_HEAD = Struct(">HHQH")
 TAG_AND_BITS = Struct(">QB")
 BASIC = 60
 MANDATORY = 1
-# To so many places, and of so many kinds, what is the same in each message is kept at hand.
+# What is the same in one message after the other is worked out once (ADR 12): the frame of so many places, the properties of so many kinds.
 PLACES_MAX, KINDS_MAX = 1_024, 64
 OCTETS = [bytes((value,)) for value in range(256)]
 SIGNATURE_FIELD = SIGNATURE_HEADER.encode()
@@ -52,6 +52,9 @@ FLAGS: tuple[tuple[int, str, str | None], ...] = (
 )
 CONTENT_TYPE, HEADERS, DELIVERY_MODE = 1 << 15, 1 << 13, 1 << 12
 CORRELATION_ID, REPLY_TO, MESSAGE_ID, TYPE, USER_ID = 1 << 10, 1 << 9, 1 << 7, 1 << 5, 1 << 4
+# The texts that are written, in their order.
+BEFORE_DELIVERY_MODE = (CONTENT_TYPE,)
+AFTER_DELIVERY_MODE = (CORRELATION_ID, REPLY_TO, MESSAGE_ID, TYPE, USER_ID)
 
 
 @dataclass(slots=True)
@@ -175,15 +178,14 @@ def publish(
     properties: dict[int, str | None],
     headers: dict[str, Any] | None = None,
 ) -> bytes:
-    """The frames that publish one persistent message. `properties` are texts by their flag, in the order of FLAGS.
+    """The frames that publish one persistent message. `properties` are texts by their flag.
 
     Raises ValueError for a text of more than 255 bytes.
     """
-    flags, before, after = DELIVERY_MODE, list[bytes](), list[bytes]()
-    for flag, value in properties.items():
-        if value:
-            flags |= flag
-            (before if flag > DELIVERY_MODE else after).append(_text(value))
+    told = {flag: _text(value) for flag, value in properties.items() if value}
+    before = [told[flag] for flag in BEFORE_DELIVERY_MODE if flag in told]
+    after = [told[flag] for flag in AFTER_DELIVERY_MODE if flag in told]
+    flags = DELIVERY_MODE | sum(told)
     if headers:
         flags |= HEADERS
         before.append(encode.field_table(headers))

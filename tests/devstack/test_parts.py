@@ -101,6 +101,19 @@ def test_workers_that_share_a_queue_have_a_lane_each(
     assert {services[name].get("GONGJI_LANES") for name in ("bulk", "inquiry")} == {None}
 
 
+@pytest.mark.parametrize(("workers", "told"), [(1, (None, None)), (4, (None, None)), (5, ("100", "200"))])
+def test_many_workers_that_share_a_queue_have_less_in_hand_each(
+    monkeypatch: pytest.MonkeyPatch, workers: int, told: tuple[str | None, str | None]
+) -> None:
+    """Else the last to be answered comes long after its turn."""
+    for name in ("GONGJI_BATCH_MAX", "GONGJI_PREFETCH"):
+        monkeypatch.delenv(name, raising=False)
+
+    (settings, *_) = (service.settings for service in gongji(workers).services if service.name == "settlement-1")
+
+    assert (settings.get("GONGJI_BATCH_MAX"), settings.get("GONGJI_PREFETCH")) == told
+
+
 def test_unreadable_state_says_what_to_do(tmp_path: Path) -> None:
     state.state_file(tmp_path).write_text("{")
     with pytest.raises(StackFailed, match=r"remove .* to start afresh"):

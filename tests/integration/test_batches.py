@@ -1,16 +1,19 @@
 """Batches against the real database: halved until the culprit is alone, neighbours unharmed."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from services.settlement.handler import Busy, Handler, Poisoned, ServersAway
+from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
+from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import system_clock
 from shared.messages.settle import SettleAnswer
+from shared.postgres.authority import take_exclusively
 from shared.postgres.pool import connect, create_pool
 from tests.support.builders import incoming
 from tests.support.proxy import Proxy
@@ -115,6 +118,47 @@ async def test_a_row_held_from_outside_delays_its_own_request_only(world: World)
     assert isinstance(free, Resolution)
     assert isinstance(again, Resolution)
     assert again.answer.outcome == "settled"
+
+
+class Counting(Handler):
+    """A handler that counts its transactions."""
+
+    attempts = 0
+
+    async def _attempt(self, batch: Sequence[Incoming], *, wait: bool) -> list[Result]:
+        self.attempts += 1
+        return await super()._attempt(batch, wait=wait)
+
+
+async def test_a_province_whose_authority_is_held_delays_its_own_requests_only(world: World) -> None:
+    """A change of who may pay takes long: whom it concerns wait together, in no smaller parts, and the others are decided."""
+    handler = Counting((await scene(world)).pool, system_clock)
+    theirs = [incoming("settle", bill(amount_fen=1)) for _ in range(40)]
+    elsewhere = [incoming("settle", bill(insured_region="330100")) for _ in range(3)]
+    outside = await asyncpg.connect(world.database_url)
+
+    async with outside.transaction():
+        await take_exclusively(outside, {13})
+        results = await handler.handle([*theirs[:20], *elsewhere, *theirs[20:]])
+    await outside.close()
+
+    assert [type(result) for result in results] == [Busy] * 20 + [Resolution] * 3 + [Busy] * 20
+    # One that waits, one that does not, and one for each province.
+    assert handler.attempts == 4
+
+
+async def test_who_only_asks_waits_for_a_table_that_is_altered_and_is_not_tried_in_smaller_parts(world: World) -> None:
+    """Every quote needs the same tables."""
+    handler = Counting((await scene(world)).pool, system_clock)
+    outside = await asyncpg.connect(world.database_url)
+
+    async with outside.transaction():
+        await outside.execute("LOCK TABLE ledger.transfers IN ACCESS EXCLUSIVE MODE")
+        results = await handler.handle([incoming("quote", bill(amount_fen=1)) for _ in range(10)])
+    await outside.close()
+
+    assert [type(result) for result in results] == [Busy] * 10
+    assert handler.attempts == 2
 
 
 @pytest.mark.parametrize("what", ["a batch", "whether the database is there"])

@@ -31,3 +31,10 @@ def test_what_the_environment_tells_the_workers_is_not_what_is_committed(monkeyp
     monkeypatch.setenv("GONGJI_BATCH_MAX", "50")
 
     assert told_otherwise() == ["GONGJI_BATCH_MAX", "GONGJI_LANES"]
+
+
+def test_growth_may_be_asked_for_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        main(["growth"], accounts=[GROWTH.population.accounts])
+
+    assert "what the others are held against" in capsys.readouterr().err

@@ -114,11 +114,12 @@ def test_what_is_published_is_what_the_library_would_read(
         exchange=exchange,
         routing_key=routing_key,
         mandatory=mandatory,
+        # In no order of theirs.
         properties={
+            wire.TYPE: told["type"],
+            wire.MESSAGE_ID: told["message_id"],
             wire.CONTENT_TYPE: told["content_type"],
             wire.CORRELATION_ID: told["correlation_id"],
-            wire.MESSAGE_ID: told["message_id"],
-            wire.TYPE: told["type"],
         },
         headers=headers,
     )
