@@ -15,7 +15,8 @@ async def test_a_right_that_is_missing_is_waited_for(
     town: World, sender: Correspondence, stack: AsyncExitStack
 ) -> None:
     """Under load: consuming stops, `/readyz` says why, nothing is refused; once it is granted again all is answered."""
-    worker = Worker(town, GONGJI_BATCH_MAX="5")
+    # A lane that is given nothing does not notice: neither may take all.
+    worker = Worker(town, GONGJI_BATCH_MAX="5", GONGJI_PREFETCH="100")
     stack.callback(worker.kill)
     await sender.send(bills(400))
     await until(partial(town.has, "ledger.decisions", 50))
