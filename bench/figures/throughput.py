@@ -46,7 +46,10 @@ def gongji(processes: int) -> Subject:
 ECHO, ECHO_TWICE = peer("echo", "echo", settles=False)
 SUBJECTS = (
     # Side by side what is held against each other most closely: the machine's speed swings within minutes.
-    *(ECHO, gongji(1), ECHO_TWICE, gongji(2)),
+    ECHO,
+    gongji(1),
+    ECHO_TWICE,
+    gongji(2),
     *peer("echo_wire", "echo_wire", settles=False),
     *peer("one-by-one", "one_by_one"),
     *peer("framework", "framework"),

@@ -52,9 +52,6 @@ FLAGS: tuple[tuple[int, str, str | None], ...] = (
 )
 CONTENT_TYPE, HEADERS, DELIVERY_MODE = 1 << 15, 1 << 13, 1 << 12
 CORRELATION_ID, REPLY_TO, MESSAGE_ID, TYPE, USER_ID = 1 << 10, 1 << 9, 1 << 7, 1 << 5, 1 << 4
-# The texts that are written, in their order.
-BEFORE_DELIVERY_MODE = (CONTENT_TYPE,)
-AFTER_DELIVERY_MODE = (CORRELATION_ID, REPLY_TO, MESSAGE_ID, TYPE, USER_ID)
 
 
 @dataclass(slots=True)
@@ -182,14 +179,12 @@ def publish(
 
     Raises ValueError for a text of more than 255 bytes.
     """
-    told = {flag: _text(value) for flag, value in properties.items() if value}
-    before = [told[flag] for flag in BEFORE_DELIVERY_MODE if flag in told]
-    after = [told[flag] for flag in AFTER_DELIVERY_MODE if flag in told]
-    flags = DELIVERY_MODE | sum(told)
+    told = {flag: _text(value) for flag, value in properties.items() if value} | {DELIVERY_MODE: OCTETS[PERSISTENT]}
     if headers:
-        flags |= HEADERS
-        before.append(encode.field_table(headers))
-    header = b"".join((CONTENT_HEAD.pack(BASIC, 0, len(body), flags), *before, OCTETS[PERSISTENT], *after))
+        told[HEADERS] = encode.field_table(headers)
+    # Each flag once, so their sum is all of them; the highest is written first.
+    in_order = [told[flag] for flag in sorted(told, reverse=True)]
+    header = b"".join((CONTENT_HEAD.pack(BASIC, 0, len(body), sum(told)), *in_order))
     # A frame_max of 0 means that there is no limit.
     size_max = frame_max - FRAME_HEAD.size - len(FRAME_END) if frame_max else max(len(body), 1)
     bodies = [body[start : start + size_max] for start in range(0, len(body), size_max)]
