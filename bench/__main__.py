@@ -96,6 +96,7 @@ async def _measure(ready: Stage, scale: Scale, asked: list[str], *, whole: bool)
     facts = await machine.facts(ready.database_url, ready.amqp_url, ready.broker_settings(), ready.directory)
     people = scale.population
     _tell(f"filling in {people.people:,} people, {people.accounts:,} accounts, {people.bindings:,} bindings")
+    await filling.make_log_segments(ready.database_url, scale.log_segments)
     await filling.fill(ready.database_url, people, _tell)
     for name in asked:
         _tell(f"{name}: {scale.rounds} rounds")

@@ -17,6 +17,11 @@ DOCUMENT = PROJECT / "docs" / "performance.md"
 PLOTS = PROJECT / "docs" / "performance"
 BLOCK = re.compile(r"(?P<begin><!-- figure: (?P<figure>[a-z_]+) -->\n).*?(?P<end><!-- /figure -->)", re.DOTALL)
 OUTCOME = re.compile(r"(?P<begin><!-- outcome -->\n).*?(?P<end><!-- /outcome -->)", re.DOTALL)
+# What holds everybody up and is no part of what is measured, with how it is told; results of before it was recorded tell nothing.
+INTERRUPTIONS = {
+    "checkpoints": ("checkpoint", "checkpoints"),
+    "log_segments_made": ("new segment of the log", "new segments of the log"),
+}
 NOTHING = "No result is committed yet, and none is claimed.\n"
 
 
@@ -78,13 +83,15 @@ def went_on(meanwhile: Sequence[Measures]) -> str:
     if not meanwhile:
         return ""
     busy = meanwhile[0]["load_average_1min_before"], meanwhile[-1]["load_average_1min_after"]
-    interrupted = [str(number) for number, each in enumerate(meanwhile, 1) if each["checkpoints"]]
-    fell = (
-        f"checkpoints fell into the rounds {', '.join(interrupted)}"
-        if interrupted
-        else "no checkpoint fell into a round"
-    )
-    return f"; load average {busy[0]:g} before the first round and {busy[1]:g} after the last; {fell}"
+    began, ended = f"load average {busy[0]:g} before the first round", f"{busy[1]:g} after the last"
+    told = [_told(meanwhile, measure) for measure in INTERRUPTIONS if measure in meanwhile[0]]
+    return "".join(f"; {each}" for each in (f"{began} and {ended}", *told))
+
+
+def _told(meanwhile: Sequence[Measures], measure: str) -> str:
+    one, many = INTERRUPTIONS[measure]
+    into = [str(number) for number, each in enumerate(meanwhile, 1) if each[measure]]
+    return f"{many} in the rounds {', '.join(into)}" if into else f"no {one} in a round"
 
 
 if __name__ == "__main__":

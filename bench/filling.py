@@ -43,6 +43,12 @@ class NotEmpty(Exception):
     """The given database is in use; a population would mix with what is there."""
 
 
+async def make_log_segments(url: str, segments: int) -> None:
+    """So many segments of PostgreSQL's log, to be written over after the next checkpoint: none has to be made under load."""
+    async with session(url) as connection:
+        await connection.execute(SQL["log_segments"], segments)
+
+
 async def fill(url: str, population: Population, tell: Callable[[str], None]) -> None:
     """Fills an empty database; the indexes are made at the end, all at once.
 

@@ -286,6 +286,14 @@ ORDER BY pg_relation_size(oid) DESC;
 -- The room that the database takes.
 SELECT pg_database_size(current_database());
 
+-- name: log_segments
+-- So many segments of the log, filled up with nothing: the next checkpoint finds them to be written over, as on a server that has been
+-- at work. A switch to the next does nothing where the last has not been written to.
+SELECT
+    pg_logical_emit_message(false, 'bench', ''),
+    pg_switch_wal()
+FROM generate_series(1, $1::int);
+
 -- name: checkpoint
 -- What was filled in is on the disk before anything is measured.
 CHECKPOINT;

@@ -41,24 +41,27 @@ class Moment:
     """What is told of a round besides what it measures, as it stands now."""
 
     checkpoints: int
+    log_segments: int
     load_average_1min: float
 
 
 async def moment(database_url: str) -> Moment:
-    """How many checkpoints there have been, and how busy the machine is."""
+    """How many checkpoints there have been, how many segments the log has, and how busy the machine is."""
     connection = await connect_database(database_url, role=None, name="bench")
     try:
         counted = "checkpoints" if connection.get_server_version().major >= 17 else "checkpoints_before_17"
         checkpoints: int = await connection.fetchval(SQL[counted])
+        log_segments: int = await connection.fetchval(SQL["log_segments"])
     finally:
         await connection.close()
-    return Moment(checkpoints, round(os.getloadavg()[0], 2))
+    return Moment(checkpoints, log_segments, round(os.getloadavg()[0], 2))
 
 
 def between(before: Moment, after: Moment) -> Measures:
     """What went on from one moment to the other."""
     return {
         "checkpoints": after.checkpoints - before.checkpoints,
+        "log_segments_made": max(0, after.log_segments - before.log_segments),
         "load_average_1min_before": before.load_average_1min,
         "load_average_1min_after": after.load_average_1min,
     }

@@ -15,7 +15,7 @@ class Scale:
     `settling_in` are the settlements between a checkpoint and what is measured. `gateway_backlog` are those that wait in bulk messages; whoever asks beside a backlog does so for at least `draining_s`.
     `steady_s` is how long settlements come at a steady rate; pgbench does as many transactions as settlements wait, on a
     database of `pgbench_scale`. `waiting` are the requests before a worker whose memory is watched, `workers` the numbers of
-    workers that are compared. `grown` are larger populations, to be held against `population`; where `proven_whole`, each of
+    workers that are compared. `log_segments` are those that PostgreSQL's log has before anything is measured, to be written over. `grown` are larger populations, to be held against `population`; where `proven_whole`, each of
     their ledgers is audited. `postgres` are settings of the server in place of the usual ones.
     """
 
@@ -30,6 +30,7 @@ class Scale:
     pgbench_scale: int
     waiting: int
     workers: tuple[int, ...]
+    log_segments: int = 0
     grown: tuple[Population, ...] = ()
     proven_whole: bool = False
     postgres: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +51,8 @@ LOG_MAX_GIB = 12
 SERVER = {
     "checkpoint_timeout": "30min",
     "max_wal_size": f"{LOG_MAX_GIB}GB",
+    # Every segment of the log is used again, and none that is missed has to be made in the midst of a round.
+    "min_wal_size": f"{LOG_MAX_GIB}GB",
     # Two fifths of the memory is the most that PostgreSQL's manual advises: on 24 GB what settlements look at fits, of ten million accounts too.
     "shared_buffers": f"{psutil.virtual_memory().total * 2 // 5 // 2**20}MB",
 }
@@ -65,6 +68,8 @@ FULL = Scale(
     pgbench_scale=50,
     waiting=200_000,
     workers=(1, 2, 4, 8),
+    # 4 GiB: more than any figure writes between two checkpoints.
+    log_segments=256,
     postgres=SERVER,
 )
 QUICK = Scale(

@@ -41,6 +41,8 @@ SETTINGS = {
     # After a checkpoint each page is written whole once more: seldom is cheaper, and costs only time after a crash.
     "checkpoint_timeout": "15min",
     "max_wal_size": "4GB",
+    # A segment of the log that has to be made anew holds up everybody's commits: those of before a checkpoint are used again.
+    "min_wal_size": "1GB",
     "max_locks_per_transaction": "256",
     "client_connection_check_interval": "2s",
     "idle_in_transaction_session_timeout": "30s",

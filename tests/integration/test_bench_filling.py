@@ -76,6 +76,18 @@ async def test_a_database_that_is_in_use_is_left_alone(filled: str) -> None:
         await filling.fill(filled, COUPLES, lambda _: None)
 
 
+async def test_segments_of_the_log_are_made_though_nothing_is_written(database: Database) -> None:
+    connection = await connect(database.url, role=None, name="tests")
+    segment = await connection.fetchval("SELECT pg_size_bytes(current_setting('wal_segment_size'))")
+    before = await connection.fetchval("SELECT pg_current_wal_lsn()")
+
+    await filling.make_log_segments(database.url, 3)
+
+    further = await connection.fetchval("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $1)", before)
+    await connection.close()
+    assert further > 2 * segment
+
+
 def pairs(people: Population) -> Iterator[tuple[str, str]]:
     for payers, relatives in families_of(people):
         for payer in payers:

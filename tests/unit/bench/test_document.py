@@ -9,7 +9,9 @@ from bench.document import DOCUMENT, NOTHING, figures_of, filled, outcome, went_
 from bench.report import Compared, Measures, Rounds, at_least, result, write
 
 ROUNDS: list[dict[str, Measures]] = [{"a": {"per_s": 8.0}, "b": {"per_s": 2.0}}]
-MEANWHILE = [{"checkpoints": 0, "load_average_1min_before": 1.5, "load_average_1min_after": 2.25}]
+MEANWHILE = [
+    {"checkpoints": 0, "log_segments_made": 0, "load_average_1min_before": 1.5, "load_average_1min_after": 2.25}
+]
 MACHINE = {
     "commit": "0123456789ab",
     "postgresql": {"server_version": "18.6"},
@@ -47,7 +49,7 @@ def test_tables_goals_and_machine_are_written_between_the_marks(results: Path) -
     assert text == (
         "Before.\n\n<!-- figure: example -->\n"
         "Medians of 1 round, commit `0123456789ab`, PostgreSQL 18.6, RabbitMQ 3.10.8, Python 3.11.7, 2 cores (AMD EPYC), 23.5 GiB; "
-        "load average 1.5 before the first round and 2.25 after the last; no checkpoint fell into a round:\n\n"
+        "load average 1.5 before the first round and 2.25 after the last; no checkpoint in a round; no new segment of the log in a round:\n\n"
         "|  | per_s |\n| --- | ---: |\n| a | 8 |\n| b | 2 |\n\n"
         "|  | of | ratio | by | round by round | goal | reached |\n"
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
@@ -56,14 +58,24 @@ def test_tables_goals_and_machine_are_written_between_the_marks(results: Path) -
     )
 
 
-def test_a_checkpoint_within_a_round_is_told() -> None:
-    rounds = [{**MEANWHILE[0], "checkpoints": many} for many in (0, 1, 0, 2)]
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [
+        ("checkpoints", "checkpoints in the rounds 2, 4; no new segment of the log in a round"),
+        ("log_segments_made", "no checkpoint in a round; new segments of the log in the rounds 2, 4"),
+    ],
+)
+def test_what_held_everybody_up_within_a_round_is_told(measure: str, told: str) -> None:
+    rounds = [{**MEANWHILE[0], measure: many} for many in (0, 1, 0, 2)]
 
-    assert went_on(rounds).endswith("2.25 after the last; checkpoints fell into the rounds 2, 4")
+    assert went_on(rounds).endswith(f"2.25 after the last; {told}")
 
 
 def test_of_an_older_result_nothing_is_said_that_it_does_not_tell() -> None:
+    before = [{name: value for name, value in each.items() if name != "log_segments_made"} for each in MEANWHILE]
+
     assert went_on([]) == ""
+    assert went_on(before).endswith("after the last; no checkpoint in a round")
 
 
 def test_what_is_written_again_stays_as_it_is(results: Path) -> None:

@@ -21,12 +21,23 @@ def test_of_the_brokers_configuration_what_its_speed_may_depend_on_is_told_and_n
     assert not {"127.0.0.1", "secret", "gongji"} & set(told.values())
 
 
-def test_of_a_round_the_checkpoints_within_it_are_told_and_how_busy_the_machine_was() -> None:
-    assert between(Moment(checkpoints=7, load_average_1min=1.5), Moment(checkpoints=8, load_average_1min=2.5)) == {
+def test_of_a_round_is_told_what_held_everybody_up_and_how_busy_the_machine_was() -> None:
+    before = Moment(checkpoints=7, log_segments=40, load_average_1min=1.5)
+    after = Moment(checkpoints=8, log_segments=42, load_average_1min=2.5)
+
+    assert between(before, after) == {
         "checkpoints": 1,
+        "log_segments_made": 2,
         "load_average_1min_before": 1.5,
         "load_average_1min_after": 2.5,
     }
+
+
+def test_segments_of_the_log_that_were_taken_away_are_not_told_as_made() -> None:
+    before = Moment(checkpoints=7, log_segments=40, load_average_1min=1.5)
+    after = Moment(checkpoints=8, log_segments=38, load_average_1min=1.5)
+
+    assert between(before, after)["log_segments_made"] == 0
 
 
 @pytest.mark.parametrize("path", ["/data", "/data/bench", "/data/memory/../bench"])
