@@ -40,7 +40,14 @@ class Letter:
     def letter_id(self) -> str:
         properties = self.message.header.properties
         parts = (self.message.routing_key or "", properties.message_type or "")
-        return sha256("\x1f".join(parts).encode() + b"\x1f" + self.message.body).hexdigest()[:ID_LENGTH]
+        named = "\x1f".join(parts).encode("utf-8", errors="surrogateescape")
+        return sha256(named + b"\x1f" + self.message.body).hexdigest()[:ID_LENGTH]
+
+    @property
+    def type(self) -> str | None:
+        """What it says that it is; what is not UTF-8 in that is replaced."""
+        found: str | None = self.message.header.properties.message_type
+        return found and found.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="replace")
 
     @property
     def headers(self) -> dict[str, Any]:
@@ -77,7 +84,7 @@ class Letter:
     def summary(self) -> dict[str, Any]:
         return {
             "id": self.letter_id,
-            "type": self.message.header.properties.message_type,
+            "type": self.type,
             "queue": self._ours.get(About.QUEUE) or self._death.get("queue"),
             "reason": self.reason,
             "problems": self._ours.get(About.PROBLEMS),

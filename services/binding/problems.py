@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.binding.metrics import REFUSALS
 from shared.domain.fields import NAMED
 from shared.domain.reasons import TEXTS, Reason, Text
-from shared.messages.catalogue import place
+from shared.messages.catalogue import PROBLEMS_MAX, place
 from shared.telemetry.logging import places
 
 log = structlog.get_logger()
@@ -122,9 +122,11 @@ async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     # By the route, not by the path: somebody may be called `policy`.
     route = request.scope.get("route")
     with_value = route is not None and route.path.endswith("/policy")
-    return problem_response(
-        Problem(Reason.INVALID, fields=[_field_problem(each, with_value=with_value) for each in error.errors()])
-    )
+    found = error.errors()
+    fields = [_field_problem(each, with_value=with_value) for each in found[:PROBLEMS_MAX]]
+    if (more := len(found) - len(fields)) > 0:
+        fields.append(FieldProblem(field="body", problem=f"{more} more things in it are wrong"))
+    return problem_response(Problem(Reason.INVALID, fields=fields))
 
 
 def _field_problem(found: Mapping[str, Any], *, with_value: bool) -> FieldProblem:

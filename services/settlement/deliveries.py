@@ -75,6 +75,11 @@ def sender_of(message: Message) -> Sender:
     return Sender(message.user_id or None, message.reply_to or None, signed)
 
 
+def is_long(message: Message, queue: str) -> bool:
+    """Whether it asks for a day of an institution's, which may be ten thousand settlements. On a queue that takes no such request it is soon refused."""
+    return message.type == Operation.RECONCILE and CATALOGUE[Operation.RECONCILE].queue == queue
+
+
 def read(message: Message, queue: str) -> Delivery:
     """A message that a queue delivered as its requests, or as what is wrong with it."""
     if message.bytes_left_out:

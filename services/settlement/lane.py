@@ -17,14 +17,14 @@ from aiormq.channel import Channel
 
 from services.settlement import metrics
 from services.settlement.answering import Answering
-from services.settlement.deliveries import Delivery, Said, Settled, poisoned, read, refused
+from services.settlement.deliveries import Delivery, Said, Settled, is_long, poisoned, read, refused
 from services.settlement.handler import Busy, Handler, Poisoned, Result, ServersAway
 from services.settlement.hearing import Look
 from services.settlement.incoming import Incoming
 from services.settlement.model import Resolution
 from shared.domain.times import Clock
 from shared.messages.catalogue import BEGINNING_BYTES, Malformed, bytes_max
-from shared.messages.envelope import Operation, Outcome
+from shared.messages.envelope import Outcome
 from shared.rabbit.connection import SILENCE_S, consume
 from shared.rabbit.wire import Message
 
@@ -213,7 +213,7 @@ class Lane:
         metrics.PUT_ASIDE.labels(self._queue).inc()
 
         def again() -> None:
-            (self._days if _is_long(delivery.message) else self._returned).messages.append(delivery.message)
+            (self._days if is_long(delivery.message, self._queue) else self._returned).messages.append(delivery.message)
             self._wake.set()
 
         asyncio.get_running_loop().call_later(BUSY_AGAIN_S, again)
@@ -329,7 +329,7 @@ class Lane:
         self._delivered += 1
         self._in_hand += 1
         self._newest_tag = message.delivery_tag
-        if _is_long(message):
+        if is_long(message, self._queue):
             self._overtaken.add(message.delivery_tag)
             self._days.messages.append(message)
         else:
@@ -356,11 +356,6 @@ def _sizes(whole: int) -> Iterator[int]:
         yield max(1, whole)
         part //= 2
         yield max(1, part)
-
-
-def _is_long(message: Message) -> bool:
-    """Whether it asks for a day of an institution's, which may be ten thousand settlements."""
-    return message.type == Operation.RECONCILE
 
 
 def _count(answered: Sequence[Settled]) -> None:

@@ -16,6 +16,7 @@ from services.settlement import metrics
 from services.settlement.deliveries import kept_for_later
 from shared.domain.times import Clock
 from shared.rabbit.confirms import Receipt
+from shared.rabbit.connection import SILENCE_S
 from shared.rabbit.lasting import LastingPublisher
 from shared.rabbit.publisher import Outgoing
 from shared.rabbit.topology import LATER, RESULTS, About
@@ -47,7 +48,7 @@ class Later:
     async def _take(self, most: int) -> list[Any]:
         taken: list[Any] = []
         while len(taken) < most:
-            message = await self.channel.basic_get(LATER)
+            message = await self.channel.basic_get(LATER, timeout=SILENCE_S)
             if message.delivery_tag is None:
                 break
             if not _is_due(message, self.clock()):

@@ -2,7 +2,8 @@
 
 RabbitMQ passes on whatever bytes a sender put into a property. pamqp gives up on those that are not UTF-8 and on
 timestamps beyond the calendar, and with it the whole connection: one sloppy message would stop every consumer that
-meets it, again and again. Read like this, such a message is only malformed.
+meets it, again and again. Read like this, such a message is only malformed, and what is not UTF-8 is kept as surrogates, as
+wire.py does: written again, it is what came, byte for byte.
 """
 
 from datetime import UTC, datetime
@@ -14,9 +15,9 @@ UNREADABLE_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def short_str(value: bytes) -> tuple[int, str]:
-    """A short string; what is not UTF-8 is replaced."""
+    """A short string; what is not UTF-8 is kept as surrogates."""
     length = value[0]
-    return length + 1, value[1 : length + 1].decode("utf-8", errors="replace")
+    return length + 1, value[1 : length + 1].decode("utf-8", errors="surrogateescape")
 
 
 def timestamp(value: bytes) -> tuple[int, datetime]:
@@ -31,7 +32,7 @@ def field_table(value: bytes) -> tuple[int, dict[str, FieldValue]]:
     """A table of headers; one that cannot be read is empty."""
     try:
         return _field_table(value)
-    except (ValueError, OverflowError, OSError, IndexError):
+    except (ValueError, OverflowError, OSError, IndexError, RecursionError):
         return 4 + int.from_bytes(value[:4]), {}
 
 

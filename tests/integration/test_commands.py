@@ -152,6 +152,22 @@ async def test_of_a_letter_that_the_broker_made_its_sender_s_words_are_not_belie
     assert "discarded 0 dead letters" in discarded.stdout
 
 
+async def test_a_letter_whose_type_is_no_text_is_told_and_found(
+    amqp_url: str, channel: Channel, command: Stack
+) -> None:
+    """Whatever bytes its sender put there."""
+    await Publisher(channel).publish([Outgoing(DEAD, "settle.130100", b"{}", type="settle\udcff")])
+    await until(partial(holds, channel, DEAD, 1))
+    ask = partial(command.done, "dead", GONGJI_AMQP_URL=amqp_url)
+
+    (letter,) = json.loads((await asyncio.to_thread(ask, "list", "--json")).stdout)
+    listed = await asyncio.to_thread(ask, "list")
+    shown = await asyncio.to_thread(ask, "show", letter["id"])
+
+    assert letter["type"] == "settle\N{REPLACEMENT CHARACTER}"
+    assert (listed.returncode, shown.returncode) == (0, 0)
+
+
 async def test_looking_at_dead_letters_takes_the_memory_of_a_few(amqp_url: str, channel: Channel) -> None:
     """However many there are."""
     letters = 24

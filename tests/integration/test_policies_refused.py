@@ -119,6 +119,16 @@ async def test_an_unknown_field_of_any_other_body_is_not_named_but_the_known_one
     ]
 
 
+async def test_of_a_body_that_is_wrong_in_thousands_of_places_some_are_told(world: World) -> None:
+    """The answer is no longer than what was sent."""
+    response = await world.call(Role.CLERK, "POST", "/v1/kinship-links", {f"f{number}": 1 for number in range(5_000)})
+
+    *fields, rest = response.json()["fields"]
+    assert response.status_code == 422
+    assert len(fields) == 200
+    assert rest == {"field": "body", "problem": "4802 more things in it are wrong"}
+
+
 async def test_a_policy_comes_back_in_one_order(world: World) -> None:
     """However it was put."""
     said = {"relations": ["daughter", "spouse", "father"], "shared_expense_types": ["pharmacy", "outpatient"]}

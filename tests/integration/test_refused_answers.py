@@ -138,6 +138,23 @@ async def test_a_result_that_is_refused_for_long_is_told_in_the_end(
     assert {answer.routing_key for answer in answers} == {"settle.settled.H1"}
 
 
+async def test_a_result_that_is_told_late_names_its_request_as_it_was_named(
+    world: World, results: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte for byte, though it was no text; read as text and written again it would be longer than AMQP takes, and end the worker."""
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.5)
+    name = "\udcff" * 255
+    asked = Outgoing(REQUESTS, "settle.130100", orjson.dumps(bill(amount_fen=1)), type="settle", correlation_id=name)
+    await publish(world, asked)
+    await until(partial(_is_kept, world, 1))
+
+    await results.queue_purge("results.H1")
+    await until(partial(_holds, world, "results.H1", 1))
+    answer = await results.basic_get("results.H1", no_ack=True)
+
+    assert answer.header.properties.correlation_id == name
+
+
 async def test_a_queue_that_stays_full_keeps_no_other_result_from_its_turn(world: World, results: Channel) -> None:
     """However many of its own stand before it; what nobody wants any more is given up."""
     stuck = [Outgoing(LATER, "settle.settled.H2", b"{}")] * 150

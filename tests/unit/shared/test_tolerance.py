@@ -8,6 +8,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 import shared.rabbit.connection  # noqa: F401 it is what makes reading tolerant
+from shared.rabbit import wire
 
 FLAG = {
     "message_id": 1 << 7,
@@ -29,10 +30,13 @@ def header(flags: int, properties: bytes) -> Basic.Properties:
 
 @pytest.mark.parametrize("name", ["message_id", "message_type", "correlation_id"])
 def test_a_property_that_is_not_utf_8_is_read(name: str) -> None:
-    """What cannot be read is replaced."""
-    properties = header(FLAG[name], b"\x03\xff\xfe\xfd")
+    """And can be written again as it came, no longer than AMQP takes."""
+    properties = header(FLAG[name], b"\xff" + b"\xfe" * 255)
 
-    assert getattr(properties, name) == "\ufffd\ufffd\ufffd"
+    text = getattr(properties, name)
+    assert b"\xff" + b"\xfe" * 255 in wire.publish(
+        1, 0, b"", exchange="", routing_key="", mandatory=False, properties={wire.CORRELATION_ID: text}
+    )
 
 
 @pytest.mark.parametrize("value", [10**18, 2**64 - 1])
@@ -52,7 +56,16 @@ def test_what_can_be_read_is_read_as_before() -> None:
     assert properties.timestamp.year == 2026
 
 
-@pytest.mark.parametrize("table", [b"\x02\xff\xfeV", b"\x01k?", b"\x09k"], ids=["key", "type", "cut short"])
+def nested(tables: int) -> bytes:
+    inner = b""
+    for _ in range(tables):
+        inner = b"\x01aF" + struct.pack(">I", len(inner)) + inner
+    return inner
+
+
+@pytest.mark.parametrize(
+    "table", [b"\x02\xff\xfeV", b"\x01k?", b"\x09k", nested(2_000)], ids=["key", "type", "cut short", "nested"]
+)
 def test_headers_that_cannot_be_read_are_none(table: bytes) -> None:
     """The properties behind them are read all the same."""
     headers = struct.pack(">I", len(table)) + table
