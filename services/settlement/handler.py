@@ -16,7 +16,7 @@ from services.settlement.incoming import Incoming, RequestName
 from services.settlement.ledger import Hold
 from services.settlement.model import Day, Decision, Facts, Rejection, Replay, Resolution, Transfer
 from shared.domain.ids import PersonKey
-from shared.domain.policy import PolicyBook
+from shared.domain.policy import PolicyBook, UnreadablePolicy
 from shared.domain.reasons import Reason
 from shared.domain.times import Clock, shanghai_date
 from shared.messages.envelope import Operation
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 AGAIN_MAX = 10
 # Where nobody waits: what holds an account or a transfer is passed over without waiting; whatever else is held, a name or a
-# province's authority, has to be asked for, and so often while a batch is halved.
+# province's authority, has to be asked for, and so often while a batch is taken apart.
 LOCK_TIMEOUT_MS = 50
 # They say that there is a decision, or a cancel.
 TELLING = frozenset({Reason.REQUEST_CONFLICT, Reason.REQUEST_CANCELLED})
@@ -90,8 +90,9 @@ class Handler:
         """A result for each request of the batch, in its order. Raises ServersAway.
 
         A batch that fails is halved until the culprit is alone: one that PostgreSQL cannot keep is Poisoned, one that
-        takes too long, or needs what somebody outside holds for too long, is Busy. Where `wait` is false nothing is
-        waited for: the requests that need a held row are Busy at once, and the others are decided.
+        takes too long, or needs what somebody outside holds for too long, is Busy; those who need a province's authority
+        that is held are Busy together. Where `wait` is false nothing is waited for: the requests that need a held row are
+        Busy at once, and the others are decided.
         """
         for _ in range(AGAIN_MAX):
             try:
@@ -187,7 +188,7 @@ class Handler:
         facts = Facts()
         version = connection.timeline, await known.read(connection, known.asked(batch), shanghai_date(now), facts)
         if version != self._book_version:
-            self._book, self._book_version = await known.policies(connection), version
+            self._book, self._book_version = await _policies(connection), version
         # As of this batch, whatever another lane reads meanwhile.
         book = self._book
 
@@ -226,6 +227,14 @@ class Handler:
             return Coming(found)
         taken = await transfers.take(connection, found)
         return Coming(taken, {each.receiver for each in found if each not in taken})
+
+
+async def _policies(connection: Any) -> PolicyBook:
+    """Raises ServersAway: what cannot be read is no request's fault, and a worker of another release may know better."""
+    try:
+        return await known.policies(connection)
+    except UnreadablePolicy as error:
+        raise away(error) from error
 
 
 def _transaction(

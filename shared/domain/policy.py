@@ -82,6 +82,10 @@ ExpenseTypes = Annotated[
 ]
 
 
+class UnreadablePolicy(Exception):
+    """A stored policy that this release does not understand: a later one has put it."""
+
+
 class PolicyPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -220,10 +224,11 @@ class PolicyBook:
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> "PolicyBook":
-        """The book that stored rows of code, version and policy (JSON text) make, on top of the shipped policies."""
-        return cls.of(
-            PolicyVersion(row["code"], row["version"], RegionPolicy.model_validate_json(row["policy"])) for row in rows
-        )
+        """The book that stored rows of code, version and policy (JSON text) make, on top of the shipped policies.
+
+        Raises UnreadablePolicy.
+        """
+        return cls.of(_stored(row["code"], row["version"], row["policy"]) for row in rows)
 
     def on(self, region: str, day: date) -> PolicyVersion:
         """The policy of a region on a Shanghai date."""
@@ -246,6 +251,17 @@ class PolicyBook:
         code, _, number = name.partition("@")
         versions = self.versions.get("" if code == "default" else code, ())
         return next((version for version in versions if version.version == int(number)), None)
+
+
+def _stored(code: str, version: int, policy: str) -> PolicyVersion:
+    try:
+        return PolicyVersion(code, version, RegionPolicy.model_validate_json(policy))
+    except ValidationError as error:
+        fields = ", ".join(sorted({str(each["loc"][0]) if each["loc"] else "all of it" for each in error.errors()}))
+        raise UnreadablePolicy(
+            f"this release does not understand version {version} of the policy of {code or 'default'} ({fields}): "
+            "run the release that it was put with, or put the policy anew"
+        ) from error
 
 
 @cache

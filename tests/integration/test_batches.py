@@ -120,6 +120,21 @@ async def test_a_row_held_from_outside_delays_its_own_request_only(world: World)
     assert again.answer.outcome == "settled"
 
 
+async def test_a_policy_of_a_later_release_refuses_nobody(world: World) -> None:
+    """What is not understood is no request's fault, and nothing is decided by what stood before it: all wait until it is."""
+    handler = await scene(world)
+    await world.policy("33")
+    await world.db.execute("""UPDATE registry.region_policies SET policy = policy || '{"of_tomorrow": 1}'""")
+
+    with pytest.raises(ServersAway, match=r"UnreadablePolicy: .* version 1 of the policy of 33 \(of_tomorrow\)"):
+        await handler.handle([incoming("settle", bill())])
+    await world.db.execute("UPDATE registry.region_policies SET policy = policy - 'of_tomorrow'")
+    (settled,) = await handler.handle([incoming("settle", bill())])
+
+    assert isinstance(settled, Resolution)
+    assert settled.answer.outcome == "settled"
+
+
 class Counting(Handler):
     """A handler that counts its transactions."""
 

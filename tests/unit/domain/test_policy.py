@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy, shipped_policies
+from shared.domain.policy import PolicyBook, PolicyVersion, RegionPolicy, UnreadablePolicy, shipped_policies
 from tests.support.builders import policy
 
 DAY = date(2026, 11, 22)
@@ -207,3 +207,18 @@ def test_policies_of_the_regions_seen_can_be_put(fields: dict[str, Any]) -> None
     put = RegionPolicy.model_validate({"effective_from": "2026-01-01", **fields})
 
     assert RegionPolicy.model_validate_json(put.model_dump_json()) == put
+
+
+@pytest.mark.parametrize(
+    ("stored", "what"),
+    [
+        ('{"effective_from": "2026-01-01", "of_tomorrow": 1}', "of_tomorrow"),
+        ('{"effective_from": "2026-01-01", "scope": "galaxy"}', "scope"),
+        ("[]", "all of it"),
+    ],
+    ids=ascii,
+)
+def test_a_stored_policy_that_is_not_understood_is_named(stored: str, what: str) -> None:
+    """With its place and its field, and what to do; whoever has put it runs another release."""
+    with pytest.raises(UnreadablePolicy, match=rf"version 4 of the policy of 1301 \({what}\): run the release"):
+        PolicyBook.of_rows([{"code": "1301", "version": 4, "policy": stored}])
