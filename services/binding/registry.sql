@@ -167,9 +167,11 @@ FROM registry.idempotency_keys
 WHERE subject = $1 AND key = $2;
 
 -- name: remember_answer
--- Keeps an answer, and forgets those older than the given moment.
+-- Keeps an answer, and forgets those older than the given moment; unless somebody else is at it, whom nobody waits for: a transaction may
+-- have a province's authority by now, or wait for it.
 WITH forgotten AS (
-    DELETE FROM registry.idempotency_keys WHERE kept_at < $7
+    DELETE FROM registry.idempotency_keys
+    WHERE kept_at < $7 AND (SELECT pg_try_advisory_xact_lock(hashtextextended('idempotency_keys', 2)))
 )
 
 INSERT INTO registry.idempotency_keys (subject, key, content, status, body, kept_at)

@@ -10,7 +10,7 @@ import structlog
 
 from services.bookkeeping import metrics
 from services.bookkeeping.handler import DUTY_S_MAX, Handler
-from services.bookkeeping.relay import Relay
+from services.bookkeeping.relay import NotTaken, Relay
 from services.bookkeeping.settings import BookkeepingSettings
 from shared.domain.times import Clock, system_clock
 from shared.postgres.pool import create_pool
@@ -30,7 +30,7 @@ MONTHS_EVERY_S = 3_600.0
 
 
 async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock = system_clock) -> None:
-    """Keeps the books until `stop`; what is under way then is finished."""
+    """Keeps the books until `stop`; what is under way then has `drain_timeout_s` to finish, and is done again after a start."""
     async with AsyncExitStack() as house:
         pool = await create_pool(
             settings.database_url,
@@ -67,12 +67,20 @@ async def run(settings: BookkeepingSettings, stop: asyncio.Event, clock: Clock =
             "prepare_months": (handler.prepare_months, MONTHS_EVERY_S),
         }
         async with asyncio.TaskGroup() as working:
-            for name, (work, every_s) in duties.items():
-                working.create_task(rounds(work, stop, every_s=every_s, failed=partial(_failed, name)))
+            at_work = [
+                working.create_task(rounds(work, stop, every_s=every_s, failed=partial(_failed, name)), name=name)
+                for name, (work, every_s) in duties.items()
+            ]
+            await stop.wait()
+            _, late = await asyncio.wait(at_work, timeout=settings.drain_timeout_s)
+            for duty in late:
+                # A broker that has raised an alarm is waited for without an end.
+                log.warning("drain_deadline_passed", duty=duty.get_name())
+                duty.cancel()
         log.info("stopped")
 
 
 def _failed(duty: str, error: Exception) -> None:
     metrics.FAILED_ROUNDS.labels(duty).inc()
-    known = isinstance(error, PublishFailed) or trouble_of(error) is not Trouble.POISON
+    known = isinstance(error, (PublishFailed, NotTaken)) or trouble_of(error) is not Trouble.POISON
     log.warning("round_failed", duty=duty, error=type(error).__name__, exc_info=not known)

@@ -1,12 +1,28 @@
 -- Events: what has been sealed and not been told yet, in the order of the seals.
 
 -- name: provinces
--- Where a seal has not been told.
-SELECT top.province
-FROM (SELECT province, max(seal_no) AS seal_no FROM ledger.seals GROUP BY province) AS top
-LEFT JOIN ledger.relayed AS told ON told.province = top.province
-WHERE top.seal_no > coalesce(told.seal_no, 0)
-ORDER BY top.province;
+-- Where a seal has not been told: from one province to the next by the index, for there are seals by the million.
+WITH RECURSIVE province AS (
+    (SELECT seal.province FROM ledger.seals AS seal ORDER BY seal.province LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT seal.province
+        FROM ledger.seals AS seal
+        WHERE seal.province > province.province
+        ORDER BY seal.province
+        LIMIT 1
+    )
+    FROM province
+    WHERE province.province IS NOT NULL
+)
+
+SELECT province.province
+FROM province
+LEFT JOIN ledger.relayed AS told ON told.province = province.province
+WHERE
+    (SELECT max(seal.seal_no) FROM ledger.seals AS seal WHERE seal.province = province.province)
+    > coalesce(told.seal_no, 0)
+ORDER BY province.province;
 
 -- name: next_seal
 -- The first seal of a province that has not been told.
@@ -23,14 +39,18 @@ LIMIT 1;
 SELECT
     entry.province, entry.movement_id, entry.person_id, entry.kind, entry.institution_id, entry.request_id, entry.binding_id,
     entry.current_year_fen, entry.prior_years_fen, entry.wallet_fen, entry.original_id,
-    coalesce(transfer.province, entry.province) AS original_province,
+    -- A transfer that is undone may have come from another province.
+    coalesce(
+        CASE
+            WHEN entry.kind = 'transfer_reversal'
+                THEN (SELECT transfer.province FROM ledger.transfers AS transfer WHERE transfer.transfer_id = entry.original_id)
+        END,
+        entry.province
+    ) AS original_province,
     entry.insured_region, entry.care_region, entry.moved_at
 FROM unnest($2::uuid[]) WITH ORDINALITY AS sealed (id, place)
 INNER JOIN ledger.entries AS entry
     ON entry.province = $1 AND entry.movement_id = sealed.id
--- A transfer that is undone may have come from another province.
-LEFT JOIN ledger.transfers AS transfer
-    ON entry.kind = 'transfer_reversal' AND transfer.transfer_id = entry.original_id
 ORDER BY sealed.place, entry.person_id;
 
 -- name: told

@@ -4,10 +4,12 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
+from services.binding.registry import SQL
 from shared.domain.roles import Role
-from shared.domain.times import shanghai_date
+from shared.domain.times import shanghai_date, system_clock
 from tests.support.world import World
 
 ID_NUMBER = "130102199003071234"
@@ -206,6 +208,28 @@ async def test_a_repeated_post_with_its_key_is_done_once(world: World) -> None:
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["binding_id"] for response in responses}) == 1
     assert (other.status_code, other.json()["reason"]) == (409, "request_conflict")
+
+
+async def test_an_answer_is_kept_while_somebody_else_forgets_old_ones(world: World) -> None:
+    """Whoever forgets them may wait for a province's authority; nobody waits for whoever does, with an authority of their own perhaps."""
+    await pair(world)
+    await world.db.execute(
+        """INSERT INTO registry.idempotency_keys (subject, key, content, status, body, kept_at)
+        VALUES ('clerk:li', 'of last month', '', 201, '{}', now() - interval '30 days')"""
+    )
+    elsewhere = await asyncpg.connect(world.database_url)
+    body = {"payer_id": "PAYER", "beneficiary_id": "CHILD", "relation": "son"}
+
+    async with elsewhere.transaction():
+        now = system_clock()
+        await elsewhere.execute(SQL["remember_answer"], "clerk:wu", "k", b"", 201, "{}", now, now)
+        made = await world.call(Role.CLERK, "POST", "/v1/bindings", body, headers={"Idempotency-Key": "k"})
+    left = await elsewhere.fetch("SELECT subject, key FROM registry.idempotency_keys ORDER BY subject")
+    await elsewhere.close()
+
+    assert made.status_code == 201
+    assert "of last month" not in {row["key"] for row in left}
+    assert len(left) == 2
 
 
 async def test_personal_data_is_sealed_at_rest_and_masked_in_answers(world: World) -> None:

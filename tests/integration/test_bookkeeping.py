@@ -9,11 +9,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.bookkeeping import seals
+from services.bookkeeping.app import run
 from services.bookkeeping.handler import Handler
 from services.bookkeeping.relay import NotTaken
 from services.bookkeeping.rules import EVENTS as TOLD
+from services.bookkeeping.settings import BookkeepingSettings
 from services.settlement.handler import Handler as SettlementHandler
 from shared.domain.roles import Role
 from shared.domain.times import system_clock
@@ -331,3 +334,26 @@ async def test_a_bookkeeper_seals_as_much_as_comes(world: World, bookkeeper: Han
 
     assert more == [True, False]
     assert await world.count("ledger.seals") == 2
+
+
+async def test_what_does_not_end_is_left_when_the_deadline_has_passed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that has raised an alarm is waited for without an end; whoever stops the bookkeeper is not."""
+    at_it = asyncio.Event()
+
+    async def endless(_: Handler) -> bool:
+        at_it.set()
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(Handler, "tell", endless)
+    stop = asyncio.Event()
+    told = BookkeepingSettings(database_url=world.database_url, amqp_url=world.amqp_url, drain_timeout_s=0.1)
+    running = asyncio.create_task(run(told, stop))
+    await at_it.wait()
+
+    with capture_logs() as logs:
+        stop.set()
+        await asyncio.wait_for(running, 10)
+
+    assert {"event": "drain_deadline_passed", "duty": "tell", "log_level": "warning"} in logs

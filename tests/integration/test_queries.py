@@ -12,7 +12,7 @@ from shared.postgres.pool import connect
 from shared.postgres.queries import load_queries
 from tests.conftest import Database, clone
 from tests.support.months import prepare_two_years, timed_id
-from tests.support.plans import nodes_of
+from tests.support.plans import nodes_of, plan_of
 
 FILES = {
     ("services.settlement", "known.sql"): "gongji_settlement",
@@ -92,6 +92,7 @@ TRANSFERS = load_queries("services.settlement", "transfers.sql")
 GIFTS = load_queries("services.binding", "transfers.sql")
 BINDING_REGISTRY = load_queries("services.binding", "registry.sql")
 BINDING_LEDGER = load_queries("services.binding", "ledger.sql")
+EVENTS = load_queries("services.bookkeeping", "events.sql")
 RECONCILIATIONS = load_queries("services.binding", "reconciliations.sql")
 HOT = {
     "settlement.arriving": (TRANSFERS["arriving"], ["ARRAY[13]::smallint[]", "ARRAY['P1']"]),
@@ -182,6 +183,8 @@ HOT = {
         ["13::smallint", "'00000000-0000-0000-0000-000000000001'::uuid"],
     ),
     "binding.acts_about": (BINDING_REGISTRY["acts_about"], ["'P1'", "9223372036854775807", "50"]),
+    "bookkeeping.provinces": (EVENTS["provinces"], []),
+    "bookkeeping.next_seal": (EVENTS["next_seal"], ["13::smallint"]),
     "binding.lock_standing": (BINDINGS["lock_standing"], ["13::smallint", "'P1'", "'2026-11-22'::date"]),
 }
 # Small tables that every cell has whole, and the ends of the books, empty while months are prepared ahead: reading one from end to
@@ -194,6 +197,7 @@ SMALL = {
     "entries_before",
     "decisions_to_come",
     "decisions_before",
+    "relayed",
 }
 
 
@@ -236,6 +240,19 @@ async def test_a_settlement_finds_people_by_hash(populated: Database, query: str
     used = {node["Index Name"] for node in nodes_of(plan) if "Index Name" in node}
     assert found_by <= used
     assert not used & {"accounts_pkey", "persons_pkey"}
+
+
+async def test_whether_all_was_told_is_known_from_the_last_seals(populated: Database) -> None:
+    """A second look is made each second, and seals are for ever."""
+    connection = await connect(populated.url, role=None, name="tests")
+
+    nodes = await plan_of(connection, EVENTS["provinces"])
+    await connection.close()
+
+    looked_at = sum(
+        node["Actual Rows"] * node["Actual Loops"] for node in nodes if node.get("Relation Name") == "seals"
+    )
+    assert 0 < looked_at < 10
 
 
 async def test_a_debit_is_a_hot_update(database: Database) -> None:
@@ -302,6 +319,8 @@ async def _populate(connection: Any) -> None:
         SELECT
             13, {timed_id("n", 20_000)}, 'P' || n % 5000, 'credit', 'A1', 'R' || n, 1, 0, 0, 'contribution', -1, '130100', now()
         FROM generate_series(1, 20000) AS n;
+        INSERT INTO ledger.seals (province, seal_no, ids, digest, hash, sealed_at)
+        SELECT 13, n, ARRAY[gen_random_uuid()], sha256(''), sha256(''), now() FROM generate_series(1, 20000) AS n;
         INSERT INTO registry.acts (at, subject, role, action, person_ids)
         SELECT now(), 'clerk:li', 'clerk', 'read_person', ARRAY['P' || n] FROM generate_series(1, 20000) AS n;
         INSERT INTO registry.reconciliations (
