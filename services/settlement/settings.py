@@ -32,7 +32,7 @@ class SettlementSettings(ServiceSettings):
     # Of fewer, what each batch costs by itself shows; of more, locks are held longer and nothing more is settled: docs/performance.md.
     batch_max: int = Field(default=200, ge=1, le=5_000)
     # How many batches of a queue are under way at once: while one waits for the database, another is decided. With one alone a
-    # worker decides in the order of arrival, and its processor is idle for a third of the time: docs/performance.md.
+    # worker decides in the order of arrival, and its processor is idle for a third of the time: docs/adr/0020.
     lanes: int = Field(default=2, ge=1, le=16)
     # Of each lane, two batches: one in the database, one being answered or arriving.
     prefetch: int = Field(default=400, ge=1, le=20_000)
