@@ -51,7 +51,7 @@ LOG_MAX_GIB = 12
 SERVER = {
     "checkpoint_timeout": "30min",
     "max_wal_size": f"{LOG_MAX_GIB}GB",
-    # Every segment of the log is used again, and none that is missed has to be made in the midst of a round.
+    # Every segment of the log is kept to be written over: none has to be made in the midst of a round.
     "min_wal_size": f"{LOG_MAX_GIB}GB",
     # Two fifths of the memory is the most that PostgreSQL's manual advises: on 24 GB what settlements look at fits, of ten million accounts too.
     "shared_buffers": f"{psutil.virtual_memory().total * 2 // 5 // 2**20}MB",
