@@ -28,34 +28,17 @@ def answer(incoming: Incoming, verdict: Verdict, movement_id: UUID | None, now: 
         case Replay(stored):
             sent: dict[str, Any] = from_json(stored.answer)
             return _written(stored.operation, datetime.fromisoformat(sent["decided_at"]), sent | {"replayed": True})
-        case Rejection(reason):
-            return _written(
-                incoming.operation,
-                now,
-                {
-                    "operation": incoming.operation,
-                    "request_id": incoming.request.request_id,
-                    "institution_id": incoming.request.institution_id,
-                    "outcome": Outcome.REJECTED,
-                    "reason": reason,
-                    "reason_text": TEXTS[reason].chinese,
-                },
-            )
+        case Rejection(reason, problems=problems):
+            request = incoming.request
+            name = (incoming.operation, request.request_id, request.institution_id)
+            return _rejected(*name, reason, problems, now)
         case Decision():
             return _written(incoming.operation, now, _decided(incoming, verdict, movement_id))
 
 
 def malformed(found: Malformed, now: datetime) -> Written:
     """The answer to a body that is no acceptable request; it names fields, never values."""
-    said: dict[str, Any] = {
-        "operation": found.operation,
-        "request_id": found.request_id,
-        "institution_id": found.institution_id,
-        "outcome": Outcome.REJECTED,
-        "reason": Reason.MALFORMED,
-        "reason_text": f"{TEXTS[Reason.MALFORMED].chinese}（{found.problems}）",
-    }
-    return _written(found.operation, now, said)
+    return _rejected(found.operation, found.request_id, found.institution_id, found.reason, found.problems, now)
 
 
 def bulk(envelope: Request, answers: Sequence[Written], decided_at: datetime) -> Written:
@@ -69,6 +52,26 @@ def bulk(envelope: Request, answers: Sequence[Written], decided_at: datetime) ->
         "answers": orjson.Fragment(f"[{','.join(each.text for each in answers)}]"),
     }
     return _written(envelope.operation, decided_at, said)
+
+
+def _rejected(
+    operation: str | None,
+    request_id: str | None,
+    institution_id: str | None,
+    reason: Reason,
+    problems: str | None,
+    now: datetime,
+) -> Written:
+    text = TEXTS[reason].chinese
+    said: dict[str, Any] = {
+        "operation": operation,
+        "request_id": request_id,
+        "institution_id": institution_id,
+        "outcome": Outcome.REJECTED,
+        "reason": reason,
+        "reason_text": f"{text}（{problems}）" if problems else text,
+    }
+    return _written(operation, now, said)
 
 
 def _written(operation: str | None, decided_at: datetime, said: dict[str, Any]) -> Written:

@@ -90,8 +90,9 @@ def read(message: Message, queue: str) -> Delivery:
         return Delivery(message, (parsed,))
     operation = parsed.envelope.operation if isinstance(parsed, Bulk) else parsed.operation
     if (taken_by := CATALOGUE[operation].queue) != queue:
-        # A copy (CC) of a message that its own queue has too.
-        return Delivery(message, (Malformed(f"{operation} is taken by {taken_by}", operation),))
+        # A copy (CC) of a message that its own queue has too: its sender is answered from there, and not told twice.
+        copy = replace(message, reply_to=None)
+        return Delivery(copy, (Malformed(f"{operation} is taken by {taken_by}", operation),))
     sender = sender_of(message)
     if isinstance(parsed, Bulk):
         requests = [each if isinstance(each, Malformed) else Incoming(each, sender) for each in parsed.settlements]

@@ -275,11 +275,13 @@ class Replay:
 class Rejection:
     """The request itself is not acceptable. Nothing is stored and no name is used up.
 
-    `sender`: what is wrong with who sent it, where the contract names another reason first.
+    `sender`: what is wrong with who sent it, where the contract names another reason first. `problems` names fields and what
+    they should be, never values.
     """
 
     reason: Reason
     sender: Reason | None = None
+    problems: str | None = None
 
 
 Verdict = Decision | Replay | Rejection

@@ -90,7 +90,7 @@ def refuse_sender(request: Request, position: Position) -> Rejection | None:
     stranger = refuse_stranger(position)
     if request.occurred_at > position.now + OCCURRED_AHEAD_MAX:
         # An odd time is told first, and hides nobody.
-        return Rejection(Reason.MALFORMED, sender=stranger)
+        return Rejection(Reason.MALFORMED, sender=stranger, problems="occurred_at: must not be more than a day ahead")
     if stranger:
         return Rejection(stranger)
     # Last: a check takes a while, and a stranger must not ask for it.

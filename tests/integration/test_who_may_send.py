@@ -275,7 +275,8 @@ async def test_answers_go_to_nobody_elses_queue(door: Door, clinic: Access) -> N
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) -> None:
-    """Copies go through the same exchange, so no further than requests do: not to queues. What another queue of ours gets of it is put aside.
+    """Copies go through the same exchange, so no further than requests do: not to queues. What another queue of ours gets of it is put aside,
+    and its sender, who is answered once, is not told that it was refused.
     A broker that asks for the right to each key takes no such message at all; what is taken then is the one without copies.
     """
     victim = await door.let_in("H2")
@@ -293,20 +294,27 @@ async def test_a_copy_reaches_nobody(door: Door, clinic: Access, header: str) ->
 
     async with door.channel(clinic) as channel:
         try:
-            await publish(channel, clinic, said, headers={header: astray})
+            await publish(channel, clinic, said, headers={header: astray}, reply_to=clinic.reply_queue)
         except ChannelAccessRefused:
             refused = True
     async with door.channel(clinic) as channel:
         if refused:
-            await publish(channel, clinic, said)
-        answer = await get(channel, clinic.results_queue)
+            await publish(channel, clinic, said, reply_to=clinic.reply_queue)
+        answer = await get(channel, clinic.reply_queue)
     letters = await dead_letters(door.world, at_least=0 if refused else 1)
 
     assert (answer["request_id"], answer["reason"], answer["replayed"]) == ("copied", "no_binding", False)
     assert [letter.header.properties.headers["x-gongji-problems"] for letter in letters] == (
         [] if refused else [f"settle is taken by {SETTLEMENT}"]
     )
-    for queue in (victim.reply_queue, victim.results_queue, clinic.results_queue, SETTLEMENT, DEAD):
+    for queue in (
+        victim.reply_queue,
+        victim.results_queue,
+        clinic.reply_queue,
+        clinic.results_queue,
+        SETTLEMENT,
+        DEAD,
+    ):
         assert await waiting(door.world, queue) == 0
 
 

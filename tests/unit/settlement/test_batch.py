@@ -234,6 +234,7 @@ def test_rejected_request_uses_no_name_up() -> None:
         "settled",
         False,
     )
+    assert rejected["reason_text"].endswith("（occurred_at: must not be more than a day ahead）")
 
 
 @pytest.mark.parametrize(
